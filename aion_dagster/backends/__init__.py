@@ -1,0 +1,1 @@
+"""Who answers heavy questions about pictures: one protocol, local or remote."""

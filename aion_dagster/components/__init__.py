@@ -1,0 +1,1 @@
+"""YAML front-ends on the same factories."""

@@ -1,0 +1,1 @@
+"""Local compute: one decode pass, colors, text in pictures, text vectors."""

@@ -1,0 +1,1 @@
+"""Near-duplicates, groups, splits, selection, fingerprints."""

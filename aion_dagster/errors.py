@@ -1,0 +1,47 @@
+"""The package's errors: each names the file or row and says what to do."""
+
+from __future__ import annotations
+
+
+class AionError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class ConfigError(AionError):
+    """The configuration cannot be used; the message names the field and the way out."""
+
+
+class SourceError(AionError):
+    """A source cannot be scanned or read."""
+
+
+class FileVanishedError(SourceError):
+    """The file was listed, and is not there any more."""
+
+
+class FileChangedError(SourceError):
+    """The file changed after it was listed; its new version comes with the next scan."""
+
+
+class FileTooLargeError(SourceError):
+    """The file is larger than the configuration allows."""
+
+
+class StorageError(AionError):
+    """The store cannot be read or written (missing, read-only, disk full, newer format)."""
+
+
+class StoreLockedError(StorageError):
+    """Another process works on this store."""
+
+
+class LabelError(AionError):
+    """A label file cannot be read as the format it claims to be."""
+
+
+class ExportError(AionError):
+    """An export cannot be written."""
+
+
+class UnavailableError(AionError):
+    """A capability is not there (extra not installed, no model configured); the message says how to get it."""

@@ -1,0 +1,271 @@
+"""The Arrow schema of every table: the columns that others may rely on."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pyarrow as pa
+
+VARIANTS: Final[dict[str, int]] = {
+    "tiny_64": 64,
+    "small_256": 256,
+    "medium_750": 750,
+    "large_1024": 1024,
+}
+"""Variant name → longest side in pixels, as the Aionvision API names them."""
+
+TEXT_VECTOR_DIMENSIONS: Final = 384
+"""Length of a text vector (all-MiniLM-L6-v2)."""
+
+DESCRIPTOR_DIMENSIONS: Final = 128
+"""Length of the visual descriptor in `visual_features`."""
+
+STATUS_OK: Final = "ok"
+IMAGE_STATUSES: Final = ("ok", "unreadable", "unsupported", "too_large")
+
+BBOX: Final = pa.struct(
+    [("x", pa.float64()), ("y", pa.float64()), ("w", pa.float64()), ("h", pa.float64())]
+)
+"""A box in pixels of the upright picture, origin at the top left."""
+
+GPS: Final = pa.struct(
+    [("latitude", pa.float64()), ("longitude", pa.float64()), ("altitude", pa.float64())]
+)
+
+SEGMENTATION: Final = pa.struct(
+    [
+        ("polygons", pa.list_(pa.list_(pa.float64()))),
+        (
+            "rle",
+            pa.struct([("height", pa.int32()), ("width", pa.int32()), ("counts", pa.string())]),
+        ),
+    ]
+)
+"""Polygons [[x1, y1, x2, y2, …], …] in pixels, or a compressed COCO RLE; null where there is only a box."""
+
+DOMINANT_COLOR: Final = pa.struct(
+    [
+        ("rank", pa.int32()),
+        ("percentage", pa.float32()),
+        ("hex", pa.string()),
+        ("name", pa.string()),
+        ("family", pa.string()),
+        ("r", pa.uint8()),
+        ("g", pa.uint8()),
+        ("b", pa.uint8()),
+        ("h", pa.float32()),
+        ("s", pa.float32()),
+        ("l", pa.float32()),
+        ("lab_l", pa.float32()),
+        ("lab_a", pa.float32()),
+        ("lab_b", pa.float32()),
+    ]
+)
+
+MANIFEST: Final = pa.schema(
+    [
+        ("source", pa.string()),
+        ("uri", pa.string()),
+        ("name", pa.string()),
+        ("version", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("modified_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+
+IMAGES: Final = pa.schema(
+    [
+        ("source", pa.string()),
+        ("uri", pa.string()),
+        ("name", pa.string()),
+        ("version", pa.string()),
+        ("image_id", pa.string()),
+        ("sha256", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("modified_at", pa.timestamp("us", tz="UTC")),
+        ("media_type", pa.string()),
+        ("format", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("orientation", pa.int8()),
+        ("frame_count", pa.int32()),
+        ("captured_at", pa.timestamp("us")),
+        ("gps", GPS),
+        ("blur_hash", pa.string()),
+        ("phash", pa.string()),
+        ("status", pa.string()),
+        ("error", pa.string()),
+    ]
+)
+
+VARIANT_ROWS: Final = pa.schema(
+    [("image_id", pa.string()), *((name, pa.binary()) for name in VARIANTS)]
+)
+
+COLOR_ANALYSES: Final = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("dominant_colors", pa.list_(DOMINANT_COLOR)),
+        ("temperature", pa.string()),
+        ("temperature_score", pa.float32()),
+        ("brightness", pa.float32()),
+        ("brightness_category", pa.string()),
+        ("saturation", pa.float32()),
+        ("saturation_category", pa.string()),
+    ]
+)
+
+VISUAL_FEATURES: Final = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("sharpness", pa.float32()),
+        ("contrast", pa.float32()),
+        ("colorfulness", pa.float32()),
+        ("clipped_shadows", pa.float32()),
+        ("clipped_highlights", pa.float32()),
+        ("descriptor", pa.list_(pa.float32(), DESCRIPTOR_DIMENSIONS)),
+    ]
+)
+
+ANNOTATIONS: Final = pa.schema(
+    [
+        ("annotation_id", pa.string()),
+        ("image_id", pa.string()),
+        ("category", pa.string()),
+        ("bbox", BBOX),
+        ("score", pa.float32()),
+        ("segmentation", SEGMENTATION),
+        ("iscrowd", pa.bool_()),
+        ("text", pa.string()),
+        ("origin", pa.string()),
+        ("origin_ref", pa.string()),
+    ]
+)
+"""`origin` is labels | text | codes; `origin_ref` names the label file and row, or the engine and version."""
+
+DESCRIPTIONS: Final = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("title", pa.string()),
+        ("description", pa.string()),
+        ("tags", pa.list_(pa.string())),
+        ("visible_text", pa.string()),
+        ("confidence_score", pa.float32()),
+        ("description_status", pa.string()),
+        ("description_error", pa.string()),
+        ("description_error_type", pa.string()),
+        ("description_is_retryable", pa.bool_()),
+        ("provider", pa.string()),
+        ("model", pa.string()),
+        ("remote_id", pa.string()),
+        ("credits", pa.float64()),
+        ("processing_time_ms", pa.float64()),
+        ("generated_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+
+EMBEDDINGS: Final = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("kind", pa.string()),
+        ("model", pa.string()),
+        ("vector", pa.list_(pa.float32(), TEXT_VECTOR_DIMENSIONS)),
+    ]
+)
+
+LOCATION: Final = pa.struct(
+    [
+        ("source", pa.string()),
+        ("uri", pa.string()),
+        ("name", pa.string()),
+        ("version", pa.string()),
+        ("batch", pa.string()),
+    ]
+)
+
+LIBRARY: Final = pa.schema(
+    [
+        *(f for f in IMAGES if f.name not in ("status", "error")),
+        pa.field("batch", pa.string()),
+        pa.field("locations", pa.list_(LOCATION)),
+        pa.field("superseded_by", pa.string()),
+        pa.field("deleted_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+"""One row per image_id; source, uri, name and version are those of its first current location."""
+
+NEAR_DUPLICATES: Final = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("group_id", pa.string()),
+        ("group_size", pa.int32()),
+        ("distance", pa.int32()),
+        ("is_representative", pa.bool_()),
+    ]
+)
+"""Only pictures that have a near-duplicate; `distance` is to the group's representative, in bits."""
+
+LOSSES: Final = pa.schema(
+    [("kind", pa.string()), ("subject", pa.string()), ("detail", pa.string())]
+)
+
+LABEL_IMAGES: Final = pa.schema(
+    [
+        ("label_image", pa.int64()),
+        ("file_name", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("label_file", pa.string()),
+        ("split", pa.string()),
+    ]
+)
+
+LABEL_ANNOTATIONS: Final = pa.schema(
+    [
+        ("label_image", pa.int64()),
+        ("category", pa.string()),
+        ("bbox", BBOX),
+        ("normalized", pa.bool_()),
+        ("score", pa.float32()),
+        ("segmentation", SEGMENTATION),
+        ("iscrowd", pa.bool_()),
+        ("text", pa.string()),
+        ("origin_ref", pa.string()),
+    ]
+)
+"""`normalized`: box and polygons are fractions of width and height (YOLO), to be scaled once the size is known."""
+
+CATEGORIES: Final = pa.schema([("name", pa.string()), ("supercategory", pa.string())])
+"""Row order is class order."""
+
+DATASET_IMAGES: Final = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("sha256", pa.string()),
+        ("file_name", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("orientation", pa.int8()),
+        ("format", pa.string()),
+        ("split", pa.string()),
+        ("group_id", pa.string()),
+        ("labelled", pa.bool_()),
+        ("locations", pa.list_(LOCATION)),
+    ]
+)
+"""`file_name`: POSIX path relative to the images root of an export, unique without regard to case or extension."""
+
+TABLES: Final[dict[str, pa.Schema]] = {
+    "images": IMAGES,
+    "variants": VARIANT_ROWS,
+    "color_analyses": COLOR_ANALYSES,
+    "visual_features": VISUAL_FEATURES,
+    "text_regions": ANNOTATIONS,
+    "codes": ANNOTATIONS,
+    "descriptions": DESCRIPTIONS,
+    "annotations": ANNOTATIONS,
+    "embeddings": EMBEDDINGS,
+    "library": LIBRARY,
+    "near_duplicates": NEAR_DUPLICATES,
+}
+"""Every table of a store by name; the partitioned ones are written once per batch."""

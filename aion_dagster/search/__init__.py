@@ -1,0 +1,1 @@
+"""Words, looks and colors over the library."""

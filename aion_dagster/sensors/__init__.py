@@ -1,0 +1,1 @@
+"""New files become batches, batches become runs."""

@@ -1,0 +1,1 @@
+"""Where results live: tables, manifests, table sets, ledger, locks."""
