@@ -1,0 +1,132 @@
+"""One row per content from the rows per file: locations gathered, old versions marked as superseded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from aion_dagster import schemas
+
+
+@dataclass(frozen=True)
+class LibraryRows:
+    """The library, and how many files and contents are not in it."""
+
+    table: pa.Table
+    files: int
+    files_left_out: Mapping[str, int]
+    superseded: int
+
+
+def build_library(images: pa.Table, batch_order: Mapping[str, int]) -> LibraryRows:
+    """Gather the files of each content.
+
+    Args:
+        images: rows of schema `IMAGES` with a column `batch`, of all batches that may be used.
+        batch_order: batch → number that grows with the time it was recorded; of two versions of one file the one in
+            the later batch is current.
+
+    Returns:
+        Rows of schema `LIBRARY`, sorted by image_id. A content without a current file is superseded by the content
+        that took its place.
+    """
+    counts = {
+        row["values"]: row["counts"] for row in pc.value_counts(images["status"]).to_pylist()
+    }
+    left_out = {s: n for s, n in sorted(counts.items()) if s != schemas.STATUS_OK}
+    rows = images.append_column("order", _orders(images["batch"], batch_order))
+    rows = rows.append_column("current", _current(rows))
+    usable = rows.filter(pc.equal(rows["status"], schemas.STATUS_OK))
+    ranked = usable.sort_by(
+        [
+            ("image_id", "ascending"),
+            ("current", "descending"),
+            ("source", "ascending"),
+            ("name", "ascending"),
+            ("order", "descending"),
+        ]
+    )
+    table = _one_per_content(ranked, rows)
+    superseded = table.num_rows - table["superseded_by"].null_count
+    return LibraryRows(table, images.num_rows, left_out, superseded)
+
+
+def _orders(batches: pa.ChunkedArray, order: Mapping[str, int]) -> pa.Array:
+    keys = pa.array(order.keys(), pa.string())
+    numbers = pa.array(order.values(), pa.int64())
+    return numbers.take(pc.index_in(batches.cast(pa.string()), keys))
+
+
+def _current(rows: pa.Table) -> pa.Array:
+    """Whether a row is the newest version of its file (0 or 1)."""
+    newest = rows.group_by(["source", "uri"]).aggregate([("order", "max")])
+    joined = (
+        rows.select(["source", "uri", "order"])
+        .append_column("row", pa.array(range(rows.num_rows), pa.int64()))
+        .join(newest, ["source", "uri"])
+        .sort_by("row")
+    )
+    return pc.equal(joined["order"], joined["order_max"]).cast(pa.int8())
+
+
+def _one_per_content(ranked: pa.Table, rows: pa.Table) -> pa.Table:
+    """The first row of each content with its current locations; `ranked` has equal contents side by side."""
+    ids = ranked["image_id"].combine_chunks()
+    first = _run_starts(ids)
+    heads = ranked.take(first)
+    locations = _locations(ranked, first)
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {
+        f.name: heads[f.name].cast(f.type) for f in schemas.LIBRARY if f.name in heads.column_names
+    }
+    columns["locations"] = locations
+    columns["superseded_by"] = _successors(heads, rows)
+    columns["deleted_at"] = pa.nulls(heads.num_rows, schemas.LIBRARY.field("deleted_at").type)
+    return pa.table({f.name: columns[f.name] for f in schemas.LIBRARY}, schema=schemas.LIBRARY)
+
+
+def _run_starts(ids: pa.Array) -> pa.Array:
+    """Positions where a value differs from the one before."""
+    if not len(ids):
+        return pa.array([], pa.int64())
+    changed = pc.not_equal(ids[1:], ids[:-1])
+    mask = pa.concat_arrays([pa.array([True]), changed])
+    return pc.indices_nonzero(mask).cast(pa.int64())
+
+
+def _locations(ranked: pa.Table, first: pa.Array) -> pa.Array:
+    """Per content, its current files; all of its old ones where none is current."""
+    starts = [*first.to_pylist(), ranked.num_rows]
+    current = ranked["current"].to_pylist()
+    keep: list[int] = []
+    offsets = [0]
+    for begin, end in zip(starts, starts[1:], strict=False):
+        live = [i for i in range(begin, end) if current[i]]
+        keep += live or range(begin, end)
+        offsets.append(len(keep))
+    chosen = ranked.take(pa.array(keep, pa.int64()))
+    place = schemas.LIBRARY.field("locations").type.value_type
+    structs = pa.StructArray.from_arrays(
+        [chosen[f.name].combine_chunks().cast(f.type) for f in place], fields=list(place)
+    )
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), structs)
+
+
+def _successors(heads: pa.Table, rows: pa.Table) -> pa.Array:
+    """For contents without a current file: the content that is at their place now, if it is a picture."""
+    flags = heads["current"].to_pylist()
+    if all(flags):
+        return pa.nulls(heads.num_rows, pa.string())
+    live = rows.filter(pc.equal(rows["current"], 1))
+    places = zip(live["source"].to_pylist(), live["uri"].to_pylist(), strict=True)
+    now = dict(zip(places, live["image_id"].to_pylist(), strict=True))
+    old = zip(heads["source"].to_pylist(), heads["uri"].to_pylist(), strict=True)
+    return pa.array(
+        [
+            None if flag else (now.get(place) or "unreadable")
+            for flag, place in zip(flags, old, strict=True)
+        ],
+        pa.string(),
+    )
