@@ -1,0 +1,264 @@
+"""Labels meet pictures: by path, component by component, and never by a guess."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from aion_dagster import schemas
+from aion_dagster.curation.label_annotations import Placement, placed_annotations
+from aion_dagster.curation.label_index import LabelIndex, Rows, index_labels
+from aion_dagster.curation.paths import Fit, basenames, components, fit, readings, stem_keys
+from aion_dagster.values import LabelSet, Loss
+
+__all__ = [
+    "LABEL_MATCHES",
+    "LabelIndex",
+    "LabelMatches",
+    "index_labels",
+    "match_labels",
+    "unmatched_labels",
+]
+
+LABEL_MATCHES: Final = pa.schema(
+    [
+        ("label_image", pa.int64()),
+        ("label_file", pa.string()),
+        ("file_name", pa.string()),
+        ("image_id", pa.string()),
+        ("uri", pa.string()),
+    ]
+)
+"""Which label names which picture; pictures without boxes included (they are negatives)."""
+
+
+@dataclass(frozen=True)
+class LabelMatches:
+    """What a label set says about a batch: `annotations` (`ANNOTATIONS`), `matches` (`LABEL_MATCHES`), losses."""
+
+    annotations: pa.Table
+    matches: pa.Table
+    losses: tuple[Loss, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """A candidate: a file of this batch, or (`row` is None) the name of a file of another one."""
+
+    name: str
+    parts: tuple[str, ...]
+    uri_parts: tuple[str, ...] = ()
+    row: Mapping[str, Any] | None = None
+
+    @property
+    def identity(self) -> str:
+        """Byte-equal files are one picture, so a name that fits two of them is not ambiguous."""
+        return (self.row and self.row["image_id"]) or f"\0{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """A label (a row of the index) that fits one picture best."""
+
+    row: int
+    file_name: str
+    parts: tuple[str, ...]
+    fit: Fit
+    picture: _Picture
+
+
+def match_labels(
+    labels: LabelSet | LabelIndex,
+    images: pa.Table,
+    *,
+    elsewhere: Mapping[str, Sequence[str]] | None = None,
+) -> LabelMatches:
+    """Find the labels of a batch of pictures, and bring their boxes into upright pixels.
+
+    The same relative path wins, then the longest common suffix of components, then what fits without regard to
+    case. Several pictures that fit equally well are a loss "ambiguous", and so are several labels of which only one
+    can mean a picture. Labels without a picture in this batch are not reported here (`unmatched_labels`).
+
+    A label whose size is the picture's upright size is taken as it is; one whose size is the stored size of a
+    picture with EXIF orientation 5 to 8 is turned; any other size is a loss "mismatched". With orientation 2 to 4
+    the two sizes are equal and the label counts as upright.
+
+    Args:
+        labels: a label set, or an index made once by `index_labels`.
+        images: one batch, schema `IMAGES`; rows that are not ok are matched only to say so.
+        elsewhere: casefolded basename → relative paths of the files in other batches, so that a name that fits
+            better or equally well there is seen. A path that this batch has too is taken for the same file.
+    """
+    index = labels if isinstance(labels, LabelIndex) else index_labels(labels)
+    pictures = _pictures(images)
+    claims, losses = _claims(index, pictures, elsewhere or {})
+    claims, contested = _settle(claims)
+    placements, unreadable = _placements(index, claims)
+    annotations, mismatched = placed_annotations(index, placements)
+    return LabelMatches(
+        annotations, _matches(index, claims), (*losses, *contested, *unreadable, *mismatched)
+    )
+
+
+def unmatched_labels(labels: LabelSet | LabelIndex, matched: Iterable[int]) -> tuple[Loss, ...]:
+    """A loss "unmatched" for each label whose `label_image` is not among those that any batch matched."""
+    known = pa.array(list(matched), pa.int64())
+    rest = labels.images.filter(pc.invert(pc.is_in(labels.images["label_image"], value_set=known)))
+    return tuple(
+        Loss("unmatched", name or "", f"{file or 'a label file'} names it, and no picture fits")
+        for name, file in zip(
+            rest["file_name"].to_pylist(), rest["label_file"].to_pylist(), strict=True
+        )
+    )
+
+
+def _pictures(images: pa.Table) -> dict[str, list[_Picture]]:
+    """The pictures of a batch by the key of their stem."""
+    columns = ["name", "uri", "image_id", "status", "error", "width", "height", "orientation"]
+    keys = stem_keys(images["name"].combine_chunks().cast(pa.large_string())).to_pylist()
+    pictures: dict[str, list[_Picture]] = {}
+    for key, row in zip(keys, images.select(columns).to_pylist(), strict=True):
+        picture = _Picture(row["name"], components(row["name"]), components(row["uri"] or ""), row)
+        pictures.setdefault(key, []).append(picture)
+    return pictures
+
+
+def _others(
+    pictures: Mapping[str, Sequence[_Picture]], elsewhere: Mapping[str, Sequence[str]]
+) -> dict[str, list[_Picture]]:
+    """Pictures of other batches that share the key of one of this batch."""
+    own = {p.name for same in pictures.values() for p in same}
+    others: dict[str, list[_Picture]] = {}
+    for key in pictures:
+        names = {n for base in basenames(key) for n in elsewhere.get(base, ())}
+        others[key] = [_Picture(name, components(name)) for name in sorted(names - own)]
+    return others
+
+
+def _claims(
+    index: LabelIndex,
+    pictures: Mapping[str, Sequence[_Picture]],
+    elsewhere: Mapping[str, Sequence[str]],
+) -> tuple[list[_Claim], list[Loss]]:
+    """For each label that may name a picture of the batch the one it fits best."""
+    names_here = pa.array([p.name for same in pictures.values() for p in same], pa.large_string())
+    rows = index.named(names_here).tolist()
+    others = _others(pictures, elsewhere) if len(rows) and elsewhere else {}
+    names = index.images["file_name"].take(pa.array(rows, pa.int64())).to_pylist()
+    claims: list[_Claim] = []
+    losses: list[Loss] = []
+    spelled = [
+        (row, name, r) for row, name in zip(rows, names, strict=True) for r in readings(name)
+    ]
+    keys = stem_keys(pa.array([r for _, _, r in spelled], pa.large_string())).to_pylist()
+    settled: set[int] = set()
+    for (row, name, reading), key in zip(spelled, keys, strict=True):
+        if row not in settled:
+            parts = components(reading)
+            best, how = _best(parts, [*pictures.get(key, ()), *others.get(key, ())])
+            if how is None:
+                continue
+            settled.add(row)
+            here = [p for p in best if p.row is not None]
+            if len({p.identity for p in best}) > 1 and here:
+                losses.append(_ambiguous(name, best))
+            elif here:
+                first = min(here, key=lambda p: (p.name, (p.row or {})["uri"] or ""))
+                claims.append(_Claim(row, name, parts, how, first))
+    return claims, losses
+
+
+def _best(
+    label: tuple[str, ...], candidates: Sequence[_Picture]
+) -> tuple[list[_Picture], Fit | None]:
+    fits = [(how, p) for p in candidates if (how := fit(label, p.parts, p.uri_parts)) is not None]
+    top = max((how for how, _ in fits), default=None)
+    return [p for how, p in fits if how == top], top
+
+
+def _ambiguous(name: str, best: Sequence[_Picture]) -> Loss:
+    listed = sorted({p.name for p in best})
+    more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
+    return Loss(
+        "ambiguous",
+        name,
+        f"fits {len(best)} pictures equally well: {', '.join(listed[:5])}{more}; "
+        "give the label the picture's relative path",
+    )
+
+
+def _settle(claims: Sequence[_Claim]) -> tuple[list[_Claim], list[Loss]]:
+    """Drop claims that rest on part of a path where another label claims the same picture.
+
+    `train/1.jpg` and `val/1.jpg` may both fit the only picture there is, `1.jpg`; at most one of them means it.
+    """
+    by_picture: dict[str, list[_Claim]] = {}
+    for claim in claims:
+        by_picture.setdefault(claim.picture.identity, []).append(claim)
+    kept: list[_Claim] = []
+    losses: list[Loss] = []
+    for rivals in by_picture.values():
+        top = max(c.fit for c in rivals)
+        longest = max((c.parts for c in rivals if c.fit == top), key=len)
+        for claim in rivals:
+            agrees = longest[-len(claim.parts) :] == claim.parts
+            undisputed = all(c.fit < top or longest[-len(c.parts) :] == c.parts for c in rivals)
+            if claim.fit.sure or (claim.fit == top and agrees and undisputed):
+                kept.append(claim)
+            else:
+                losses.append(_contested(claim, rivals))
+    return kept, losses
+
+
+def _contested(claim: _Claim, rivals: Sequence[_Claim]) -> Loss:
+    others = sorted({c.file_name for c in rivals} - {claim.file_name})
+    return Loss(
+        "ambiguous",
+        claim.file_name,
+        f"its path fits {claim.picture.name} only in part, and other labels name that picture too: "
+        f"{', '.join(others[:5])}",
+    )
+
+
+def _placements(index: LabelIndex, claims: Sequence[_Claim]) -> tuple[list[Placement], list[Loss]]:
+    sizes = index.images.select(["label_image", "width", "height"]).take(
+        pa.array([c.row for c in claims], pa.int64())
+    )
+    placements: list[Placement] = []
+    losses: list[Loss] = []
+    for claim, size in zip(claims, sizes.to_pylist(), strict=True):
+        row = claim.picture.row or {}
+        if row["status"] != schemas.STATUS_OK:
+            why = f"{row['status']}: {row['error']}" if row["error"] else row["status"]
+            losses.append(Loss("invalid", claim.file_name, f"its picture cannot be used ({why})"))
+            continue
+        placements.append(
+            Placement(
+                label_image=size["label_image"],
+                file_name=claim.file_name,
+                image_id=row["image_id"],
+                size=(row["width"], row["height"]),
+                orientation=row["orientation"] or 1,
+                label_size=(size["width"] or 0, size["height"] or 0),
+            )
+        )
+    return placements, losses
+
+
+def _matches(index: LabelIndex, claims: Sequence[_Claim]) -> pa.Table:
+    usable = [c for c in claims if (c.picture.row or {})["status"] == schemas.STATUS_OK]
+    rows: Rows = np.array([c.row for c in usable], dtype=np.int64)
+    named = index.images.select(["label_image", "label_file", "file_name"]).take(pa.array(rows))
+    columns = {
+        **{name: named[name] for name in named.column_names},
+        "image_id": pa.array([(c.picture.row or {})["image_id"] for c in usable], pa.string()),
+        "uri": pa.array([(c.picture.row or {})["uri"] for c in usable], pa.string()),
+    }
+    return pa.table(columns, schema=LABEL_MATCHES).sort_by(
+        [("image_id", "ascending"), ("label_image", "ascending")]
+    )
