@@ -1,0 +1,141 @@
+"""The ledger's database: engine, transactions, creation of tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from aion_dagster.errors import StorageError
+from aion_dagster.storage.ledger_tables import METADATA, SCHEMA, SCHEMA_VERSION
+
+T = TypeVar("T")
+
+WRITES: Final = "aion_writes"
+"""Execution option of connections that will write."""
+
+IN_LIST: Final = 500
+"""Longest IN list: SQLite has a limit of variables (999 in old versions)."""
+
+_BUSY_SECONDS = 60
+_CREATION_LOCK = 0x61696F6E
+"""Key of the PostgreSQL advisory lock under which the tables are created."""
+
+
+class Database:
+    """Transactions on the ledger's tables; created where they are missing.
+
+    Raises:
+        StorageError: the database cannot be used, or a newer version of this package made it.
+    """
+
+    def __init__(self, url: str | sa.URL) -> None:
+        """Open the database at an SQLAlchemy URL."""
+        self._url = sa.make_url(url)
+        self.where = self._url.render_as_string(hide_password=True)
+        with self._errors():
+            self._engine = _open_engine(self._url)
+            _create_tables(self._engine, self.where)
+        self._pid = os.getpid()
+
+    def close(self) -> None:
+        """Close all connections; the next transaction opens new ones."""
+        self._engine.dispose()
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A transaction that reads: one state of the database."""
+        self._leave_parent()
+        with self._errors(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction that writes: all of it or nothing; one writer at a time on SQLite."""
+        self._leave_parent()
+        engine = self._engine.execution_options(**{WRITES: True})
+        with self._errors(), engine.begin() as connection:
+            yield connection
+
+    def _leave_parent(self) -> None:
+        """In a forked child: leave the parent's connections to the parent, and open new ones."""
+        if os.getpid() != self._pid:
+            self._engine.dispose(close=False)
+            self._pid = os.getpid()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            reason = getattr(error, "orig", None) or error
+            raise StorageError(
+                f"The ledger {self.where} cannot be used: {reason}. SQLite needs free disk space and a local disk;"
+                " on a network share use a PostgreSQL URL."
+            ) from error
+
+
+def chunks(values: Iterable[T]) -> Iterator[list[T]]:
+    """The values in lists that fit into an IN (…)."""
+    remaining = iter(values)
+    while chunk := list(islice(remaining, IN_LIST)):
+        yield chunk
+
+
+def now() -> datetime:
+    """This moment in UTC."""
+    return datetime.now(UTC)
+
+
+def _open_engine(url: sa.URL) -> sa.Engine:
+    """An engine whose transactions are real ones; on SQLite in WAL mode, waiting for other writers up to a minute."""
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(url, pool_pre_ping=True)
+    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _create_tables(engine: sa.Engine, where: str) -> None:
+    """Create what is missing, and refuse a ledger of a newer version; safe in several processes at once.
+
+    Raises:
+        StorageError: the ledger was written by a newer version of this package.
+    """
+    with engine.execution_options(**{WRITES: True}).begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
+        METADATA.create_all(connection)
+        found = connection.scalar(sa.select(sa.func.max(SCHEMA.c.version)))
+        if found is None:
+            connection.execute(SCHEMA.insert().values(version=SCHEMA_VERSION))
+        elif found > SCHEMA_VERSION:
+            raise StorageError(
+                f"The ledger {where} has format {found}, this version knows {SCHEMA_VERSION}:"
+                " install a newer aion_dagster."
+            )
+
+
+def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
+    # Without this, Python's sqlite3 begins transactions itself, too late to keep two writers apart.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A reader that turns writer fails at once when another one wrote meanwhile; so writers say so at the start.
+    writes = connection.get_execution_options().get(WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,104 @@
+"""The part of the ledger that remembers results of operations and builds of assets."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from aion_dagster.storage.ledger_database import Database, chunks, now
+from aion_dagster.storage.ledger_records import Build
+from aion_dagster.storage.ledger_tables import BUILDS, OPERATIONS, RESULTS
+
+
+class ResultLedger:
+    """Which results exist, by content and parameters; and the latest build of every asset."""
+
+    def __init__(self, database: Database) -> None:
+        """Keep the records in `database`."""
+        self._database = database
+
+    def record_results(
+        self, operation: str, parameters: str, batch: str, sha256s: Collection[str]
+    ) -> None:
+        """Say that the tables of `batch` hold the result of an operation for these contents."""
+        if not sha256s:
+            return
+        with self._database.write() as connection:
+            insert = _insert_for(connection)
+            connection.execute(
+                insert(OPERATIONS)
+                .values(operation=operation, parameters=parameters)
+                .on_conflict_do_nothing()
+            )
+            number = connection.scalar(_operation_id(operation, parameters))
+            statement = insert(RESULTS)
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["operation_id", "sha256"],
+                    set_={"batch": statement.excluded.batch},
+                ),
+                [{"operation_id": number, "sha256": s, "batch": batch} for s in sorted(sha256s)],
+            )
+
+    def find_results(
+        self, operation: str, parameters: str, sha256s: Collection[str]
+    ) -> dict[str, str]:
+        """For which of these contents a result exists: SHA-256 → batch that holds it."""
+        found: dict[str, str] = {}
+        with self._database.read() as connection:
+            number = connection.scalar(_operation_id(operation, parameters))
+            for chunk in chunks(sha256s if number is not None else ()):
+                query = sa.select(RESULTS.c.sha256, RESULTS.c.batch).where(
+                    RESULTS.c.operation_id == number, RESULTS.c.sha256.in_(chunk)
+                )
+                found.update(connection.execute(query).tuples())
+        return found
+
+    def record_build(
+        self, asset: str, partition: str, fingerprint: str, rows: int, info: Mapping[str, Any]
+    ) -> None:
+        """Remember the latest build of an asset (and partition); `info` is anything that JSON can hold."""
+        values = {
+            "fingerprint": fingerprint,
+            "rows": rows,
+            "info": orjson.dumps(dict(info)).decode(),
+            "built_at": now(),
+        }
+        with self._database.write() as connection:
+            connection.execute(
+                _insert_for(connection)(BUILDS)
+                .values(asset=asset, partition=partition, **values)
+                .on_conflict_do_update(index_elements=["asset", "partition"], set_=values)
+            )
+
+    def build(self, asset: str, partition: str = "") -> Build | None:
+        """The latest build of an asset (and partition); None where there was none."""
+        query = sa.select(BUILDS).where(BUILDS.c.asset == asset, BUILDS.c.partition == partition)
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else _build(row)
+
+    def builds(self, asset: str) -> dict[str, Build]:
+        """The latest build of every partition of an asset."""
+        query = sa.select(BUILDS).where(BUILDS.c.asset == asset).order_by(BUILDS.c.partition)
+        with self._database.read() as connection:
+            return {row.partition: _build(row) for row in connection.execute(query)}
+
+
+def _operation_id(operation: str, parameters: str) -> sa.Select[tuple[int]]:
+    return sa.select(OPERATIONS.c.id).where(
+        OPERATIONS.c.operation == operation, OPERATIONS.c.parameters == parameters
+    )
+
+
+def _build(row: sa.Row[Any]) -> Build:
+    return Build(**(dict(row._mapping) | {"info": orjson.loads(row.info)}))
+
+
+def _insert_for(connection: sa.Connection) -> Any:
+    """The dialect's INSERT, which knows ON CONFLICT."""
+    return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert

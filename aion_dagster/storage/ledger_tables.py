@@ -1,0 +1,94 @@
+"""The ledger's tables."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+SCHEMA_VERSION: Final = 1
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """A moment in UTC; SQLite stores no time zone, so it is taken off and put back."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
+        """To UTC without a zone."""
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002
+        """Back to a moment with a zone."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+METADATA = sa.MetaData()
+# SQLite counts rows up by itself only where the key is declared INTEGER.
+_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+SCHEMA = sa.Table("schema_version", METADATA, sa.Column("version", sa.Integer, primary_key=True))
+
+BATCHES = sa.Table(
+    "batches",
+    METADATA,
+    sa.Column("seq", _ID, primary_key=True, autoincrement=True),
+    sa.Column("key", sa.String(64), nullable=False, unique=True),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("manifest_digest", sa.String(64), nullable=False),
+    sa.Column("file_count", sa.Integer, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("started_at", UtcDateTime),
+    sa.Column("finished_at", UtcDateTime),
+    sa.Column("blocked_reason", sa.Text),
+)
+
+FILES = sa.Table(
+    "files",
+    METADATA,
+    sa.Column("id", _ID, primary_key=True, autoincrement=True),
+    # Source and URI hashed: an index entry of PostgreSQL holds 2,700 bytes, a URI may have more.
+    sa.Column("file_key", sa.LargeBinary(16), nullable=False),
+    sa.Column("version", sa.String(200), nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("uri", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("basename", sa.Text, nullable=False),
+    sa.Column("batch_seq", _ID, sa.ForeignKey("batches.seq"), nullable=False),
+    sa.Column("is_current", sa.Boolean, nullable=False),
+    sa.UniqueConstraint("file_key", "version", name="files_once"),
+    sa.Index("files_basename", "basename"),
+)
+"""`basename` is folded (see `Ledger.uris_with_name`); `is_current` marks the version seen last of each file."""
+
+OPERATIONS = sa.Table(
+    "operations",
+    METADATA,
+    sa.Column("id", _ID, primary_key=True, autoincrement=True),
+    sa.Column("operation", sa.String(200), nullable=False),
+    sa.Column("parameters", sa.String(200), nullable=False),
+    sa.UniqueConstraint("operation", "parameters", name="operations_once"),
+)
+
+RESULTS = sa.Table(
+    "results",
+    METADATA,
+    sa.Column("operation_id", _ID, sa.ForeignKey("operations.id"), primary_key=True),
+    sa.Column("sha256", sa.String(64), primary_key=True),
+    sa.Column("batch", sa.String(64), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+BUILDS = sa.Table(
+    "builds",
+    METADATA,
+    sa.Column("asset", sa.String(200), primary_key=True),
+    sa.Column("partition", sa.String(64), primary_key=True),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("info", sa.Text, nullable=False),
+    sa.Column("built_at", UtcDateTime, nullable=False),
+)

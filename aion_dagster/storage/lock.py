@@ -1,0 +1,294 @@
+"""Locks of a store: who may work on it now, and which runs are alive. They die with their process (flock)."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from aion_dagster.errors import StorageError, StoreLockedError
+from aion_dagster.storage import process
+from aion_dagster.storage.durable import make_folder, storage_errors, write_file
+
+TOKEN_VARIABLE = "AION_STORE_LOCK"  # noqa: S105 - the name of a variable, not a secret
+"""Environment variable by which the children of an exclusive holder work under its lock; `:` between tokens."""
+
+_RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_LONGEST_PAUSE = 0.25
+_RUN_LOCK_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLock:
+    """A held lock of a store; `inherited` where an enclosing exclusive holder covers it."""
+
+    root: Path
+    is_exclusive: bool
+    inherited: bool = False
+
+    @classmethod
+    @contextmanager
+    def exclusive(
+        cls,
+        root: Path,
+        *,
+        wait: bool | float = True,
+        on_wait: Callable[[str], None] | None = None,
+        what: str = "",
+    ) -> Iterator[StoreLock]:
+        """Work alone on the store: nobody else holds the lock, exclusive or shared.
+
+        While it is held, this process and the children it starts (they inherit `AION_STORE_LOCK`) may take the lock
+        again, in both ways: they work under this one, and should end before it does.
+
+        Args:
+            root: the store's folder.
+            wait: False fails at once, True waits as long as it takes, a number waits so many seconds.
+            on_wait: called once, with a sentence about who works on the store, before waiting.
+            what: what this process does, for others who wait.
+
+        Raises:
+            StoreLockedError: somebody else works on the store.
+            StorageError: the file system has no locks, or the folder cannot be written.
+        """
+        with _store_lock(root, True, wait, on_wait, what) as inherited:
+            yield cls(root, True, inherited)
+
+    @classmethod
+    @contextmanager
+    def shared(
+        cls,
+        root: Path,
+        *,
+        wait: bool | float = True,
+        on_wait: Callable[[str], None] | None = None,
+        what: str = "",
+    ) -> Iterator[StoreLock]:
+        """Work on the store beside others who share it; keeps exclusive holders out. Arguments as `exclusive`."""
+        with _store_lock(root, False, wait, on_wait, what) as inherited:
+            yield cls(root, False, inherited)
+
+
+class RunLock:
+    """Held by the process that executes a run, so that others can tell whether the run is alive.
+
+    Raises:
+        StoreLockedError: another process executes this run.
+    """
+
+    def __init__(self, root: Path, run_id: str) -> None:
+        """Name the run; the lock is taken by `with`."""
+        self._path = _run_path(root, run_id)
+        self._run_id = run_id
+        self._handle = -1
+
+    def __enter__(self) -> RunLock:
+        """Take the lock."""
+        make_folder(self._path.parent)
+        limit = time.monotonic() + _RUN_LOCK_SECONDS
+        with storage_errors("lock", self._path):
+            while True:
+                handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+                # A probe (`is_alive`, `sweep_runs`) may hold the lock for an instant, or have removed the file.
+                if _try(handle, fcntl.LOCK_EX) and _is_at(handle, self._path):
+                    self._handle = handle
+                    return self
+                os.close(handle)
+                if time.monotonic() > limit:
+                    raise StoreLockedError(f"Another process executes run {self._run_id}.")
+                time.sleep(0.01)
+
+    def __exit__(self, *_: object) -> None:
+        """Release the lock and remove its file."""
+        self._path.unlink(missing_ok=True)
+        os.close(self._handle)
+
+    @staticmethod
+    def is_alive(root: Path, run_id: str) -> bool:
+        """True while some process holds the lock of this run."""
+        path = _run_path(root, run_id)
+        with storage_errors("read the lock", path):
+            try:
+                handle = os.open(path, os.O_RDONLY)
+            except FileNotFoundError:
+                return False
+            try:
+                return not _try(handle, fcntl.LOCK_SH)
+            finally:
+                os.close(handle)
+
+
+def sweep_runs(root: Path) -> int:
+    """Remove the lock files of runs whose process was killed; returns how many."""
+    removed = 0
+    folder = root / "locks" / "runs"
+    with storage_errors("clean up", folder):
+        for path in list(folder.glob("*.lock")):
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                if _try(handle, fcntl.LOCK_EX) and _is_at(handle, path):
+                    path.unlink()
+                    removed += 1
+            finally:
+                os.close(handle)
+    return removed
+
+
+def _run_path(root: Path, run_id: str) -> Path:
+    if _RUN_ID.fullmatch(run_id) is None:
+        raise StorageError(f"{run_id!r} is no run id: letters, digits, - and _ are allowed.")
+    return root / "locks" / "runs" / f"{run_id}.lock"
+
+
+@contextmanager
+def _store_lock(
+    root: Path,
+    exclusive: bool,
+    wait: bool | float,
+    on_wait: Callable[[str], None] | None,
+    what: str,
+) -> Iterator[bool]:
+    """Hold the lock; yields True where the enclosing holder's lock covers it."""
+    if _is_covered(root):
+        yield True
+        return
+    handle = _acquire(root, exclusive, wait, on_wait)
+    owner, token = os.getpid(), secrets.token_hex(16)
+    card = _holders(root) / f"{token}.json"
+    outer = os.environ.get(TOKEN_VARIABLE)
+    try:
+        _leave_card(root, card, exclusive, what)
+        if exclusive:
+            os.environ[TOKEN_VARIABLE] = f"{outer}:{token}" if outer else token
+        yield False
+    finally:
+        # A forked child that unwinds this frame must not release what its parent holds.
+        if os.getpid() == owner:
+            if exclusive:
+                _restore(TOKEN_VARIABLE, outer)
+            card.unlink(missing_ok=True)
+            fcntl.flock(handle, fcntl.LOCK_UN)
+        os.close(handle)
+
+
+def _acquire(
+    root: Path, exclusive: bool, wait: bool | float, on_wait: Callable[[str], None] | None
+) -> int:
+    handle = _open_lock_file(root, exclusive)
+    # `True` is an int too, and would be one second.
+    limit = None if wait is True else time.monotonic() + float(wait)
+    pause, told = 0.01, False
+    try:
+        with storage_errors("lock the store", root):
+            while not _try(handle, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH):
+                if limit is not None and time.monotonic() >= limit:
+                    raise StoreLockedError(
+                        f"The store {root} is in use by {_who(root)}. Try again when it is done."
+                    )
+                if on_wait is not None and not told:
+                    on_wait(f"Waiting: the store {root} is in use by {_who(root)}.")
+                    told = True
+                time.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _open_lock_file(root: Path, exclusive: bool) -> int:
+    path = root / "locks" / "store.lock"
+    with storage_errors("lock the store", root):
+        if not exclusive and path.exists() and not os.access(path, os.W_OK):
+            return os.open(path, os.O_RDONLY)  # readers of a read-only store
+        make_folder(path.parent)
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+
+
+def _leave_card(root: Path, card: Path, exclusive: bool, what: str) -> None:
+    """Say who holds the lock; the holder of an exclusive one clears away the cards of the dead."""
+    if not exclusive and not os.access(root / "locks", os.W_OK):
+        return
+    make_folder(card.parent)
+    if exclusive:
+        for stale in list(card.parent.glob("*.json")):
+            stale.unlink(missing_ok=True)
+    facts = {
+        "process": process.identity(),
+        "host": socket.gethostname(),
+        "what": what,
+        "exclusive": exclusive,
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    write_file(card, orjson.dumps(facts))
+
+
+def _is_covered(root: Path) -> bool:
+    """True where this process or one that it descends from holds the store exclusively, and lives."""
+    for token in filter(None, os.environ.get(TOKEN_VARIABLE, "").split(":")):
+        if re.fullmatch("[0-9a-f]{32}", token) is None:
+            continue
+        card = _read_card(_holders(root) / f"{token}.json")
+        if card is not None and card["exclusive"] and process.is_alive(card["process"]):
+            return True
+    return False
+
+
+def _who(root: Path) -> str:
+    cards = [_read_card(path) for path in sorted(_holders(root).glob("*.json"))]
+    living = [
+        f"{card['what'] or 'a process'} (pid {card['process'].partition('-')[0]} on {card['host']},"
+        f" since {card['since']})"
+        for card in cards
+        if card is not None
+        and (card["host"] != socket.gethostname() or process.is_alive(card["process"]))
+    ]
+    return "; ".join(living) or "another process"
+
+
+def _read_card(path: Path) -> dict[str, Any] | None:
+    """What a holder says of itself; None where it has gone meanwhile."""
+    try:
+        card: dict[str, Any] = orjson.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    return card
+
+
+def _holders(root: Path) -> Path:
+    return root / "locks" / "holders"
+
+
+def _try(handle: int, operation: int) -> bool:
+    try:
+        fcntl.flock(handle, operation | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """True while the open file is the one that stands at `path`."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(os.fstat(handle), found)
+
+
+def _restore(variable: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(variable, None)
+    else:
+        os.environ[variable] = value

@@ -1,0 +1,98 @@
+"""Manifests: which files a batch consists of. Written before anything else knows of the batch."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from aion_dagster import schemas
+from aion_dagster.errors import StorageError
+from aion_dagster.identity import BATCH_KEY_PATTERN, manifest_digest
+from aion_dagster.storage import durable
+from aion_dagster.storage.durable import make_folder, storage_errors, write_file
+from aion_dagster.values import FileRef
+
+
+class ManifestStore:
+    """One Parquet file per batch, `<root>/<batch>.parquet`, schema `schemas.MANIFEST`."""
+
+    def __init__(self, root: Path) -> None:
+        """Manifests below the folder `root`."""
+        self.root = root
+
+    def path(self, batch: str) -> Path:
+        """Where the manifest of a batch is or would be."""
+        if BATCH_KEY_PATTERN.fullmatch(batch) is None:
+            raise StorageError(f"{batch!r} is no batch key (1 to 64 of a-z, 0-9 and -).")
+        return self.root / f"{batch}.parquet"
+
+    def write(self, batch: str, files: Sequence[FileRef]) -> str:
+        """Write the manifest of a batch, in the order of names; writing it again changes nothing.
+
+        Returns:
+            The file's URI.
+
+        Raises:
+            StorageError: it cannot be written, or a manifest of other files has this key.
+        """
+        path = self.path(batch)
+        if path.is_file():
+            if self.digest(batch) != manifest_digest(files):
+                raise StorageError(
+                    f"The manifest {path} holds other files; a batch never changes. Move it away to go on."
+                )
+            return path.as_uri()
+        make_folder(self.root)
+        write_file(path, _encode(files))
+        return path.as_uri()
+
+    def read(self, batch: str) -> list[FileRef]:
+        """The files of a batch, in the order of their names.
+
+        Raises:
+            StorageError: there is no such manifest, or it is damaged.
+        """
+        path = self.path(batch)
+        if not path.is_file():
+            raise StorageError(f"Batch {batch!r} has no manifest: {path} is missing.")
+        try:
+            rows = pq.ParquetFile(path).read(columns=schemas.MANIFEST.names).to_pylist()
+        except (pa.ArrowInvalid, OSError) as error:
+            raise StorageError(f"The manifest {path} cannot be read: {error}.") from error
+        return [FileRef(**row) for row in rows]
+
+    def digest(self, batch: str) -> str:
+        """The digest of the files that the manifest lists, as `identity.manifest_digest`."""
+        return manifest_digest(self.read(batch))
+
+    def batches(self) -> list[str]:
+        """The batches that have a manifest, sorted."""
+        if not self.root.is_dir():
+            return []
+        with storage_errors("list", self.root):
+            names = (p for p in self.root.iterdir() if p.suffix == ".parquet")
+            return sorted(p.stem for p in names if BATCH_KEY_PATTERN.fullmatch(p.stem))
+
+    def delete(self, batch: str) -> bool:
+        """Remove a manifest; False where there was none."""
+        path = self.path(batch)
+        with storage_errors("delete", path):
+            existed = path.is_file()
+            path.unlink(missing_ok=True)
+        return existed
+
+    def sweep(self) -> int:
+        """Remove the temporary files of killed processes; returns how many."""
+        return durable.sweep(self.root)
+
+
+def _encode(files: Sequence[FileRef]) -> bytes:
+    ordered = sorted(files, key=lambda f: (f.source, f.name, f.uri, f.version))
+    columns = {n: [getattr(f, n) for f in ordered] for n in schemas.MANIFEST.names}
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns, schema=schemas.MANIFEST), sink, compression="zstd")
+    return sink.getvalue()

@@ -1,0 +1,132 @@
+"""How a table becomes the bytes of a Parquet file: columns checked and cast, row groups of a fixed size."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from aion_dagster.errors import StorageError
+
+ROW_GROUP_ROWS: Final = 16_384
+BINARY_ROW_GROUP_ROWS: Final = 64
+"""Tables that hold pictures: small groups, so that a few rows can be read without the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the rows of one table are laid out in a file."""
+
+    row_group_rows: int
+    compression: str
+    dictionary_columns: tuple[str, ...]
+
+    @classmethod
+    def of(cls, schema: pa.Schema) -> Layout:
+        """zstd and large groups; for tables with binary columns (already compressed pictures) none and small ones."""
+        texts = tuple(f.name for f in schema if pa.types.is_string(f.type))
+        if any(pa.types.is_binary(f.type) for f in schema):
+            return cls(BINARY_ROW_GROUP_ROWS, "none", ())
+        return cls(ROW_GROUP_ROWS, "zstd", texts)
+
+
+def conform(table: str, data: pa.Table, schema: pa.Schema) -> pa.Table:
+    """`data` with exactly the columns, order and types of `schema`, without metadata.
+
+    Raises:
+        StorageError: a column is missing, unknown, or cannot be cast without loss.
+    """
+    names = data.column_names
+    missing = [n for n in schema.names if n not in names]
+    if missing:
+        raise StorageError(f"Table {table!r} lacks the column {missing[0]!r}.")
+    extra = [n for n in names if n not in schema.names]
+    if extra:
+        hint = " The batch stands in the path only: drop it." if extra[0] == "batch" else ""
+        raise StorageError(f"Table {table!r} has no column {extra[0]!r}.{hint}")
+    if len(names) != len(schema):
+        twice = next(n for n in schema.names if names.count(n) > 1)
+        raise StorageError(f"Table {table!r} has the column {twice!r} twice.")
+    columns = [_cast(table, data.column(f.name), f) for f in schema]
+    return pa.Table.from_arrays(columns, schema=schema.remove_metadata())
+
+
+def _cast(table: str, column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
+    if column.type.equals(field.type):
+        return column
+    try:
+        return column.cast(field.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        raise StorageError(
+            f"Table {table!r}, column {field.name!r}: {column.type} does not fit {field.type} ({error})."
+        ) from error
+
+
+class RowGroupWriter:
+    """Rows in, row groups of one size out: the same rows give the same bytes, in whatever pieces they come."""
+
+    def __init__(self, file: BinaryIO, schema: pa.Schema, layout: Layout) -> None:
+        """Write to an open file, which stays open."""
+        self._rows_per_group = layout.row_group_rows
+        self._schema = schema
+        self._pending: list[pa.Table] = []
+        self._pending_rows = 0
+        self._writer = pq.ParquetWriter(
+            file,
+            schema,
+            compression=layout.compression,
+            use_dictionary=list(layout.dictionary_columns) or False,
+            # Minima and maxima of pictures and vectors help nobody.
+            write_statistics=[f.name for f in schema if not pa.types.is_nested(f.type)],
+        )
+
+    def append(self, data: pa.Table) -> None:
+        """Add rows; full groups are written at once, so memory stays at one group and one call's rows."""
+        self._pending.append(data)
+        self._pending_rows += data.num_rows
+        if self._pending_rows >= self._rows_per_group:
+            self._write(pa.concat_tables(self._pending), final=False)
+
+    def close(self) -> None:
+        """Write what is left and the footer."""
+        if self._pending_rows:
+            self._write(pa.concat_tables(self._pending), final=True)
+        self._writer.close()
+
+    def _write(self, data: pa.Table, *, final: bool) -> None:
+        size = self._rows_per_group
+        full = data.num_rows if final else data.num_rows // size * size
+        for start in range(0, full, size):
+            # Pages end where chunks end, so the chunks of the caller must not show.
+            group = data.slice(start, min(size, full - start)).combine_chunks()
+            self._writer.write_table(group, row_group_size=size)
+        rest = data.slice(full)
+        self._pending, self._pending_rows = [rest], rest.num_rows
+
+
+def take_rows(
+    path: Path, key: str, wanted: Collection[str], columns: Sequence[str], schema: pa.Schema
+) -> pa.Table:
+    """The rows of a file whose `key` is wanted; only row groups that hold such rows are read.
+
+    Returns:
+        The given columns in the given order, rows in file order.
+    """
+    value_set = pa.array(sorted(wanted), pa.string())
+    picked = []
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            mask = pc.is_in(
+                file.read_row_group(group, columns=[key]).column(key), value_set=value_set
+            )
+            if pc.any(mask).as_py():
+                picked.append(
+                    file.read_row_group(group, columns=list(columns)).filter(mask).select(columns)
+                )
+    found = pa.schema([schema.field(name) for name in columns])
+    return pa.concat_tables(picked).cast(found) if picked else found.empty_table()

@@ -1,0 +1,136 @@
+"""A table on its way into the store: written to a hidden file, moved to its place by one rename."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import pyarrow as pa
+
+from aion_dagster.errors import StorageError
+from aion_dagster.storage.durable import (
+    fsync_folder,
+    hidden_sibling,
+    make_folder,
+    replace_file,
+    storage_errors,
+)
+from aion_dagster.storage.parquet import Layout, RowGroupWriter, conform
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written: the file's URI, its rows, its size."""
+
+    uri: str
+    rows: int
+    size_bytes: int
+
+
+class TableWriter:
+    """Takes the rows of one table, piece by piece."""
+
+    def __init__(self, table: str, schema: pa.Schema, place: Path) -> None:
+        """Begin the file that will stand at `place`."""
+        self.table = table
+        self.schema = schema
+        self.path = place
+        self.rows = 0
+        self._written: Written | None = None
+        # The table's folder, not the batch's: killed writers leave no empty batches, and the sweep reads few folders.
+        folder = place.parent.parent if place.parent.name.startswith("batch=") else place.parent
+        make_folder(folder)
+        self._temporary = hidden_sibling(folder / table, "tmp")
+        with storage_errors("write", place):
+            self._file = self._temporary.open("wb")
+        self._writer = RowGroupWriter(self._file, schema, Layout.of(schema))
+        self._closed = False
+
+    def append(self, data: pa.Table) -> None:
+        """Add rows; columns are put in order and cast.
+
+        Raises:
+            StorageError: a column is missing, unknown or does not fit; or the disk is full.
+        """
+        if self._closed:
+            raise StorageError(f"Table {self.table!r} at {self.path} is finished.")
+        rows = conform(self.table, data, self.schema)
+        with storage_errors("write", self.path):
+            self._writer.append(rows)
+        self.rows += rows.num_rows
+
+    @property
+    def written(self) -> Written:
+        """What was written, once it is in place."""
+        if self._written is None:
+            raise StorageError(f"Table {self.table!r} has not been committed to {self.path}.")
+        return self._written
+
+
+class StagedTable(TableWriter):
+    """A table that appears with `commit()`. As a context manager: finished at the end, discarded on an exception."""
+
+    def finish(self) -> None:
+        """Bring the rows to the disk; the table is not visible yet."""
+        if self._closed:
+            return
+        with storage_errors("write", self.path):
+            self._writer.close()
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+        self._closed = True
+
+    def commit(self) -> Written:
+        """Make the table visible, in place of an older one; a second call changes nothing.
+
+        Raises:
+            StorageError: the disk is full or the folder not writable, or the table was discarded.
+        """
+        if self._written is not None:
+            return self._written
+        self.finish()
+        folder = self.path.parent
+        size = self._size()
+        with storage_errors("write", self.path):
+            if not folder.is_dir():
+                folder.mkdir(exist_ok=True)
+                fsync_folder(folder.parent)
+            replace_file(self._temporary, self.path)
+        self._written = Written(self.path.as_uri(), self.rows, size)
+        return self._written
+
+    def discard(self) -> None:
+        """Remove what was staged; after a commit this does nothing."""
+        if self._written is not None:
+            return
+        if not self._closed:
+            self._closed = True
+            # On a full disk closing fails again; the file goes away in any case.
+            with suppress(OSError):
+                self._file.close()
+        self._temporary.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        """The staged table itself."""
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        """Finish it, or discard it when the block raised."""
+        if kind is not None:
+            self.discard()
+            return
+        try:
+            self.finish()
+        except BaseException:
+            self.discard()
+            raise
+
+    def _size(self) -> int:
+        try:
+            return self._temporary.stat().st_size
+        except FileNotFoundError:
+            raise StorageError(f"Table {self.table!r} for {self.path} was discarded.") from None

@@ -1,0 +1,275 @@
+"""The tables of a store: Parquet, one file per table and batch, read lazily across batches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from pyarrow import fs
+
+from aion_dagster import schemas
+from aion_dagster.errors import StorageError
+from aion_dagster.identity import BATCH_KEY_PATTERN
+from aion_dagster.storage import durable
+from aion_dagster.storage.durable import storage_errors
+from aion_dagster.storage.parquet import take_rows
+from aion_dagster.storage.staged import StagedTable, TableWriter, Written
+
+UNPARTITIONED: Final = frozenset({"library", "near_duplicates"})
+"""Tables that are written as a whole; all others have one file per batch."""
+
+_FILE = "part.parquet"
+_BATCH = pa.field("batch", pa.string())
+
+
+class TableStore:
+    """Tables below one folder: `<table>/batch=<batch>/part.parquet`, or `<table>/part.parquet` for whole ones.
+
+    `batch` is part of the path only. Reading several batches adds it as the last column; the table of a single batch
+    has exactly the schema it was written with.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        tables: Mapping[str, pa.Schema] = schemas.TABLES,
+        unpartitioned: Collection[str] = UNPARTITIONED,
+    ) -> None:
+        """Tables below the folder `root`, with their schemas by name."""
+        self.root = root
+        self._schemas = tables
+        self._unpartitioned = unpartitioned
+
+    def schema(self, table: str) -> pa.Schema:
+        """The schema of one file of a table.
+
+        Raises:
+            StorageError: there is no such table.
+        """
+        if table not in self._schemas:
+            raise StorageError(f"There is no table {table!r}; known: {', '.join(self._schemas)}.")
+        return self._schemas[table]
+
+    def is_partitioned(self, table: str) -> bool:
+        """True where the table has one file per batch."""
+        self.schema(table)
+        return table not in self._unpartitioned
+
+    def path(self, table: str, batch: str | None = None) -> Path:
+        """Where the file of a table (and batch) is or would be.
+
+        Raises:
+            StorageError: unknown table, no batch for a partitioned one or a batch for a whole one, bad batch key.
+        """
+        if not self.is_partitioned(table):
+            if batch is not None:
+                raise StorageError(f"Table {table!r} is written as a whole, not per batch.")
+            return self.root / table / _FILE
+        if batch is None:
+            raise StorageError(f"Table {table!r} is written per batch: name the batch.")
+        if BATCH_KEY_PATTERN.fullmatch(batch) is None:
+            raise StorageError(f"{batch!r} is no batch key (1 to 64 of a-z, 0-9 and -).")
+        return self.root / table / f"batch={batch}" / _FILE
+
+    def write(
+        self, table: str, data: pa.Table | pa.RecordBatchReader, *, batch: str | None = None
+    ) -> Written:
+        """Write a table as a whole, replacing what was there.
+
+        The same rows give the same bytes. A reader sees the old rows or the new ones.
+
+        Raises:
+            StorageError: columns do not fit the schema, or the store cannot be written; nothing is left half-written.
+        """
+        with self.writer(table, batch=batch) as writer:
+            if isinstance(data, pa.Table):
+                writer.append(data)
+            else:
+                for part in data:
+                    writer.append(pa.Table.from_batches([part]))
+        return writer.written
+
+    @contextmanager
+    def writer(self, table: str, *, batch: str | None = None) -> Iterator[TableWriter]:
+        """Write a table piece by piece: it appears when the block ends, and not at all when the block raises."""
+        staged = self.stage(table, batch=batch)
+        try:
+            yield staged
+            staged.commit()
+        except BaseException:
+            staged.discard()
+            raise
+
+    def stage(self, table: str, *, batch: str | None = None) -> StagedTable:
+        """Like `writer`, but the table appears with a call of `commit()`, which may come much later."""
+        return StagedTable(table, self.schema(table), self.path(table, batch))
+
+    def exists(self, table: str, batch: str | None = None) -> bool:
+        """True where the table (of this batch) has been written; without a batch: where any batch has."""
+        if batch is None and self.is_partitioned(table):
+            return any(True for _ in self._written_batches(table))
+        return self.path(table, batch).is_file()
+
+    def batches(self, table: str) -> list[str]:
+        """The batches that a table has been written for, sorted; empty for a table written as a whole."""
+        return sorted(self._written_batches(table)) if self.is_partitioned(table) else []
+
+    def delete(self, table: str, batch: str | None = None) -> bool:
+        """Remove the file of a table (and batch); False where there was none."""
+        path = self.path(table, batch)
+        with storage_errors("delete", path):
+            try:
+                path.unlink()
+            except FileNotFoundError:
+                return False
+            if batch is not None:
+                with suppress(OSError):  # another process has just written the batch again
+                    path.parent.rmdir()
+            durable.fsync_folder(self.root / table)
+        return True
+
+    def read(
+        self,
+        table: str,
+        *,
+        batch: str | None = None,
+        columns: Sequence[str] | None = None,
+        image_ids: Collection[str] | None = None,
+    ) -> pa.Table:
+        """Read a table: one batch, a whole table, or (without `batch`) all batches with `batch` as last column.
+
+        Args:
+            table: its name.
+            batch: one batch of a partitioned table.
+            columns: these columns only, in this order.
+            image_ids: rows of these pictures only.
+
+        Raises:
+            StorageError: it has not been written, a column is unknown, or the file is damaged.
+        """
+        if batch is None and self.is_partitioned(table):
+            return self._load(table, self.dataset(table), columns, image_ids, self.root / table)
+        path = self.path(table, batch)
+        if not path.is_file():
+            of_batch = "" if batch is None else f" of batch {batch}"
+            raise StorageError(
+                f"Table {table!r}{of_batch} has not been written: {path} is missing."
+            )
+        data = self._dataset([path], None, self.schema(table))
+        return self._load(table, data, columns, image_ids, path)
+
+    def dataset(self, table: str, *, exclude: Collection[str] = ()) -> ds.Dataset:
+        """All of a table, lazily; `batch` is a string column of partitioned ones.
+
+        Args:
+            table: its name.
+            exclude: batches to leave out.
+
+        Returns:
+            What is there now; batches written later are not in it. Nothing written: no rows, the same columns.
+        """
+        schema = self.schema(table)
+        if not self.is_partitioned(table):
+            path = self.path(table)
+            return self._dataset([path] if path.is_file() else [], None, schema)
+        keys = [key for key in self.batches(table) if key not in set(exclude)]
+        paths = [self.path(table, key) for key in keys]
+        return self._dataset(paths, keys, schema.append(_BATCH))
+
+    def take_by_id(
+        self, table: str, wanted: Mapping[str, Collection[str]], columns: Sequence[str]
+    ) -> pa.Table:
+        """Rows of given pictures from given batches, reading only the row groups that hold them.
+
+        Args:
+            table: a partitioned table with a column `image_id`.
+            wanted: batch → image ids. Batches and ids that are not there are left out.
+            columns: the columns of the result, in this order; `batch` may be one of them.
+
+        Raises:
+            StorageError: unknown column, or a damaged file.
+        """
+        schema = self._selected(table, columns, self.schema(table).append(_BATCH))
+        stored = [name for name in columns if name != "batch"]
+        parts = [schema.empty_table()]
+        for batch in sorted(wanted):
+            path = self.path(table, batch)
+            if not path.is_file():
+                continue
+            with _read_errors(table, path):
+                rows = take_rows(path, "image_id", wanted[batch], stored, self.schema(table))
+            if "batch" in columns:
+                keys = pa.array([batch] * rows.num_rows, pa.string())
+                rows = rows.append_column(_BATCH, keys).select(columns)
+            parts.append(rows)
+        return pa.concat_tables(parts)
+
+    def sweep(self) -> int:
+        """Remove the temporary files of killed processes; returns how many."""
+        with storage_errors("clean up", self.root):
+            folders = [e.path for e in os.scandir(self.root) if e.is_dir(follow_symlinks=False)]
+        return sum(durable.sweep(Path(folder)) for folder in folders)
+
+    def _written_batches(self, table: str) -> Iterator[str]:
+        folder = self.root / table
+        if not folder.is_dir():
+            return
+        with storage_errors("list", folder), os.scandir(folder) as entries:
+            for entry in entries:
+                name, _, key = entry.name.partition("=")
+                # A process that was killed between creating the folder and the rename leaves it empty.
+                if name == "batch" and os.path.isfile(f"{entry.path}/{_FILE}"):  # noqa: PTH113 - 5 times faster
+                    yield key
+
+    def _dataset(
+        self, paths: Sequence[Path], batches: Sequence[str] | None, schema: pa.Schema
+    ) -> ds.Dataset:
+        partitions = None if batches is None else [pc.field("batch") == key for key in batches]
+        return ds.FileSystemDataset.from_paths(
+            [str(path) for path in paths],
+            schema=schema,
+            format=ds.ParquetFileFormat(),
+            filesystem=fs.LocalFileSystem(),
+            partitions=partitions,
+        )
+
+    def _selected(self, table: str, columns: Sequence[str], schema: pa.Schema) -> pa.Schema:
+        for name in columns:
+            if name not in schema.names:
+                raise StorageError(f"Table {table!r} has no column {name!r}.")
+        return pa.schema([schema.field(name) for name in columns])
+
+    def _load(
+        self,
+        table: str,
+        data: ds.Dataset,
+        columns: Sequence[str] | None,
+        image_ids: Collection[str] | None,
+        place: Path,
+    ) -> pa.Table:
+        selected = None
+        if columns is not None:
+            selected = self._selected(table, columns, data.schema).names
+        wanted = None
+        if image_ids is not None:
+            self._selected(table, ["image_id"], data.schema)
+            wanted = pc.field("image_id").isin(pa.array(sorted(image_ids), pa.string()))
+        with _read_errors(table, place):
+            return data.to_table(columns=selected, filter=wanted)
+
+
+@contextmanager
+def _read_errors(table: str, place: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+        raise StorageError(
+            f"Table {table!r} cannot be read from {place}: {error}. Where the file is damaged, delete it and"
+            " compute its batch again."
+        ) from error

@@ -1,0 +1,155 @@
+"""Table sets: named, versioned groups of tables (label sets, dataset versions) with some facts beside them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from aion_dagster.errors import StorageError
+from aion_dagster.storage import durable, swap
+from aion_dagster.storage.durable import storage_errors, write_file
+
+_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+_TABLE = re.compile(r"[a-z0-9_]{1,64}")
+_INFO = "info.json"
+_CURRENT = "current.json"
+
+
+class TableSetStore:
+    """`<root>/<name>/<version>/` holds one Parquet file per table and `info.json`; a version never changes.
+
+    `<root>/<name>/current.json` names the version written last.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Sets below the folder `root`."""
+        self.root = root
+
+    def path(self, name: str, version: str | None = None) -> Path:
+        """The folder of a set or of one version of it.
+
+        Raises:
+            StorageError: a name (parts between `/`) or version has other characters than letters, digits, . _ and -.
+        """
+        parts = [*name.split("/"), *([] if version is None else [version])]
+        for part in parts:
+            if _PART.fullmatch(part) is None or part == _CURRENT:
+                raise StorageError(
+                    f"{part!r} in {name!r} cannot name a set: use letters, digits, '.', '_' and '-'."
+                )
+        return self.root.joinpath(*parts)
+
+    def write(
+        self, name: str, version: str, tables: Mapping[str, pa.Table], info: Mapping[str, Any]
+    ) -> Path:
+        """Write a version and make it the current one. A version that exists is not written again.
+
+        Args:
+            name: the set's name, which may hold `/`.
+            version: what tells its contents, such as a fingerprint.
+            tables: name → table.
+            info: facts that JSON can hold.
+
+        Returns:
+            The version's folder.
+
+        Raises:
+            StorageError: it cannot be written; the current version stays what it was.
+        """
+        place = self.path(name, version)
+        if not (place / _INFO).is_file():
+            if place.exists():
+                raise StorageError(f"Cannot write version {version!r}: {place} is another set.")
+            self._write_version(place, tables, info)
+        write_file(place.parent / _CURRENT, orjson.dumps({"version": version}))
+        return place
+
+    def read(
+        self, name: str, version: str | None = None
+    ) -> tuple[dict[str, pa.Table], dict[str, Any]]:
+        """The tables and facts of a version, by default the current one.
+
+        Raises:
+            StorageError: there is no such set or version, or it is damaged.
+        """
+        found = self.current(name) if version is None else version
+        if found is None:
+            raise StorageError(f"The set {name!r} has not been written in {self.root}.")
+        place = self.path(name, found)
+        if not (place / _INFO).is_file():
+            raise StorageError(f"The set {name!r} has no version {found!r}: {place} is missing.")
+        try:
+            facts = orjson.loads((place / _INFO).read_bytes())
+            tables = {
+                table: pq.ParquetFile(place / f"{table}.parquet").read()
+                for table in facts["tables"]
+            }
+        except (pa.ArrowInvalid, OSError, orjson.JSONDecodeError, KeyError) as error:
+            raise StorageError(f"The set {place} cannot be read: {error}.") from error
+        return tables, facts["info"]
+
+    def versions(self, name: str) -> list[str]:
+        """The versions of a set, sorted by name."""
+        folder = self.path(name)
+        if not folder.is_dir():
+            return []
+        with storage_errors("list", folder):
+            return sorted(
+                p.name for p in folder.iterdir() if p.name[0] != "." and (p / _INFO).is_file()
+            )
+
+    def current(self, name: str) -> str | None:
+        """The version written last; None where the set has not been written."""
+        path = self.path(name) / _CURRENT
+        with storage_errors("read", path):
+            try:
+                version: str = orjson.loads(path.read_bytes())["version"]
+            except FileNotFoundError:
+                return None
+            except (orjson.JSONDecodeError, KeyError) as error:
+                raise StorageError(
+                    f"{path} is damaged: {error}. Delete it and write the set again."
+                ) from error
+        return version
+
+    def names(self) -> list[str]:
+        """Every set that has been written, sorted."""
+        found = []
+        for folder, below, files in os.walk(self.root):
+            if _CURRENT in files:
+                found.append(Path(folder).relative_to(self.root).as_posix())
+            below[:] = [n for n in below if n[0] != "." and not Path(folder, n, _INFO).is_file()]
+        return sorted(found)
+
+    def sweep(self) -> int:
+        """Remove what killed processes left; returns how many files and folders."""
+        return sum(durable.sweep(Path(folder)) for folder, _, _ in list(os.walk(self.root)))
+
+    def _write_version(
+        self, place: Path, tables: Mapping[str, pa.Table], info: Mapping[str, Any]
+    ) -> None:
+        for table in tables:
+            if _TABLE.fullmatch(table) is None:
+                raise StorageError(f"{table!r} cannot name a table: use a-z, 0-9 and _.")
+        try:
+            facts = orjson.dumps({"format": 1, "tables": list(tables), "info": dict(info)})
+        except TypeError as error:
+            raise StorageError(f"The facts of {place} are not JSON: {error}.") from error
+        staging = swap.staging_folder(place)
+        try:
+            with storage_errors("write", place):
+                for table, data in tables.items():
+                    whole = data.replace_schema_metadata(None).combine_chunks()
+                    pq.write_table(whole, staging / f"{table}.parquet", compression="zstd")
+                (staging / _INFO).write_bytes(facts)
+            swap.swap_folder(staging, place)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
