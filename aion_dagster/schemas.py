@@ -143,6 +143,28 @@ ANNOTATIONS: Final = pa.schema(
 )
 """`origin` is labels | text | codes; `origin_ref` names the label file and row, or the engine and version."""
 
+DETECTED_REGION: Final = pa.struct(
+    [
+        ("category", pa.string()),
+        ("text", pa.string()),
+        ("score", pa.float32()),
+        ("bbox", BBOX),
+        ("polygon", pa.list_(pa.float64())),
+    ]
+)
+
+DETECTIONS: Final = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("status", pa.string()),
+        ("error", pa.string()),
+        ("engine", pa.string()),
+        ("regions", pa.list_(DETECTED_REGION)),
+    ]
+)
+"""One row per picture that a detector was asked about; `regions` in reading order, empty where it found nothing,
+null where `status` is failed."""
+
 DESCRIPTIONS: Final = pa.schema(
     [
         ("image_id", pa.string()),
@@ -179,6 +201,7 @@ LOCATION: Final = pa.struct(
         ("uri", pa.string()),
         ("name", pa.string()),
         ("version", pa.string()),
+        ("size_bytes", pa.int64()),
         ("batch", pa.string()),
     ]
 )
@@ -238,6 +261,17 @@ LABEL_ANNOTATIONS: Final = pa.schema(
 CATEGORIES: Final = pa.schema([("name", pa.string()), ("supercategory", pa.string())])
 """Row order is class order."""
 
+LABEL_MATCHES: Final = pa.schema(
+    [
+        ("label_image", pa.int64()),
+        ("label_file", pa.string()),
+        ("file_name", pa.string()),
+        ("image_id", pa.string()),
+        ("uri", pa.string()),
+    ]
+)
+"""Which picture of a batch is named by which entry of the label set, with boxes or without."""
+
 DATASET_IMAGES: Final = pa.schema(
     [
         ("image_id", pa.string()),
@@ -260,9 +294,11 @@ TABLES: Final[dict[str, pa.Schema]] = {
     "variants": VARIANT_ROWS,
     "color_analyses": COLOR_ANALYSES,
     "visual_features": VISUAL_FEATURES,
-    "text_regions": ANNOTATIONS,
-    "codes": ANNOTATIONS,
+    "text_regions": DETECTIONS,
+    "codes": DETECTIONS,
     "descriptions": DESCRIPTIONS,
+    "label_matches": LABEL_MATCHES,
+    "label_losses": LOSSES,
     "annotations": ANNOTATIONS,
     "embeddings": EMBEDDINGS,
     "library": LIBRARY,

@@ -111,7 +111,7 @@ class LabelSet:
         }
 
     @classmethod
-    def from_tables(cls, tables: Mapping[str, pa.Table], info: Mapping[str, Any]) -> LabelSet:
+    def from_tables(cls, tables: Mapping[str, pa.Table], _info: Mapping[str, Any]) -> LabelSet:
         """The reverse of `tables`."""
         return cls(
             tables["images"],

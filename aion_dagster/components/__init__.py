@@ -1,1 +1,5 @@
 """YAML front-ends on the same factories."""
+
+from aion_dagster.components.vision_library import VisionLibrary
+
+__all__ = ["VisionLibrary"]

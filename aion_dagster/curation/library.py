@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from aion_dagster import schemas
+
+
+FILE_VERSION = pa.schema([(name, pa.string()) for name in ("source", "uri", "version")])
+_SEEN_LAST = 2**40
+"""Higher than any number of batches."""
 
 
 @dataclass(frozen=True)
@@ -21,24 +26,25 @@ class LibraryRows:
     superseded: int
 
 
-def build_library(images: pa.Table, batch_order: Mapping[str, int]) -> LibraryRows:
+def build_library(
+    images: pa.Table, batch_order: Mapping[str, int], current: pa.Table
+) -> LibraryRows:
     """Gather the files of each content.
 
     Args:
         images: rows of schema `IMAGES` with a column `batch`, of all batches that may be used.
-        batch_order: batch → number that grows with the time it was recorded; of two versions of one file the one in
-            the later batch is current.
+        batch_order: batch → number that grows with the time it was recorded.
+        current: schema `FILE_VERSION`, the version of each file that was seen last. Where its batch has no rows (yet),
+            the version in the latest batch counts.
 
     Returns:
         Rows of schema `LIBRARY`, sorted by image_id. A content without a current file is superseded by the content
         that took its place.
     """
-    counts = {
-        row["values"]: row["counts"] for row in pc.value_counts(images["status"]).to_pylist()
-    }
+    counts = {row["values"]: row["counts"] for row in pc.value_counts(images["status"]).to_pylist()}
     left_out = {s: n for s, n in sorted(counts.items()) if s != schemas.STATUS_OK}
-    rows = images.append_column("order", _orders(images["batch"], batch_order))
-    rows = rows.append_column("current", _current(rows))
+    rows = images.append_column("order", _orders(images, batch_order, current))
+    rows = rows.append_column("current", _newest(rows))
     usable = rows.filter(pc.equal(rows["status"], schemas.STATUS_OK))
     ranked = usable.sort_by(
         [
@@ -54,22 +60,27 @@ def build_library(images: pa.Table, batch_order: Mapping[str, int]) -> LibraryRo
     return LibraryRows(table, images.num_rows, left_out, superseded)
 
 
-def _orders(batches: pa.ChunkedArray, order: Mapping[str, int]) -> pa.Array:
-    keys = pa.array(order.keys(), pa.string())
-    numbers = pa.array(order.values(), pa.int64())
-    return numbers.take(pc.index_in(batches.cast(pa.string()), keys))
+def _orders(images: pa.Table, batch_order: Mapping[str, int], current: pa.Table) -> pa.Array:
+    """Per row the number of its batch, raised above all others for the version that was seen last."""
+    keys = pa.array(batch_order.keys(), pa.string())
+    numbers = pa.array(batch_order.values(), pa.int64())
+    order = numbers.take(pc.index_in(images["batch"].cast(pa.string()), keys))
+    mark = current.append_column("raise", pa.array([_SEEN_LAST] * current.num_rows, pa.int64()))
+    joined = _in_order(images.select(FILE_VERSION.names), mark, FILE_VERSION.names)
+    return pc.add(order, pc.fill_null(joined["raise"], 0))
 
 
-def _current(rows: pa.Table) -> pa.Array:
-    """Whether a row is the newest version of its file (0 or 1)."""
+def _newest(rows: pa.Table) -> pa.Array:
+    """Whether a row has the highest order among the rows of its file (0 or 1)."""
     newest = rows.group_by(["source", "uri"]).aggregate([("order", "max")])
-    joined = (
-        rows.select(["source", "uri", "order"])
-        .append_column("row", pa.array(range(rows.num_rows), pa.int64()))
-        .join(newest, ["source", "uri"])
-        .sort_by("row")
-    )
+    joined = _in_order(rows.select(["source", "uri", "order"]), newest, ["source", "uri"])
     return pc.equal(joined["order"], joined["order_max"]).cast(pa.int8())
+
+
+def _in_order(left: pa.Table, right: pa.Table, on: Sequence[str]) -> pa.Table:
+    """A left outer join whose rows keep the order of `left`."""
+    numbered = left.append_column("row", pa.array(range(left.num_rows), pa.int64()))
+    return numbered.join(right, list(on)).sort_by("row")
 
 
 def _one_per_content(ranked: pa.Table, rows: pa.Table) -> pa.Table:

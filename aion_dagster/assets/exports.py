@@ -1,0 +1,188 @@
+"""dataset/<name>/{coco,yolo,voc,csv,card}: files on disk, swapped into place at once."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import orjson
+
+from aion_dagster.assets.workbench import Workbench, final_failures
+from aion_dagster.backends.originals import OriginalFiles
+from aion_dagster.checks.datasets import export_check, export_check_specs
+from aion_dagster.config import DatasetConfig
+from aion_dagster.formats.card import write_card
+from aion_dagster.formats.export import (
+    CocoOptions,
+    CsvOptions,
+    ExportOptions,
+    ExportReport,
+    VocOptions,
+    YoloOptions,
+    count_export,
+    write_export,
+)
+from aion_dagster.storage.store import Store
+from aion_dagster.storage.swap import staging_folder, swap_folder
+from aion_dagster.values import Dataset
+
+TITLES = {
+    "coco": "COCO: instances_<split>.json and pictures.",
+    "yolo": "Ultralytics YOLO: data.yaml, labels and pictures.",
+    "voc": "Pascal VOC: an XML file per picture.",
+    "csv": "CSV: a row per box, a row per picture, a row per class.",
+}
+
+
+def export_asset(bench: Workbench, config: DatasetConfig, format_name: str) -> dg.AssetsDefinition:
+    """The factory of an export."""
+    names = bench.names
+    name = f"dataset/{config.name}/{format_name}"
+    key = names.key(name)
+
+    @dg.asset(
+        key=key,
+        ins={"dataset": dataset_input(bench, config)},
+        description=TITLES[format_name],
+        kinds={format_name if format_name in ("csv",) else "file"},
+        automation_condition=dg.AutomationCondition.eager(),
+        check_specs=export_check_specs(key),
+        **bench.whole,
+    )
+    def export(context: dg.AssetExecutionContext, dataset: Dataset) -> dg.MaterializeResult[Any]:
+        store = bench.store(context)
+        place = store.exports / config.name / format_name
+        with final_failures():
+            staging = staging_folder(place)
+            report = write_export(
+                format_name,
+                dataset,
+                staging,
+                OriginalFiles(dataset.images, bench.sources(context)),
+                export_options(config, format_name),
+                progress=lambda n: bench.advance(name, n),
+            )
+            counts = count_export(format_name, staging)
+            swap_folder(staging, place)
+        fingerprint = bench.planner(context).whole(name)
+        store.ledger.record_build(
+            name, "", fingerprint, report.images, {"version": dataset.version, "run_id": context.run_id}
+        )
+        return dg.MaterializeResult(
+            metadata=export_metadata(report, dataset, place),
+            data_version=dg.DataVersion(fingerprint[:16]),
+            check_results=[export_check(key, dataset, report, counts)],
+        )
+
+    return export
+
+
+def dataset_input(bench: Workbench, config: DatasetConfig) -> dg.AssetIn:
+    """The dataset as an input."""
+    return dg.AssetIn(
+        bench.names.key(f"dataset/{config.name}"),
+        input_manager_key=bench.names.resource("table_sets"),
+    )
+
+
+def export_options(config: DatasetConfig, format_name: str) -> ExportOptions:
+    """Options of a format as configured."""
+    if format_name == "coco":
+        return CocoOptions(
+            first_category_id=config.coco_first_category_id,
+            segmentation=config.coco_segmentation,
+            keep_exif=config.keep_exif,
+        )
+    if format_name == "yolo":
+        return YoloOptions(keep_exif=config.keep_exif)
+    if format_name == "voc":
+        return VocOptions(coordinates=config.voc_coordinates, keep_exif=config.keep_exif)
+    return CsvOptions()
+
+
+def export_metadata(report: ExportReport, dataset: Dataset, place: Path) -> dict[str, Any]:
+    """Place, counts and losses of an export."""
+    lost = Counter(loss.kind for loss in report.losses)
+    return {
+        "dagster/uri": place.as_uri(),
+        "dagster/row_count": report.images,
+        "version": dataset.version,
+        "boxes": report.annotations,
+        "classes": report.categories,
+        **{f"pictures_{s}": n for s, n in report.splits.items()},
+        **{f"lost: {kind}": n for kind, n in sorted(lost.items())},
+    }
+
+
+def card_asset(bench: Workbench, config: DatasetConfig) -> dg.AssetsDefinition:
+    """One HTML page that shows a dataset."""
+    names = bench.names
+    name = f"dataset/{config.name}/card"
+    exports = [f"dataset/{config.name}/{e}" for e in config.exports]
+
+    @dg.asset(
+        key=names.key(name),
+        ins={"dataset": dataset_input(bench, config)},
+        deps=[names.key(e) for e in exports],
+        description="One self-contained page: pictures with their boxes, distributions, splits, losses.",
+        kinds={"html"},
+        automation_condition=dg.AutomationCondition.eager(),
+        **bench.whole,
+    )
+    def card(context: dg.AssetExecutionContext, dataset: Dataset) -> dg.MaterializeResult[Any]:
+        store = bench.store(context)
+        place = store.exports / config.name / "card"
+        with final_failures():
+            staging = staging_folder(place)
+            page = write_card(
+                dataset,
+                staging,
+                lambda images: thumbnails(store, dataset, images),
+                exports=export_summaries(store, config),
+            )
+            swap_folder(staging, place)
+        fingerprint = bench.planner(context).whole(name)
+        bench.advance(name, 1)
+        store.ledger.record_build(
+            name, "", fingerprint, 1, {"version": dataset.version, "run_id": context.run_id}
+        )
+        return dg.MaterializeResult(
+            metadata={
+                "page": dg.MetadataValue.path(place / page.name),
+                "dagster/uri": (place / page.name).as_uri(),
+                "version": dataset.version,
+            },
+            data_version=dg.DataVersion(fingerprint[:16]),
+        )
+
+    return card
+
+
+def thumbnails(store: Store, dataset: Dataset, images: Sequence[str]) -> Mapping[str, bytes]:
+    """The 256 px variant of each picture that has one."""
+    batches: dict[str, set[str]] = defaultdict(set)
+    places = dict(
+        zip(
+            dataset.images["image_id"].to_pylist(),
+            dataset.images["locations"].to_pylist(),
+            strict=True,
+        )
+    )
+    for image in images:
+        if places.get(image):
+            batches[places[image][0]["batch"]].add(image)
+    rows = store.tables.take_by_id("variants", batches, ["image_id", "small_256"])
+    return dict(zip(rows["image_id"].to_pylist(), rows["small_256"].to_pylist(), strict=True))
+
+
+def export_summaries(store: Store, config: DatasetConfig) -> dict[str, dict[str, Any]]:
+    """Counts of each export as it stands on disk."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in config.exports:
+        path = store.exports / config.name / name / "export.json"
+        if path.is_file():
+            found[name] = orjson.loads(path.read_bytes())
+    return found

@@ -1,0 +1,139 @@
+"""labels: the imported label files; label_matches and annotations: what they say about a batch's pictures."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from aion_dagster import schemas
+from aion_dagster.assets.workbench import Workbench, final_failures, keys, table_output
+from aion_dagster.backends.detections import as_annotations
+from aion_dagster.curation.matching import LabelIndex, LabelMatches, index_labels, match_labels
+from aion_dagster.formats.labels import merge_labels, read_labels
+from aion_dagster.planning import ANNOTATION_TABLES
+from aion_dagster.resources.access import open_store
+from aion_dagster.resources.outputs import Built
+from aion_dagster.storage.store import Store
+from aion_dagster.values import LabelSet, losses_table
+
+
+def label_asset(bench: Workbench) -> dg.AssetsDefinition:
+    """The configured label files as one set."""
+    names = bench.names
+
+    @dg.asset(
+        key=names.key("labels"),
+        io_manager_key=names.resource("table_sets"),
+        description="Imported labels (COCO, YOLO, Pascal VOC) before they are matched with pictures.",
+        kinds={"parquet"},
+        **bench.whole,
+    )
+    def labels(context: dg.AssetExecutionContext) -> Any:
+        with final_failures():
+            fingerprint = bench.planner(context).labels
+            sets = [read_labels(Path(path)) for path in bench.config.labels]
+            merged = merge_labels(sets) if sets else LabelSet.empty()
+        facts = {
+            "dagster/row_count": merged.annotations.num_rows,
+            "pictures": merged.images.num_rows,
+            "classes": len(merged.categories),
+            "losses": len(merged.losses),
+        }
+        yield dg.Output(
+            Built(merged, fingerprint, facts), data_version=dg.DataVersion(fingerprint[:16])
+        )
+
+    return labels
+
+
+def annotation_assets(bench: Workbench) -> dg.AssetsDefinition:
+    """Labels matched with a batch's pictures, beside what detectors found in them."""
+    names = bench.names
+    detected = {d: t for d, t in (("text", "text_regions"), ("codes", "codes")) if d in bench.config.detect}
+    descriptions = {
+        "label_matches": "Which picture is named by which entry of the labels, with boxes or without.",
+        "label_losses": "Labels of this batch that were ambiguous or did not fit their picture.",
+        "annotations": "Boxes: imported labels, and text and codes where they were looked for.",
+    }
+
+    @dg.multi_asset(
+        name=names.op("match_labels"),
+        outs={
+            table: dg.AssetOut(
+                key=names.key(table),
+                io_manager_key=names.tables,
+                description=descriptions[table],
+                kinds={"parquet"},
+                group_name=names.group,
+            )
+            for table in ANNOTATION_TABLES
+        },
+        deps=keys(names, ["images", "labels", *detected.values()]),
+        partitions_def=names.partitions,
+        retry_policy=bench.partitioned["retry_policy"],
+        required_resource_keys=bench.resource_keys,
+    )
+    def annotations(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        store = bench.store(context)
+        index = label_index(bench.config.store, bench.config.name, store.sets.current("labels"))
+        prints = {b: bench.planner(context).batch(b) for b in context.partition_keys}
+        matched = {b: match_batch(store, index, b) for b in context.partition_keys}
+        built: dict[str, dict[str, Built]] = {table: {} for table in ANNOTATION_TABLES}
+        for batch, matches in matched.items():
+            rows = batch_annotations(store, batch, matches, detected)
+            bench.advance("annotations", rows.num_rows)
+            key = prints[batch]
+            built["label_matches"][batch] = Built(matches.matches, key["label_matches"])
+            built["label_losses"][batch] = Built(
+                losses_table(matches.losses), key["label_matches"]
+            )
+            built["annotations"][batch] = Built(rows, key["annotations"])
+        for table in ANNOTATION_TABLES:
+            yield table_output(table, built[table])
+
+    return annotations
+
+
+@lru_cache(maxsize=4)
+def label_index(uri: str, library: str, version: str | None) -> LabelIndex:
+    """The stored labels, indexed once per process and version."""
+    if version is None:
+        return index_labels(LabelSet.empty())
+    tables, info = open_store(uri, library).sets.read("labels", version)
+    return index_labels(LabelSet.from_tables(tables, info))
+
+
+def match_batch(store: Store, index: LabelIndex, batch: str) -> LabelMatches:
+    """Labels of one batch's pictures; names in other batches make a label ambiguous."""
+    images = store.tables.read("images", batch=batch)
+    own = set(zip(images["source"].to_pylist(), images["uri"].to_pylist(), strict=True))
+    basenames = {name.rsplit("/", 1)[-1].casefold() for name in images["name"].to_pylist()}
+    elsewhere = {
+        basename: [name for source, uri, name in places if (source, uri) not in own]
+        for basename, places in store.ledger.uris_with_name(basenames).items()
+    }
+    return match_labels(index, images, elsewhere=elsewhere)
+
+
+def batch_annotations(
+    store: Store, batch: str, matches: LabelMatches, detected: dict[str, str]
+) -> pa.Table:
+    """Label boxes and detected regions of one batch, in the schema of `annotations`."""
+    tables = [matches.annotations]
+    for origin, table in detected.items():
+        rows = as_annotations(store.tables.read(table, batch=batch), origin)
+        tables.append(pa.Table.from_pylist(list(_with_ids(rows)), schema=schemas.ANNOTATIONS))
+    return pa.concat_tables(tables)
+
+
+def _with_ids(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Give each detected region an id that follows from what it is."""
+    for row in rows:
+        name = f"{row['image_id']}|{row['origin']}|{row['origin_ref']}|{row['bbox']}|{row['text']}"
+        yield {"annotation_id": str(uuid.uuid5(uuid.NAMESPACE_OID, name)), **row}

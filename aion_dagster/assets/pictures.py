@@ -1,0 +1,147 @@
+"""images, variants, color_analyses and visual_features: four assets, one decode."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from aion_dagster.assets.workbench import Workbench, final_failures, table_output
+from aion_dagster.backends.pictures import PictureTables, compute_pictures
+from aion_dagster.checks.batches import (
+    manifest_check,
+    picture_check_specs,
+    unreadable_check,
+)
+from aion_dagster.compute.contact_sheet import contact_sheet
+from aion_dagster.planning import PICTURE_TABLES, pass_settings
+from aion_dagster.resources.outputs import Built
+
+SHEET_BYTES = 15_000
+"""A JPEG of this size is 20 KB as base64 in the event log."""
+
+DESCRIPTIONS = {
+    "images": "One row per file: what it is, how large, when and where taken, and why it is not usable if so.",
+    "variants": "JPEG renditions of each picture with longest sides of 64, 256, 750 and 1024 pixels.",
+    "color_analyses": "Dominant colors of each picture with names and families, temperature, brightness, saturation.",
+    "visual_features": "Sharpness, contrast, exposure and a descriptor of the looks of each picture.",
+}
+
+
+def picture_assets(bench: Workbench) -> dg.AssetsDefinition:
+    """The decode pass as a multi-asset that can run any subset of its outputs."""
+    names = bench.names
+    images = names.key("images")
+
+    @dg.multi_asset(
+        name=names.op("pictures"),
+        outs={
+            table: dg.AssetOut(
+                key=names.key(table),
+                io_manager_key=names.tables,
+                is_required=False,
+                description=DESCRIPTIONS[table],
+                kinds={"parquet"},
+                group_name=names.group,
+            )
+            for table in PICTURE_TABLES
+        },
+        internal_asset_deps={t: ({images} if t != "images" else set()) for t in PICTURE_TABLES},
+        can_subset=True,
+        partitions_def=names.partitions,
+        retry_policy=bench.partitioned["retry_policy"],
+        required_resource_keys=bench.resource_keys,
+        pool=names.pool("decode"),
+        check_specs=picture_check_specs(names),
+    )
+    def pictures(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        selected = {names.asset(key) for key in context.selected_asset_keys}
+        with final_failures():
+            passes = {batch: _run(bench, context, batch, selected) for batch in context.partition_keys}
+            prints = {batch: bench.planner(context).batch(batch)["images"] for batch in passes}
+        if "images" in selected:
+            built = {
+                b: Built(p.images, prints[b], _picture_metadata(p)) for b, p in passes.items()
+            }
+            yield table_output("images", built)
+            yield from _checks(bench, context, passes)
+        for table in PICTURE_TABLES[1:]:
+            if table in selected:
+                yield table_output(
+                    table, {b: Built(getattr(p, table), prints[b]) for b, p in passes.items()}
+                )
+        if selected >= set(PICTURE_TABLES):
+            _remember(bench, context, passes)
+
+    return pictures
+
+
+def _run(
+    bench: Workbench, context: dg.AssetExecutionContext, batch: str, selected: set[str]
+) -> PictureTables:
+    """The pass over one batch."""
+    store = bench.store(context)
+    store.ledger.mark_started(batch)
+    settings = pass_settings(bench.config)
+    parts = frozenset(selected | {"images"})
+    return compute_pictures(
+        batch,
+        store.manifests.read(batch),
+        bench.sources(context).read,
+        store,
+        settings.with_parts(parts),
+        lambda n: bench.advance("images", n),
+    )
+
+
+def _picture_metadata(result: PictureTables) -> dict[str, Any]:
+    """Counts of failures by status, reuse, and a contact sheet."""
+    counts: dict[str, int] = {}
+    for status in result.images["status"].to_pylist():
+        counts[status] = counts.get(status, 0) + 1
+    facts: dict[str, Any] = {f"files_{s}": n for s, n in sorted(counts.items())}
+    facts["files_reused"] = result.reused
+    if result.thumbnails:
+        sheet = base64.b64encode(contact_sheet(result.thumbnails, max_bytes=SHEET_BYTES)).decode()
+        facts["contact_sheet"] = dg.MetadataValue.md(
+            f"![contact sheet](data:image/jpeg;base64,{sheet})"
+        )
+    return facts
+
+
+def _checks(
+    bench: Workbench, context: dg.AssetExecutionContext, passes: dict[str, PictureTables]
+) -> Iterator[dg.AssetCheckResult]:
+    """Evaluate the checks; a batch whose rows do not cover its manifest is kept out of the library."""
+    store = bench.store(context)
+    expected = rows = 0
+    for batch, result in passes.items():
+        files = len(store.manifests.read(batch))
+        expected, rows = expected + files, rows + result.images.num_rows
+        wrong = files != result.images.num_rows
+        reason = f"{files} files, but {result.images.num_rows} rows" if wrong else None
+        store.ledger.mark_blocked(batch, reason)
+    yield manifest_check(bench.names, expected=expected, rows=rows)
+    images = [p.images for p in passes.values()]
+    yield unreadable_check(
+        bench.names, _concat(images), limit=bench.config.max_unreadable_share
+    )
+
+
+def _concat(tables: list[Any]) -> Any:
+    import pyarrow as pa
+
+    return pa.concat_tables(tables)
+
+
+def _remember(
+    bench: Workbench, context: dg.AssetExecutionContext, passes: dict[str, PictureTables]
+) -> None:
+    """Let later batches find these results by content, now that they are written."""
+    settings = pass_settings(bench.config)
+    for batch, result in passes.items():
+        bench.store(context).ledger.record_results(
+            settings.operation(), settings.parameters(), batch, result.content_hashes()
+        )

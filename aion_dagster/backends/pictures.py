@@ -1,0 +1,180 @@
+"""The decode pass over one batch of files: its results in the store's tables, nothing computed twice."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from aion_dagster import schemas
+from aion_dagster.compute.picture_pass import PassSettings, PictureInput, Reused, run_pass
+from aion_dagster.identity import image_id
+from aion_dagster.storage.store import Store
+from aion_dagster.storage.tables import StagedTable
+from aion_dagster.values import FileRef
+
+CONTENT_TABLES = ("variants", "color_analyses", "visual_features")
+CONTENT_FACTS = (
+    "image_id",
+    "sha256",
+    "size_bytes",
+    "media_type",
+    "format",
+    "width",
+    "height",
+    "orientation",
+    "frame_count",
+    "captured_at",
+    "gps",
+    "blur_hash",
+    "phash",
+    "status",
+    "error",
+)
+"""Columns of `images` that follow from the bytes alone."""
+SHEET_PICTURES = 24
+
+
+@dataclass
+class PictureTables:
+    """What the pass made of a batch; `variants` is on disk already and waits to be committed."""
+
+    images: pa.Table
+    color_analyses: pa.Table
+    visual_features: pa.Table
+    variants: StagedTable | None
+    reused: int
+    thumbnails: list[bytes] = field(default_factory=list)
+
+    def content_hashes(self) -> list[str]:
+        """SHA-256 of each distinct content that was decoded."""
+        ok = self.images.filter(pc.equal(self.images["status"], schemas.STATUS_OK))
+        return sorted(set(ok["sha256"].to_pylist()))
+
+
+def compute_pictures(
+    batch: str,
+    files: Sequence[FileRef],
+    read: Callable[[FileRef], bytes],
+    store: Store,
+    settings: PassSettings,
+    advance: Callable[[int], None],
+) -> PictureTables:
+    """Run the pass over `files`; contents that an earlier batch has computed are copied from its tables.
+
+    Rows of `images` are in the order of `files`; the other tables have one row per distinct readable content.
+    """
+    gathering = _Gathering(batch, store, settings)
+    staged = (
+        store.tables.stage("variants", batch=batch) if "variants" in settings.parts else None
+    )
+    inputs = (PictureInput(ref, lambda ref=ref: read(ref)) for ref in files)
+    try:
+        for chunk in run_pass(inputs, settings, known=gathering.known):
+            gathering.add(chunk.images, chunk.color_analyses, chunk.visual_features)
+            variants = [chunk.variants, *gathering.add_reused(chunk.reused)]
+            for table in variants:
+                gathering.keep_thumbnails(table)
+                if staged is not None and table.num_rows:
+                    staged.append(table)
+            advance(chunk.done)
+    except BaseException:
+        if staged is not None:
+            staged.discard()
+        raise
+    return gathering.result(files, staged)
+
+
+class _Gathering:
+    """Tables of a batch as they grow, chunk by chunk."""
+
+    def __init__(self, batch: str, store: Store, settings: PassSettings) -> None:
+        self._batch, self._store, self._settings = batch, store, settings
+        self._images: list[pa.Table] = []
+        self._colors: list[pa.Table] = []
+        self._features: list[pa.Table] = []
+        self._where: dict[str, str] = {}
+        self._copied: set[str] = set()
+        self._reused = 0
+        self.thumbnails: list[bytes] = []
+
+    def known(self, hashes: Sequence[str]) -> Collection[str]:
+        """Which contents have all their results in an earlier batch that is still there."""
+        found = self._store.ledger.find_results(
+            self._settings.operation(), self._settings.parameters(), list(hashes)
+        )
+        usable = {
+            sha: batch
+            for sha, batch in found.items()
+            if batch != self._batch
+            and all(self._store.tables.exists(t, batch) for t in ("images", *CONTENT_TABLES))
+        }
+        self._where.update(usable)
+        return usable.keys()
+
+    def add(self, images: pa.Table, colors: pa.Table, features: pa.Table) -> None:
+        self._images.append(images)
+        self._colors.append(colors)
+        self._features.append(features)
+
+    def add_reused(self, reused: Sequence[Reused]) -> list[pa.Table]:
+        """Copy the rows of contents that are known; gives their variants, a table per earlier batch."""
+        if not reused:
+            return []
+        self._reused += len(reused)
+        wanted: dict[str, set[str]] = defaultdict(set)
+        for r in reused:
+            wanted[self._where[r.sha256]].add(image_id(r.sha256))
+        facts = self._store.tables.take_by_id("images", wanted, list(CONTENT_FACTS))
+        by_id = {row["image_id"]: row for row in facts.to_pylist()}
+        rows = [_located(by_id[image_id(r.sha256)], r.ref) for r in reused]
+        self._images.append(pa.Table.from_pylist(rows, schema=schemas.IMAGES))
+        fresh = {b: ids - self._copied for b, ids in wanted.items() if ids - self._copied}
+        for ids in fresh.values():
+            self._copied |= ids
+        self._colors.append(self._store.tables.take_by_id("color_analyses", fresh, schemas.COLOR_ANALYSES.names))
+        self._features.append(self._store.tables.take_by_id("visual_features", fresh, schemas.VISUAL_FEATURES.names))
+        if "variants" not in self._settings.parts:
+            return []
+        names = schemas.VARIANT_ROWS.names
+        return [self._store.tables.take_by_id("variants", {b: i}, names) for b, i in fresh.items()]
+
+    def keep_thumbnails(self, variants: pa.Table) -> None:
+        """Keep the first few small variants for the contact sheet."""
+        missing = SHEET_PICTURES - len(self.thumbnails)
+        if missing > 0 and variants.num_rows:
+            self.thumbnails += variants["small_256"][:missing].to_pylist()
+
+    def result(self, files: Sequence[FileRef], staged: StagedTable | None) -> PictureTables:
+        order = {(f.source, f.uri): i for i, f in enumerate(files)}
+        images = pa.concat_tables([schemas.IMAGES.empty_table(), *self._images])
+        places = [
+            order[key]
+            for key in zip(images["source"].to_pylist(), images["uri"].to_pylist(), strict=True)
+        ]
+        images = images.take(pc.sort_indices(pa.array(places, pa.int64())))
+        return PictureTables(
+            images=images,
+            color_analyses=pa.concat_tables([schemas.COLOR_ANALYSES.empty_table(), *self._colors]),
+            visual_features=pa.concat_tables(
+                [schemas.VISUAL_FEATURES.empty_table(), *self._features]
+            ),
+            variants=staged,
+            reused=self._reused,
+            thumbnails=self.thumbnails,
+        )
+
+
+def _located(facts: dict[str, object], ref: FileRef) -> dict[str, object]:
+    """An images row for one more file of a known content."""
+    return {
+        **facts,
+        "source": ref.source,
+        "uri": ref.uri,
+        "name": ref.name,
+        "version": ref.version,
+        "modified_at": ref.modified_at,
+    }

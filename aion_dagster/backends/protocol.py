@@ -1,0 +1,77 @@
+"""`VisionBackend`: who answers heavy questions about pictures, locally or remotely, into the same tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+Operation = Literal["text", "codes", "describe", "embed_text"]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture to look at; `read` gives its original bytes and may raise a SourceError."""
+
+    image_id: str
+    sha256: str
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class DescribeRequest:
+    """Everything about a batch that a description may draw on.
+
+    `images` has one row per distinct content (schema `IMAGES`), the others one per picture or none.
+    """
+
+    images: pa.Table
+    color_analyses: pa.Table
+    visual_features: pa.Table
+    text_regions: pa.Table | None
+    codes: pa.Table | None
+
+
+class VisionBackend(Protocol):
+    """One seam for local compute and remote services."""
+
+    @property
+    def provider(self) -> str:
+        """Who answers, as written into the tables."""
+        ...
+
+    @property
+    def paid_calls(self) -> int:
+        """Calls that cost money, made by this object."""
+        ...
+
+    def identity(self, operation: Operation) -> str:
+        """Engine, version and parameters: results with another identity are computed anew."""
+        ...
+
+    def unavailable(self, operation: Operation) -> str | None:
+        """Why `operation` cannot be answered here and what would change that; None where it can."""
+        ...
+
+    def detect_text(self, pictures: Iterable[Picture]) -> Iterator[pa.Table]:
+        """Text in pictures, in chunks of schema `DETECTIONS`, a row per picture."""
+        ...
+
+    def detect_codes(self, pictures: Iterable[Picture]) -> Iterator[pa.Table]:
+        """Barcodes and QR codes, in chunks of schema `DETECTIONS`, a row per picture."""
+        ...
+
+    def describe(self, request: DescribeRequest) -> pa.Table:
+        """A row of schema `DESCRIPTIONS` per picture of the request."""
+        ...
+
+    def embed_text(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of unit length, shape (len(texts), 384), float32.
+
+        Raises:
+            UnavailableError: no text model; `unavailable` says the same beforehand.
+        """
+        ...

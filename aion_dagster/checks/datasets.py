@@ -1,0 +1,102 @@
+"""Checks on datasets and on what was exported of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import dagster as dg
+
+from aion_dagster.formats.export import ExportCounts, ExportReport
+from aion_dagster.values import Dataset
+
+EQUALS_DATASET = "equals_dataset"
+LABELLED = "all_pictures_labelled"
+SPLITS = "splits_do_not_leak"
+
+
+def dataset_check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    """Checks on a dataset."""
+    return [
+        dg.AssetCheckSpec(
+            LABELLED,
+            asset=key,
+            description="Warns where pictures that no label source names take part as if they had no objects.",
+        ),
+        dg.AssetCheckSpec(
+            SPLITS,
+            asset=key,
+            description="No group of near-duplicates or of pictures that belong together lies in two splits.",
+        ),
+    ]
+
+
+def export_check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    """Checks on an export."""
+    return [
+        dg.AssetCheckSpec(
+            EQUALS_DATASET,
+            asset=key,
+            description="Pictures, boxes and classes read back from the files equal the dataset less its reported losses.",
+        )
+    ]
+
+
+def labelled_check(key: dg.AssetKey, dataset: Dataset) -> dg.AssetCheckResult:
+    """Whether every picture is named by a label source."""
+    flags = dataset.images["labelled"].to_pylist()
+    missing = flags.count(False)
+    return dg.AssetCheckResult(
+        passed=missing == 0,
+        asset_key=key,
+        check_name=LABELLED,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"unlabelled": missing, "pictures": len(flags)},
+        description=(
+            f"{missing} of {len(flags)} pictures are named by no label source; "
+            "'unlabelled: exclude' leaves them out"
+            if missing
+            else None
+        ),
+    )
+
+
+def split_check(key: dg.AssetKey, dataset: Dataset) -> dg.AssetCheckResult:
+    """Whether each group lies in one split."""
+    splits: dict[str, set[str]] = {}
+    pairs = zip(
+        dataset.images["group_id"].to_pylist(), dataset.images["split"].to_pylist(), strict=True
+    )
+    for group, split in pairs:
+        if group is not None:
+            splits.setdefault(group, set()).add(split)
+    torn = sorted(g for g, s in splits.items() if len(s) > 1)
+    return dg.AssetCheckResult(
+        passed=not torn,
+        asset_key=key,
+        check_name=SPLITS,
+        metadata={"groups": len(splits), "torn": len(torn), "first": ", ".join(torn[:10])},
+        description=f"{len(torn)} groups lie in more than one split" if torn else None,
+    )
+
+
+def export_check(
+    key: dg.AssetKey, dataset: Dataset, report: ExportReport, counts: ExportCounts
+) -> dg.AssetCheckResult:
+    """Whether what is on disk is the dataset, less what the loss report names."""
+    losses = Counter(loss.kind for loss in report.losses)
+    written = (report.images, report.annotations, report.categories)
+    found = (counts.images, counts.annotations, counts.categories)
+    complete = report.images + losses["missing"] >= dataset.images.num_rows
+    passed = written == found and complete
+    return dg.AssetCheckResult(
+        passed=passed,
+        asset_key=key,
+        check_name=EQUALS_DATASET,
+        metadata={
+            "pictures": counts.images,
+            "boxes": counts.annotations,
+            "classes": counts.categories,
+            **{f"lost: {kind}": n for kind, n in sorted(losses.items())},
+        },
+        description=None if passed else f"written (pictures, boxes, classes) {written}, read {found}",
+    )

@@ -1,0 +1,125 @@
+"""`aion-dagster`: the command line. Parses arguments; each command is a module of `aion_dagster.commands`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+
+from aion_dagster.errors import AionError, ConfigError
+
+COMMANDS = {
+    "run": "take in new files, compute everything about them, curate and export",
+    "dev": "open the Dagster UI on the store, with the sources watched",
+    "search": "find pictures by words, by color or by looks",
+    "status": "show the configuration in force and what stands in the store",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status: 0 all there, 1 something failed, 2 usage."""
+    args = parser().parse_args(arguments)
+    try:
+        # Imported after parsing: --help and usage errors answer at once.
+        module = import_module(f"aion_dagster.commands.{args.command}")
+        status: int = getattr(module, args.command)(args)
+    except ConfigError as error:
+        _complain(f"aion-dagster {args.command}: {error}")
+        return 2
+    except AionError as error:
+        _complain(f"aion-dagster {args.command}: {error}")
+        return 1
+    except KeyboardInterrupt:
+        _complain("interrupted; the next run continues where this one stopped")
+        return 130
+    return status
+
+
+def _complain(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201 - the command's output
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="aion-dagster", description="Vision data as Dagster assets."
+    )
+    top.add_argument("--version", action="version", version=version("aion_dagster"))
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _run_arguments(_command(commands, "run"))
+    _dev_arguments(_command(commands, "dev"))
+    _search_arguments(_command(commands, "search"))
+    _command(commands, "status").add_argument("--json", action="store_true", help="as JSON")
+    return top
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str
+) -> argparse.ArgumentParser:
+    """A command with the arguments that all of them have."""
+    command = commands.add_parser(name, help=COMMANDS[name], description=COMMANDS[name].capitalize())
+    command.add_argument("--store", metavar="DIR", help="where results live (default: ./aion-store)")
+    command.add_argument("--config", metavar="FILE", help="a LibraryConfig as YAML")
+    command.add_argument("--library", metavar="NAME", help="one of several libraries in the store")
+    return command
+
+
+def _run_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "sources",
+        nargs="*",
+        metavar="SOURCE",
+        help="folders of pictures; added to those that the store already watches",
+    )
+    command.add_argument("--dataset", metavar="NAME", help="name of the dataset (default: main)")
+    command.add_argument(
+        "--export",
+        metavar="FORMATS",
+        help="coco,yolo,voc,csv or none (default: all four)",
+    )
+    command.add_argument(
+        "--labels",
+        action="append",
+        metavar="FILE|DIR",
+        help="COCO json, YOLO tree or Pascal VOC folder; may be given several times; replaces earlier ones",
+    )
+    command.add_argument("--backend", choices=["local"], help="who computes heavy steps")
+    command.add_argument(
+        "--detect", metavar="KINDS", help="text,codes or none: look for them in the pictures"
+    )
+    command.add_argument("--batch-size", type=_positive, metavar="N", help="files per batch (500)")
+    command.add_argument(
+        "--jobs", type=_positive, default=1, metavar="N", help="batches side by side, as processes"
+    )
+    command.add_argument(
+        "--no-wait", action="store_true", help="fail at once where another process uses the store"
+    )
+    command.add_argument(
+        "--json", action="store_true", help="one JSON object as the last line of output"
+    )
+
+
+def _dev_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    command.add_argument("--port", type=int, default=3000, help="port to listen on")
+
+
+def _search_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("text", nargs="?", metavar="TEXT", help="words or a sentence")
+    command.add_argument("--color", metavar="HEX", help="a color such as '#c4a87c', or its name")
+    command.add_argument("--like", metavar="FILE", help="a picture: find ones that look like it")
+    command.add_argument("--limit", type=_positive, default=20, metavar="N", help="most results")
+    command.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} must be 1 or more")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

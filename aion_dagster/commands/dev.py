@@ -1,0 +1,50 @@
+"""`aion-dagster dev`: the Dagster UI on the store's embedded instance, its sources watched."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from argparse import Namespace
+from importlib.util import find_spec
+
+from aion_dagster.commands.settings import store_config
+from aion_dagster.errors import StoreLockedError, UnavailableError
+from aion_dagster.resources.access import open_store
+from aion_dagster.resources.instance import embedded_instance, instance_folder, report_dead_runs
+from aion_dagster.storage.lock import StoreLock
+
+
+def dev(args: Namespace) -> int:
+    """Start webserver and daemon; ends when they end."""
+    if find_spec("dagster_webserver") is None:
+        raise UnavailableError(
+            "The UI needs the extra 'ui': pip install 'aion_dagster[ui]'"
+        )
+    config = store_config(args)
+    store = open_store(config.store, config.name)
+    try:
+        with (
+            StoreLock.exclusive(store.root, wait=False, what="aion-dagster dev, starting"),
+            embedded_instance(config.store) as instance,
+        ):
+            store.sweep()
+            report_dead_runs(instance, config.store)
+    except StoreLockedError as error:
+        print(f"{error} The UI starts; its runs wait.", file=sys.stderr)  # noqa: T201 - the command's output
+    if not config.remembered_path.is_file():
+        config.remember()
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(instance_folder(config.store)),
+        "AION_CONFIG": str(args.config or config.remembered_path),
+        "AION_STORE": config.store,
+        "AION_LIBRARY": config.name,
+    }
+    command = [sys.executable, "-m", "dagster", "dev", "-m", "aion_dagster.definitions"]
+    command += ["--host", args.host, "--port", str(args.port)]
+    print(f"UI on http://{args.host}:{args.port} (stop with Ctrl-C)", flush=True)  # noqa: T201
+    try:
+        return subprocess.run(command, env=environment, check=False).returncode  # noqa: S603 - our own arguments
+    except KeyboardInterrupt:
+        return 0

@@ -1,0 +1,248 @@
+"""`aion-dagster run`: take in what is new, materialize everything, export, say what was done."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from argparse import Namespace
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from aion_dagster.backends.local import LocalBackend
+from aion_dagster.commands.materialize import Materializer, Outcome, side_by_side
+from aion_dagster.commands.progress import Bars
+from aion_dagster.commands.quiet import quiet_console
+from aion_dagster.commands.settings import chosen_dataset, run_config
+from aion_dagster.config import DatasetConfig, LibraryConfig
+from aion_dagster.ingest import ingest
+from aion_dagster.planning import Plan, Planner
+from aion_dagster.resources.access import open_store
+from aion_dagster.resources.instance import embedded_instance, report_dead_runs
+from aion_dagster.resources.naming import Names
+from aion_dagster.resources.sources import build_source
+from aion_dagster.sensors.new_files import adopted_events
+from aion_dagster.storage.lock import StoreLock
+from aion_dagster.storage.store import Store
+from aion_dagster.values import Loss
+
+
+@dataclass
+class Summary:
+    """What a run did, for people and as JSON."""
+
+    new_batches: int = 0
+    new_files: int = 0
+    batches: int = 0
+    files: int = 0
+    ok: int = 0
+    paid_calls: int = 0
+    seconds: float = 0.0
+    did_work: bool = False
+    errors: list[str] = field(default_factory=list)
+    problems: list[Loss] = field(default_factory=list)
+    statuses: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def failed(self) -> int:
+        """Files that are no usable picture."""
+        return self.files - self.ok
+
+
+def run(args: Namespace) -> int:
+    """Carry out the command; the exit status."""
+    begun = time.perf_counter()
+    quiet_console()
+    config = run_config(args)
+    store = open_store(config.store, config.name)
+    summary = Summary()
+    with (
+        StoreLock.exclusive(
+            store.root, wait=not args.no_wait, on_wait=_say, what="aion-dagster run"
+        ),
+        embedded_instance(config.store) as instance,
+        Bars() as bars,
+    ):
+        store.sweep()
+        report_dead_runs(instance, config.store)
+        config.remember()
+        _take_in(config, store, summary)
+        Run(config, store, instance, bars, summary, jobs=args.jobs).everything()
+    summary.seconds = time.perf_counter() - begun
+    dataset = chosen_dataset(config, args.dataset)
+    _print_summary(config, store, dataset, summary)
+    if args.json:
+        print(json.dumps(_as_json(store, dataset, summary)))  # noqa: T201 - the command's output
+    return 1 if summary.errors else 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - the command's output
+
+
+def _take_in(config: LibraryConfig, store: Store, summary: Summary) -> None:
+    """Record the new files of every source as batches."""
+    for source in config.sources:
+        result = ingest(
+            build_source(source, max_bytes=config.max_file_bytes),
+            store,
+            batch_files=config.batch_files,
+            batch_bytes=config.batch_bytes,
+        )
+        summary.new_batches += len(result.batches)
+        summary.new_files += result.files
+        summary.problems += result.problems
+
+
+class Run:
+    """The work of one command on an exclusively held store."""
+
+    def __init__(
+        self,
+        config: LibraryConfig,
+        store: Store,
+        instance: dg.DagsterInstance,
+        bars: Bars,
+        summary: Summary,
+        *,
+        jobs: int,
+    ) -> None:
+        self._config, self._store, self._instance = config, store, instance
+        self._bars, self._summary, self._jobs = bars, summary, jobs
+        self._materializer: Materializer | None = None
+
+    def everything(self) -> None:
+        """Labels, then batches, then what they are together; stops where a stage leaves nothing to go on with."""
+        plan = self._plan()
+        self._adopt(plan)
+        self._summary.did_work = bool(plan)
+        if plan.labels and not self._finish(self._dagster().labels()):
+            return
+        if plan.batches:
+            self._batches(plan)
+        if not self._store.ledger.batches():
+            return
+        left = self._plan().whole
+        if left:
+            for asset in left:
+                if asset.count("/") == 2:
+                    self._bars.announce(asset, self._pictures())
+            self._finish(self._dagster().whole(left))
+
+    def _plan(self) -> Plan:
+        backend = LocalBackend(text_model=self._config.text_model)
+        return Planner(self._config, self._store, backend).plan()
+
+    def _dagster(self) -> Materializer:
+        """Built when there is work: a run without any is over before that."""
+        if self._materializer is None:
+            self._materializer = Materializer(self._config, self._instance, self._bars.advance)
+        return self._materializer
+
+    def _pictures(self) -> int:
+        build = self._store.ledger.build("library")
+        return 0 if build is None else build.rows
+
+    def _adopt(self, plan: Plan) -> None:
+        """Make the instance know every batch; report what exists without running it again."""
+        names = Names(self._config.name)
+        recorded = [b.key for b in self._store.ledger.batches()]
+        known = set(self._instance.get_existing_dynamic_partitions(names.partitions_name, recorded))
+        missing = [b for b in recorded if b not in known]
+        if missing:
+            self._instance.add_dynamic_partitions(names.partitions_name, missing)
+        for batch in missing:
+            if batch not in plan.batches:
+                for event in adopted_events(self._config, batch):
+                    self._instance.report_runless_asset_event(event)
+
+    def _batches(self, plan: Plan) -> None:
+        sizes = {b.key: b.file_count for b in self._store.ledger.batches()}
+        for asset in ("images", "text_regions", "codes"):
+            total = sum(sizes[b] for b, assets in plan.batches.items() if asset in assets)
+            self._bars.announce(asset, total)
+        if self._jobs > 1 and len(plan.batches) > 1:
+            outcomes = side_by_side(self._config, plan.batches, self._jobs)
+        else:
+            dagster = self._dagster()
+            outcomes = (dagster.batch(b, assets) for b, assets in plan.batches.items())
+        for outcome in outcomes:
+            self._finish(outcome)
+            if self._jobs > 1:
+                self._bars.advance("images", sizes[outcome.batch])
+            if "images" in plan.batches[outcome.batch]:
+                self._count(outcome.batch)
+
+    def _finish(self, outcome: Outcome) -> bool:
+        """Note errors; whether there were none."""
+        where = f"{outcome.batch}: " if outcome.batch else ""
+        self._summary.errors += [where + e for e in outcome.errors]
+        return outcome.success
+
+    def _count(self, batch: str) -> None:
+        """Add a batch that this run computed to the summary."""
+        if not self._store.tables.exists("images", batch):
+            return
+        statuses = self._store.tables.read("images", batch=batch, columns=["status"])
+        counts = Counter(statuses["status"].to_pylist())
+        self._summary.batches += 1
+        self._summary.files += statuses.num_rows
+        self._summary.ok += counts["ok"]
+        self._summary.statuses += counts
+
+
+def _exports(store: Store, dataset: DatasetConfig) -> dict[str, str]:
+    """Where the dataset's exports are."""
+    root = store.exports / dataset.name
+    return {e: str(root / e) for e in dataset.exports if (root / e).is_dir()}
+
+
+def _report(store: Store, dataset: DatasetConfig) -> str | None:
+    page = store.exports / dataset.name / "card" / "index.html"
+    return str(page) if page.is_file() else None
+
+
+def _as_json(store: Store, dataset: DatasetConfig, summary: Summary) -> dict[str, Any]:
+    return {
+        "batches": summary.batches,
+        "files": summary.files,
+        "ok": summary.ok,
+        "failed": summary.failed,
+        "paid_calls": summary.paid_calls,
+        "seconds": round(summary.seconds, 3),
+        "exports": _exports(store, dataset),
+        "report": _report(store, dataset),
+        "errors": summary.errors,
+    }
+
+
+def _print_summary(
+    config: LibraryConfig, store: Store, dataset: DatasetConfig, summary: Summary
+) -> None:
+    """What was done, what failed, where the results are."""
+    lines: list[str] = []
+    if summary.did_work:
+        lines.append(
+            f"{summary.files} files in {summary.batches} batches: {summary.ok} pictures, "
+            f"{summary.failed} not usable, {summary.seconds:.1f} s"
+        )
+        lines += [f"  {status}: {n}" for status, n in summary.statuses.items() if status != "ok"]
+    elif store.ledger.batches():
+        lines.append(f"Nothing new: no work was done ({summary.seconds:.1f} s).")
+    else:
+        lines.append(f"No files found in {', '.join(s.path for s in config.sources) or 'no source'}.")
+    lines += [f"  {p.kind}: {p.subject}: {p.detail}" for p in summary.problems]
+    for name, place in _exports(store, dataset).items():
+        lines.append(f"{name:8} {place}")
+    page = _report(store, dataset)
+    if page:
+        lines.append(f"report   {Path(page).as_uri()}")
+    lines.append(f"store    {store.root}")
+    lines.append(f"UI       aion-dagster dev --store {config.store}")
+    print("\n".join(lines))  # noqa: T201 - the command's output
+    for error in summary.errors:
+        _say(f"failed: {error}")

@@ -1,0 +1,102 @@
+"""The configuration that a command works with: its flags over the file over the environment."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from aion_dagster.config import DatasetConfig, FolderSourceConfig, LibraryConfig
+from aion_dagster.errors import ConfigError
+
+NO_EXPORTS = "none"
+
+
+def store_config(args: Namespace) -> LibraryConfig:
+    """Configuration of a command that only needs to know the store."""
+    return LibraryConfig.from_env(
+        flags={"store": args.store, "name": getattr(args, "library", None)},
+        file=getattr(args, "config", None),
+    )
+
+
+def run_config(args: Namespace) -> LibraryConfig:
+    """Configuration of `run`: sources are added to those of the file, other flags replace its values.
+
+    Raises:
+        ConfigError: a value is wrong, or a folder, file or extra that it names is not there.
+    """
+    base = store_config(args)
+    changes: dict[str, Any] = {}
+    given = tuple(FolderSourceConfig.model_validate(s) for s in args.sources)
+    names = {s.name for s in given}
+    if given:
+        changes["sources"] = [*(s for s in base.sources if s.name not in names), *given]
+    if args.labels:
+        changes["labels"] = args.labels
+    if args.backend:
+        changes["backend"] = args.backend
+    if args.detect is not None:
+        changes["detect"] = _words(args.detect)
+    if args.batch_size:
+        changes["batch_files"] = args.batch_size
+    if args.dataset or args.export is not None:
+        changes["datasets"] = _datasets(base, args)
+    data = base.model_dump(mode="json") | _plain(changes)
+    config = LibraryConfig.parse(data, origin="command line")
+    check_reachable(config)
+    return config
+
+
+def _plain(changes: dict[str, Any]) -> dict[str, Any]:
+    """Models as plain data, so that everything is validated once more together."""
+    return {
+        key: [v.model_dump(mode="json") if hasattr(v, "model_dump") else v for v in value]
+        if isinstance(value, list | tuple)
+        else value
+        for key, value in changes.items()
+    }
+
+
+def _words(text: str) -> list[str]:
+    return [] if text == NO_EXPORTS else [w.strip() for w in text.split(",") if w.strip()]
+
+
+def _datasets(base: LibraryConfig, args: Namespace) -> list[DatasetConfig]:
+    """The datasets with `--dataset` among them and `--export` applied to it."""
+    name = args.dataset or chosen_dataset(base, None).name
+    known = {d.name: d for d in base.datasets}
+    untouched = len(known) == 1 and base.datasets[0] == DatasetConfig()
+    kept = {} if untouched and name not in known else known
+    dataset: dict[str, Any] = kept[name].model_dump() if name in kept else {"name": name}
+    if args.export is not None:
+        dataset["exports"] = _words(args.export)
+    try:
+        kept[name] = DatasetConfig.model_validate(dataset)
+    except ValueError as error:
+        raise ConfigError(f"--dataset/--export: {error}") from None
+    return list(kept.values())
+
+
+def chosen_dataset(config: LibraryConfig, name: str | None) -> DatasetConfig:
+    """The dataset that a command is about: the one named, else the first."""
+    if not config.datasets:
+        raise ConfigError("datasets: at least one is needed")
+    return next((d for d in config.datasets if d.name == name), config.datasets[0])
+
+
+def check_reachable(config: LibraryConfig) -> None:
+    """Refuse early what would fail late.
+
+    Raises:
+        ConfigError: a source or label path does not exist, or an extra is not installed.
+    """
+    for source in config.sources:
+        if not Path(source.path).is_dir():
+            raise ConfigError(f"source {source.path}: is not a folder")
+    for path in config.labels:
+        if not Path(path).exists():
+            raise ConfigError(f"--labels {path}: does not exist")
+    if "text" in config.detect and (find_spec("rapidocr") is None or find_spec("onnxruntime") is None):
+        raise ConfigError("--detect text needs the extra 'ocr': pip install 'aion_dagster[ocr]'")

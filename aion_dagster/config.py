@@ -1,0 +1,247 @@
+"""`LibraryConfig`: the one configuration model, whoever fills it (Python, YAML, environment, command line)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from aion_dagster.errors import ConfigError
+from aion_dagster.identity import slug
+
+ExportFormat = Literal["coco", "yolo", "voc", "csv"]
+Detection = Literal["text", "codes"]
+
+ENVIRONMENT = {
+    "AION_STORE": "store",
+    "AION_LIBRARY": "name",
+    "AION_SOURCES": "sources",
+    "AION_LABELS": "labels",
+    "AION_DETECT": "detect",
+    "AION_BACKEND": "backend",
+}
+"""Environment variable → field. Lists of paths are separated like PATH, other lists by commas."""
+
+REMEMBERED = "aion.yaml"
+"""File in the store that holds the configuration of the latest run."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FolderSourceConfig(_Model):
+    """Files below a local folder."""
+
+    type: Literal["folder"] = "folder"
+    path: str
+    name: str = ""
+    recursive: bool = True
+    include_hidden: bool = False
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, data: Any) -> Any:
+        """Make the path absolute and give an unnamed source a name made from it."""
+        if isinstance(data, str):
+            data = {"path": data}
+        if isinstance(data, Mapping) and data.get("path"):
+            path = Path(str(data["path"])).expanduser().absolute()
+            path = Path(os.path.normpath(path))
+            data = {**data, "path": str(path), "name": data.get("name") or _source_name(path)}
+        return data
+
+
+def _source_name(path: Path) -> str:
+    """A name that depends on the folder alone, so that sources given in another order keep theirs."""
+    from aion_dagster.identity import digest
+
+    return f"{slug(path.name, limit=24)}-{digest(str(path))[:6]}"
+
+
+SourceConfig = Annotated[FolderSourceConfig, Field()]
+
+
+class DatasetConfig(_Model):
+    """A dataset: which annotations and pictures, how they are split, and what is exported."""
+
+    name: str = Field(default="main", pattern=r"^[a-z0-9][a-z0-9_]{0,39}$")
+    origins: tuple[Literal["labels", "text", "codes"], ...] = ("labels",)
+    unlabelled: Literal["include", "exclude"] = "include"
+    classes: tuple[str, ...] | None = None
+    splits: dict[Literal["train", "val", "test"], float] = {"train": 0.8, "val": 0.1, "test": 0.1}
+    seed: int = 0
+    near_duplicates: Literal["group", "keep_one", "ignore"] = "group"
+    group_by: tuple[Literal["folder", "source"], ...] = ()
+    min_score: float | None = Field(default=None, ge=0, le=1)
+    exports: tuple[ExportFormat, ...] = ("coco", "yolo", "voc", "csv")
+    keep_exif: bool = False
+    coco_first_category_id: Literal[0, 1] = 1
+    coco_segmentation: Literal["as_is", "box"] = "as_is"
+    voc_coordinates: Literal["devkit", "float0"] = "devkit"
+
+    @field_validator("splits")
+    @classmethod
+    def _shares(cls, value: dict[str, float]) -> dict[str, float]:
+        if min(value.values(), default=0) < 0 or abs(sum(value.values()) - 1) > 1e-6:
+            raise ValueError("shares must be ≥ 0 and add up to 1, such as {train: 0.8, val: 0.2}")
+        if not value.get("train"):
+            raise ValueError("'train' needs a share above 0")
+        return value
+
+
+class LibraryConfig(_Model):
+    """Everything that a visual library is configured by."""
+
+    name: str = Field(default="default", pattern=r"^[a-z0-9][a-z0-9_]{0,29}$")
+    store: str = "aion-store"
+    sources: tuple[SourceConfig, ...] = ()
+    backend: Literal["local"] = "local"
+    detect: tuple[Detection, ...] = ()
+    labels: tuple[str, ...] = ()
+    batch_files: int = Field(default=500, ge=1, le=100_000)
+    batch_bytes: int = Field(default=512 * 2**20, ge=1)
+    max_file_bytes: int = Field(default=2 * 2**30, ge=1)
+    max_pixels: int = Field(default=250_000_000, ge=1)
+    colors: int = Field(default=16, ge=3, le=16)
+    text_model: str = "auto"
+    near_duplicate_distance: int = Field(default=4, ge=0, le=8)
+    max_unreadable_share: float = Field(default=1.0, ge=0, le=1)
+    max_undescribed_share: float = Field(default=1.0, ge=0, le=1)
+    datasets: tuple[DatasetConfig, ...] = (DatasetConfig(),)
+    scan_seconds: int = Field(default=30, ge=1)
+    max_batches_per_tick: int = Field(default=50, ge=1)
+
+    @field_validator("store")
+    @classmethod
+    def _store(cls, value: str) -> str:
+        if "://" in value:
+            return value
+        return os.path.normpath(Path(value).expanduser().absolute())
+
+    @field_validator("labels")
+    @classmethod
+    def _labels(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        absolute = [os.path.normpath(Path(v).expanduser().absolute()) for v in value]
+        return tuple(dict.fromkeys(absolute))
+
+    @field_validator("sources", mode="after")
+    @classmethod
+    def _distinct(cls, value: tuple[SourceConfig, ...]) -> tuple[SourceConfig, ...]:
+        names = [s.name for s in value]
+        if len(set(names)) < len(names):
+            raise ValueError(f"source names must differ, got {names}; set 'name' on each")
+        return value
+
+    @field_validator("datasets")
+    @classmethod
+    def _dataset_names(cls, value: tuple[DatasetConfig, ...]) -> tuple[DatasetConfig, ...]:
+        names = [d.name for d in value]
+        if len(set(names)) < len(names):
+            raise ValueError(f"dataset names must differ, got {names}")
+        return value
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any], *, origin: str = "configuration") -> LibraryConfig:
+        """Validate `data`.
+
+        Raises:
+            ConfigError: names `origin` and each field that is wrong, in one message.
+        """
+        try:
+            return cls.model_validate(dict(data))
+        except ValidationError as error:
+            lines = "; ".join(
+                f"{'.'.join(map(str, e['loc'])) or 'configuration'}: {e['msg']}"
+                for e in error.errors()
+            )
+            raise ConfigError(f"{origin}: {lines}") from None
+
+    @classmethod
+    def from_env(
+        cls,
+        environment: Mapping[str, str] | None = None,
+        *,
+        flags: Mapping[str, Any] | None = None,
+        file: str | Path | None = None,
+    ) -> LibraryConfig:
+        """The configuration in force: flags over the file over the environment over the defaults.
+
+        The file is `file`, else `AION_CONFIG`, else the one that the latest run left in the store.
+
+        Raises:
+            ConfigError: a file cannot be read, or a value is wrong.
+        """
+        env = os.environ if environment is None else environment
+        given = {k: v for k, v in (flags or {}).items() if v is not None}
+        values = _from_environment(env)
+        store = str(given.get("store") or values.get("store") or cls.model_fields["store"].default)
+        chosen = file or env.get("AION_CONFIG")
+        path = Path(chosen) if chosen else _remembered(store, given, values)
+        if chosen or path.is_file():
+            values.update(read_config_file(path))
+        values.update(given)
+        return cls.parse(values, origin=str(path) if chosen else "configuration")
+
+    @property
+    def remembered_path(self) -> Path:
+        """Where the store keeps this configuration between runs."""
+        return _remembered(self.store, {"name": self.name}, {})
+
+    def remember(self) -> None:
+        """Write the configuration into the store, so that `dev`, `status` and later runs find it."""
+        self.remembered_path.parent.mkdir(parents=True, exist_ok=True)
+        beside = self.remembered_path.with_name(f".{REMEMBERED}.{os.getpid()}")
+        text = yaml.safe_dump(
+            self.model_dump(mode="json", exclude_defaults=True), sort_keys=True, allow_unicode=True
+        )
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(self.remembered_path)
+
+
+def _remembered(store: str, given: Mapping[str, Any], values: Mapping[str, Any]) -> Path:
+    """The remembered file of a library: in the store's root, or in the library's own folder."""
+    name = str(given.get("name") or values.get("name") or "default")
+    root = Path(store) if name == "default" else Path(store) / name
+    return root / REMEMBERED
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Fields that environment variables set."""
+    values: dict[str, Any] = {}
+    for variable, field in ENVIRONMENT.items():
+        text = environment.get(variable)
+        if not text:
+            continue
+        if field in ("sources", "labels"):
+            values[field] = [part for part in text.split(os.pathsep) if part]
+        elif field == "detect":
+            values[field] = [part.strip() for part in text.split(",") if part.strip()]
+        else:
+            values[field] = text
+    return values
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises:
+        ConfigError: the file is missing, not YAML, or not a mapping.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not YAML: {error}") from None
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: must hold a mapping such as 'store: …', not {type(data).__name__}")
+    return data

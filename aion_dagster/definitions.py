@@ -1,0 +1,114 @@
+"""What `dagster dev` loads, and `build_definitions`, the one way from a configuration to Dagster definitions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from aion_dagster.assets.datasets import dataset_asset
+from aion_dagster.assets.descriptions import description_asset, embedding_asset
+from aion_dagster.assets.detections import detection_asset
+from aion_dagster.assets.exports import card_asset, export_asset
+from aion_dagster.assets.labels import annotation_assets, label_asset
+from aion_dagster.assets.library import library_asset, near_duplicate_asset, search_index_asset
+from aion_dagster.assets.pictures import picture_assets
+from aion_dagster.assets.workbench import Advance, Workbench, keys, silent
+from aion_dagster.config import LibraryConfig
+from aion_dagster.planning import partitioned_assets, whole_assets
+from aion_dagster.quiet import silence_preview_warnings
+from aion_dagster.resources.compute import LocalComputeResource
+from aion_dagster.resources.sources import SourceReader
+from aion_dagster.resources.store import StoreResource
+from aion_dagster.resources.tables import TableIOManager, TableSetIOManager
+from aion_dagster.sensors.automation import automation_sensor
+from aion_dagster.sensors.new_files import new_files_sensor
+
+silence_preview_warnings()
+
+BATCH_JOB = "batch"
+LABELS_JOB = "labels"
+LIBRARY_JOB = "library"
+
+
+def build_definitions(
+    config: LibraryConfig, *, advance: Advance = silent, quiet: bool = False
+) -> dg.Definitions:
+    """The assets, checks, sensors, jobs and resources of one library.
+
+    Several libraries share a code location by `dg.Definitions.merge(build_definitions(a), build_definitions(b))`: each
+    has its own keys, partitions, pools, jobs, resources and folders, prefixed by its name.
+
+    Args:
+        config: what the library is made of.
+        advance: told how many items an asset has done, for progress bars.
+        quiet: run without console logs (the command line shows progress instead).
+    """
+    bench = Workbench(config, advance)
+    names = bench.names
+    jobs = [
+        dg.define_asset_job(
+            names.job(BATCH_JOB), selection=keys(names, partitioned_assets(config))
+        ),
+        dg.define_asset_job(names.job(LABELS_JOB), selection=keys(names, ["labels"])),
+        dg.define_asset_job(names.job(LIBRARY_JOB), selection=keys(names, whole_assets(config))),
+    ]
+    return dg.Definitions(
+        assets=library_assets(bench),
+        resources=library_resources(config),
+        jobs=jobs,
+        sensors=[new_files_sensor(config), automation_sensor(config)],
+        executor=dg.in_process_executor,
+        loggers={"console": _silent_logger} if quiet else None,
+    )
+
+
+def library_assets(bench: Workbench) -> list[dg.AssetsDefinition]:
+    """Every asset of a library, in topological order."""
+    detect = bench.config.detect
+    assets = [label_asset(bench), picture_assets(bench)]
+    if "text" in detect:
+        assets.append(detection_asset(bench, "text_regions"))
+    if "codes" in detect:
+        assets.append(detection_asset(bench, "codes"))
+    assets += [
+        description_asset(bench),
+        embedding_asset(bench),
+        annotation_assets(bench),
+        library_asset(bench),
+        near_duplicate_asset(bench),
+        search_index_asset(bench),
+    ]
+    for dataset in bench.config.datasets:
+        assets.append(dataset_asset(bench, dataset))
+        assets += [export_asset(bench, dataset, e) for e in dataset.exports]
+        assets.append(card_asset(bench, dataset))
+    return assets
+
+
+def library_resources(config: LibraryConfig) -> dict[str, Any]:
+    """The resources of a library under its prefixed keys."""
+    names = Workbench(config).names
+    place = {"uri": config.store, "library": config.name}
+    return {
+        names.store: StoreResource(**place),
+        names.tables: TableIOManager(**place),
+        names.resource("table_sets"): TableSetIOManager(**place),
+        names.resource("sources"): SourceReader.from_config(config),
+        names.resource("compute"): LocalComputeResource(text_model=config.text_model),
+    }
+
+
+@dg.logger(description="Writes nothing: the command line shows progress instead.")
+def _silent_logger(_context: dg.InitLoggerContext) -> Any:
+    import logging
+
+    logger = logging.Logger("aion_dagster.silent")
+    logger.addHandler(logging.NullHandler())
+    return logger
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The library that the environment, `AION_CONFIG` or the store's remembered configuration describes."""
+    return build_definitions(LibraryConfig.from_env())

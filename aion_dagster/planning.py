@@ -1,0 +1,307 @@
+"""What is up to date and what is not: a fingerprint of its inputs for every table, and the work that is left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from aion_dagster.backends.protocol import VisionBackend
+from aion_dagster.compute.picture_pass import PassSettings
+from aion_dagster.config import DatasetConfig, LibraryConfig
+from aion_dagster.identity import digest
+from aion_dagster.storage.store import Store
+
+PICTURE_TABLES = ("images", "variants", "color_analyses", "visual_features")
+"""Tables that come from the one decode pass."""
+
+ANNOTATION_TABLES = ("label_matches", "label_losses", "annotations")
+"""Tables that one matching step writes together."""
+
+LOGIC = {
+    "detections": 1,
+    "descriptions": 1,
+    "embeddings": 1,
+    "labels": 1,
+    "annotations": 1,
+    "library": 1,
+    "near_duplicates": 1,
+    "search_index": 1,
+    "dataset": 1,
+    "export": 1,
+    "card": 1,
+}
+"""Raised when the meaning of what an asset computes changes, so that existing stores are brought up to date."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The work that is left; false where everything is up to date.
+
+    `batches` maps a batch to its stale assets in topological order; `never_built` are those of them where some asset
+    has never been built: they are at work, failed, or have not started.
+    """
+
+    labels: bool
+    batches: Mapping[str, tuple[str, ...]]
+    never_built: frozenset[str]
+    whole: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return self.labels or bool(self.batches) or bool(self.whole)
+
+
+def partitioned_assets(config: LibraryConfig) -> tuple[str, ...]:
+    """Assets with a partition per batch, in topological order."""
+    detected = {"text": "text_regions", "codes": "codes"}
+    return (
+        *PICTURE_TABLES,
+        *(detected[d] for d in ("text", "codes") if d in config.detect),
+        "descriptions",
+        "embeddings",
+        *ANNOTATION_TABLES,
+    )
+
+
+def dataset_assets(dataset: DatasetConfig) -> tuple[str, ...]:
+    """A dataset, its exports and its card."""
+    root = f"dataset/{dataset.name}"
+    return (root, *(f"{root}/{e}" for e in dataset.exports), f"{root}/card")
+
+
+def whole_assets(config: LibraryConfig) -> tuple[str, ...]:
+    """Assets over all batches, in topological order."""
+    return (
+        "library",
+        "near_duplicates",
+        "search_index",
+        *(a for d in config.datasets for a in dataset_assets(d)),
+    )
+
+
+def pass_settings(config: LibraryConfig) -> PassSettings:
+    """The decode pass as configured."""
+    return PassSettings(
+        n_colors=config.colors, max_pixels=config.max_pixels, max_bytes=config.max_file_bytes
+    )
+
+
+def word_index(store: Store) -> Path:
+    """Where the full-text index of a library lies."""
+    return store.index / "words.sqlite"
+
+
+def _label_files(path: Path) -> Iterator[list[object]]:
+    """Name, size and time of every file that a label path stands for."""
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    for file in files:
+        if path.is_dir() and file.suffix.lower() not in (".json", ".txt", ".xml", ".yaml", ".yml"):
+            continue
+        status = file.stat()
+        yield [str(file), status.st_size, status.st_mtime_ns]
+
+
+@dataclass
+class Planner:
+    """Compares what the ledger says was built with what would be built now."""
+
+    config: LibraryConfig
+    store: Store
+    backend: VisionBackend
+    _batches: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @cached_property
+    def labels(self) -> str:
+        """Fingerprint of the label files as they are now.
+
+        Raises:
+            OSError: a label file is not there.
+        """
+        files = [entry for path in self.config.labels for entry in _label_files(Path(path))]
+        return digest(["labels", LOGIC["labels"], list(self.config.labels), files])
+
+    @cached_property
+    def _records(self) -> dict[str, tuple[str, bool]]:
+        """Batch → digest of its manifest, and whether a blocking check failed."""
+        return {
+            b.key: (b.manifest_digest, b.blocked_reason is not None)
+            for b in self.store.ledger.batches()
+        }
+
+    def batch(self, batch: str) -> dict[str, str]:
+        """Asset → fingerprint of what it would be made from, for one batch."""
+        if batch not in self._batches:
+            self._batches[batch] = self._fingerprints(self._records[batch][0])
+        return self._batches[batch]
+
+    def _fingerprints(self, manifest: str) -> dict[str, str]:
+        settings = pass_settings(self.config)
+        picture = digest([manifest, settings.operation(), settings.parameters()])
+        prints = dict.fromkeys(PICTURE_TABLES, picture)
+        for operation, table in (("text", "text_regions"), ("codes", "codes")):
+            if operation in self.config.detect:
+                identity = self.backend.identity(operation)  # type: ignore[arg-type]
+                prints[table] = digest([picture, identity, LOGIC["detections"]])
+        detected = [prints.get("text_regions"), prints.get("codes")]
+        prints["descriptions"] = digest(
+            [picture, detected, self.backend.identity("describe"), LOGIC["descriptions"]]
+        )
+        prints["embeddings"] = digest(
+            [prints["descriptions"], self.backend.identity("embed_text"), LOGIC["embeddings"]]
+        )
+        prints["label_matches"] = digest([picture, self.labels, LOGIC["annotations"]])
+        prints["label_losses"] = prints["label_matches"]
+        prints["annotations"] = digest([prints["label_matches"], detected])
+        return prints
+
+    def whole(self, asset: str) -> str:
+        """Fingerprint of what an asset over all batches would be made from, as its inputs stand in the store."""
+        kind = asset.split("/")
+        if kind[0] == "library":
+            built = self._built("images")
+            parts: list[object] = [
+                [key, built.get(key), blocked] for key, (_, blocked) in sorted(self._records.items())
+            ]
+        elif kind[0] == "near_duplicates":
+            parts = [self._made("library"), self.config.near_duplicate_distance]
+        elif kind[0] == "search_index":
+            parts = [self._made("library"), sorted(self._built("descriptions").items())]
+        else:
+            return self._dataset(kind)
+        return digest([LOGIC[kind[0]], parts])
+
+    def _built(self, asset: str) -> dict[str, str]:
+        """Batch → fingerprint of what the asset was made from."""
+        return {key: b.fingerprint for key, b in self.store.ledger.builds(asset).items()}
+
+    def _made(self, asset: str) -> str | None:
+        """Fingerprint of what an unpartitioned asset was made from."""
+        build = self.store.ledger.build(asset)
+        return None if build is None else build.fingerprint
+
+    def _dataset(self, path: list[str]) -> str:
+        """Fingerprint of a dataset; of an export or card from the dataset's current version."""
+        config = next(d for d in self.config.datasets if d.name == path[1])
+        root = f"dataset/{config.name}"
+        if len(path) == 2:
+            settings = config.model_dump(mode="json", exclude={"exports"})
+            made = [self._made(a) for a in ("library", "near_duplicates", "labels")]
+            return digest(
+                [LOGIC["dataset"], made, sorted(self._built("annotations").items()), settings]
+            )
+        version = self.store.sets.current(root)
+        if path[2] == "card":
+            return digest([LOGIC["card"], version, list(config.exports)])
+        options = config.model_dump(mode="json", include=set(EXPORT_OPTIONS[path[2]]))
+        return digest([LOGIC["export"], version, path[2], options])
+
+    def plan(self) -> Plan:
+        """The work that is left, as things stand."""
+        recorded = {a: self.store.ledger.builds(a) for a in partitioned_assets(self.config)}
+        batches: dict[str, tuple[str, ...]] = {}
+        never_built: set[str] = set()
+        for key in self._records:
+            prints = self.batch(key)
+            stale = {
+                asset
+                for asset, builds in recorded.items()
+                if key not in builds
+                or builds[key].fingerprint != prints[asset]
+                or not self.store.tables.exists(asset, key)
+            }
+            if stale & set(ANNOTATION_TABLES):
+                stale |= set(ANNOTATION_TABLES)
+            if stale:
+                batches[key] = tuple(a for a in recorded if a in stale)
+            if any(key not in builds for builds in recorded.values()):
+                never_built.add(key)
+        return Plan(
+            labels=self._is_stale("labels"),
+            batches=batches,
+            never_built=frozenset(never_built),
+            whole=self._whole(),
+        )
+
+    def _is_stale(self, asset: str) -> bool:
+        expected = self.labels if asset == "labels" else self.whole(asset)
+        return self._made(asset) != expected or not self._exists(asset)
+
+    def _exists(self, asset: str) -> bool:
+        """Whether an unpartitioned asset's result is where it belongs."""
+        if asset == "search_index":
+            return word_index(self.store).is_file()
+        if asset == "labels" or asset.count("/") == 1:
+            return self.store.sets.current(asset) is not None
+        if asset.count("/") == 2:
+            return (self.store.exports / asset.removeprefix("dataset/")).is_dir()
+        return self.store.tables.exists(asset)
+
+    def _whole(self) -> tuple[str, ...]:
+        """Stale assets over all batches; whatever depends on a stale one is stale too."""
+        library = self._is_stale("library")
+        near = library or self._is_stale("near_duplicates")
+        index = library or self._is_stale("search_index")
+        flags = {"library": library, "near_duplicates": near, "search_index": index}
+        stale = [asset for asset, flag in flags.items() if flag]
+        for dataset in self.config.datasets:
+            root, *exports = dataset_assets(dataset)
+            changed = near or self._is_stale(root)
+            stale += [a for a in (root, *exports) if changed or self._is_stale(a)]
+        return tuple(stale)
+
+
+EXPORT_OPTIONS[path[2]]))
+        return digest([LOGIC["export"], version, path[2], options])
+
+    def plan(self) -> Plan:
+        """The work that is left, as things stand."""
+        recorded = {a: self.store.ledger.builds(a) for a in partitioned_assets(self.config)}
+        batches: dict[str, tuple[str, ...]] = {}
+        for key in self._records:
+            prints = self.batch(key)
+            stale = tuple(
+                asset
+                for asset, builds in recorded.items()
+                if key not in builds
+                or builds[key].fingerprint != prints[asset]
+                or not self.store.tables.exists(asset, key)
+            )
+            if stale:
+                batches[key] = stale
+        return Plan(labels=self._stale("labels", self.labels), batches=batches, whole=self._whole())
+
+    def _stale(self, asset: str, fingerprint: str) -> bool:
+        build = self.store.ledger.build(asset)
+        return build is None or build.fingerprint != fingerprint or not self._exists(asset)
+
+    def _exists(self, asset: str) -> bool:
+        """Whether an unpartitioned asset's result is where it belongs."""
+        if asset == "search_index":
+            return word_index(self.store).is_file()
+        if asset == "labels" or asset.count("/") == 1:
+            return self.store.sets.current(asset) is not None
+        if asset.count("/") == 2:
+            return (self.store.exports / asset.removeprefix("dataset/")).is_dir()
+        return self.store.tables.exists(asset)
+
+    def _whole(self) -> tuple[str, ...]:
+        """Stale assets over all batches; whatever depends on a stale one is stale too."""
+        stale = [a for a in ("library", "near_duplicates", "search_index") if self._is_stale(a)]
+        for dataset in self.config.datasets:
+            root, *exports = dataset_assets(dataset)
+            changed = self._is_stale(root)
+            stale += [a for a in (root, *exports) if changed or self._is_stale(a)]
+        return tuple(stale)
+
+    def _is_stale(self, asset: str) -> bool:
+        return self._stale(asset, self.whole(asset))
+
+
+EXPORT_OPTIONS: dict[str, tuple[str, ...]] = {
+    "coco": ("keep_exif", "coco_first_category_id", "coco_segmentation"),
+    "yolo": ("keep_exif",),
+    "voc": ("keep_exif", "voc_coordinates"),
+    "csv": (),
+}
+"""Fields of `DatasetConfig` that an export depends on, beyond the dataset's version."""

@@ -1,0 +1,87 @@
+"""The embedded Dagster instance of a store, and what killed processes left in it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+
+import dagster as dg
+from dagster import DagsterRunStatus, RunsFilter
+
+from aion_dagster.errors import StorageError
+from aion_dagster.storage.lock import RunLock
+
+INSTANCE_FOLDER = "dagster"
+COMMAND_TAG = "aion_dagster/command"
+"""Tag of runs that the command line executes in its own process."""
+
+_GRACE_SECONDS = 120.0
+"""A run that a launcher started so recently may not have taken its lock yet."""
+
+
+def instance_folder(store: str) -> Path:
+    """Where the embedded instance of a store lies, with its `dagster.yaml` written if there was none.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    folder = Path(store) / INSTANCE_FOLDER
+    place = folder / "dagster.yaml"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not place.is_file():
+            text = files("aion_dagster.resources").joinpath("embedded_instance.yaml").read_text()
+            with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as beside:
+                beside.write(text)
+            shutil.move(beside.name, place)
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be written: {error.strerror}") from error
+    return folder
+
+
+@contextmanager
+def embedded_instance(store: str) -> Iterator[dg.DagsterInstance]:
+    """The instance that `run` and `dev` share."""
+    with dg.DagsterInstance.from_config(str(instance_folder(store))) as instance:
+        yield instance
+
+
+def report_dead_runs(instance: dg.DagsterInstance, store: str) -> list[str]:
+    """Report runs whose process is gone as failed, and free the pool slots that they held; returns their ids.
+
+    Without this, automation would wait for them for ever.
+    """
+    dead = []
+    for record in instance.get_run_records(
+        RunsFilter(
+            statuses=[
+                DagsterRunStatus.NOT_STARTED,
+                DagsterRunStatus.STARTING,
+                DagsterRunStatus.STARTED,
+                DagsterRunStatus.CANCELING,
+            ]
+        )
+    ):
+        run = record.dagster_run
+        if _is_alive(Path(store), run.run_id):
+            continue
+        launched = COMMAND_TAG not in run.tags
+        if launched and run.status == DagsterRunStatus.NOT_STARTED:
+            continue
+        if launched and time.time() - record.update_timestamp.timestamp() < _GRACE_SECONDS:
+            continue
+        instance.report_run_failed(run, "The process that executed this run is gone.")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+        dead.append(run.run_id)
+    return dead
+
+
+def _is_alive(store: Path, run_id: str) -> bool:
+    """Whether some process holds the run's lock, in whichever library of the store."""
+    roots = [store, *(p.parent for p in store.glob("*/locks") if p.is_dir())]
+    return any(RunLock.is_alive(root, run_id) for root in roots)

@@ -1,0 +1,32 @@
+"""The store as a Dagster resource."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+from pydantic import PrivateAttr
+
+from aion_dagster.resources.access import hold_store, open_store
+from aion_dagster.storage.store import Store
+
+
+class StoreResource(dg.ConfigurableResource):
+    """One library's tables, table sets and ledger; a run holds the store while it lasts."""
+
+    uri: str
+    library: str = "default"
+    _store: Store = PrivateAttr()
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[StoreResource]:
+        """Open the store for a run."""
+        self._store = open_store(self.uri, self.library)
+        with hold_store(self._store, context.run_id):
+            yield self
+
+    @property
+    def store(self) -> Store:
+        """The open store."""
+        return self._store
