@@ -56,8 +56,8 @@ def tree_bytes(pid: int) -> int:
     return sum(proportional_bytes(p) for p in (pid, *(child.pid for child in children)))
 
 
-def watch(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Watched:
-    """Run `command` and wait for it.
+def watch(command: Sequence[str]) -> Watched:
+    """Run `command` and wait for it, without the user's own Dagster instance.
 
     Raises:
         CommandFailedError: It ended with an error or printed no JSON object; the message has its
@@ -69,7 +69,7 @@ def watch(command: Sequence[str], environment: Mapping[str, str] | None = None) 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, **(environment or {})},
+        env={name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"},
     )
     ended, peak = threading.Event(), [0]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -245,14 +244,16 @@ def datumaro(root: Path, format_: str, plugin: str, tolerance: float) -> Iterato
     from datumaro.components.dataset import Dataset
 
     dataset = Dataset.import_from(str(root), plugin)
-    classes = tuple(label.name for label in dataset.categories()[AnnotationType.label])
+    labels = tuple(label.name for label in dataset.categories()[AnnotationType.label])
     splits: dict[str, dict[str, list[Box]]] = {}
     for item in dataset:
         splits.setdefault(item.subset, {})[item.id] = [
-            (classes[a.label], a.x, a.y, a.x + a.w, a.y + a.h)
+            (labels[a.label], a.x, a.y, a.x + a.w, a.y + a.h)
             for a in item.annotations
             if a.type == AnnotationType.bbox
         ]
+    # A VOC label map begins with the background, which is no class of objects.
+    classes = labels[1:] if format_ == "voc" and labels[:1] == ("background",) else labels
     for split, pictures in splits.items():
         yield Reading(format_, "datumaro", split, pictures, classes, tolerance)
 
@@ -275,23 +276,34 @@ def datumaro_voc(root: Path) -> Iterator[Reading]:
     yield from datumaro(root, "voc", "voc_detection", DEVKIT_PX)
 
 
+# --- pandas ------------------------------------------------------------------------------------
+
+
+def pandas_csv(root: Path) -> Iterator[Reading]:
+    """`pandas.read_csv` of the three tables."""
+    import pandas as pd
+
+    def table(name: str) -> Any:
+        # A class called NA is a class; an apostrophe keeps spreadsheets from running a cell.
+        rows = pd.read_csv(root / name, keep_default_na=False)
+        return rows.replace(r"^'([=+\-@\t\r])", r"\1", regex=True)
+
+    classes = tuple(table("categories.csv").sort_values("category_id")["name"])
+    boxes: dict[str, list[Box]] = {}
+    for a in table("annotations.csv").itertuples():
+        boxes.setdefault(a.image_id, []).append((a.category, a.x, a.y, a.x + a.w, a.y + a.h))
+    for split, images in table("images.csv").groupby("split"):
+        pictures = {key(i.file_name): boxes.get(i.image_id, []) for i in images.itertuples()}
+        yield Reading("csv", "pandas", split, pictures, classes)
+
+
 LOADERS = {
     "coco": (pycocotools_coco, supervision_coco, globox_coco, datumaro_coco),
     "yolo": (ultralytics_yolo, supervision_yolo, globox_yolo, datumaro_yolo),
     "voc": (supervision_voc, globox_voc, datumaro_voc),
+    "csv": (pandas_csv,),
 }
 """Loaders by the format that they read."""
 
-
-def keep_offline(scratch: Path) -> None:
-    """Tell every library to stay off the network and to keep its settings in `scratch`.
-
-    To be called before the first loader runs.
-    """
-    os.environ.update(
-        YOLO_OFFLINE="true",
-        YOLO_VERBOSE="false",
-        YOLO_CONFIG_DIR=str(scratch),
-        HF_HUB_OFFLINE="1",
-        MPLCONFIGDIR=str(scratch),
-    )
+READERS_OF_DATA_YAML = (ultralytics_yolo, supervision_yolo, globox_yolo)
+"""Loaders that find a YOLO split by `data.yaml`; Datumaro looks for folders."""

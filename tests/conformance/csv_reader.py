@@ -1,5 +1,0 @@
-"""stub until exporter exists"""
-
-
-def plain_csv(root):
-    return []
