@@ -1,0 +1,132 @@
+"""What colors a picture has: the dominant ones with names and families, temperature, brightness, saturation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from aion_dagster.compute.color_names import color_families, name_indices, names_of
+from aion_dagster.compute.color_space import (
+    delta_e_2000,
+    hsl_of_rgb,
+    lab_of_rgb,
+    rgb_of_lab,
+)
+from aion_dagster.compute.palette import dominant, histogram
+
+__all__ = [
+    "ANALYSIS_SIDE",
+    "ColorAnalysis",
+    "NamedColors",
+    "analyze_colors",
+    "delta_e_2000",
+    "hex_to_lab",
+    "named_colors",
+]
+
+ANALYSIS_SIDE: Final = 128
+"""Longest side, in pixels, of the picture whose colors are counted."""
+
+_WARM_HUE: Final = np.radians(55.0)
+_FULLY_WARM: Final = 40.0
+_NEUTRAL_BAND: Final = 0.15
+_DARKEST_WITH_SATURATION: Final = 20.0
+_HEX = re.compile(r"#?([0-9a-fA-F]{6})")
+
+
+@dataclass(frozen=True, slots=True)
+class ColorAnalysis:
+    """Dominant colors, largest share first, and three summaries.
+
+    `lab` (k, 3), D65; `percentages` (k,) sum to 100. `temperature_score` −1 (cool) to 1 (warm); `brightness` mean L*
+    0–100; `saturation` mean HSV saturation 0–100 (colors too dark to have one count as 0).
+    """
+
+    lab: npt.NDArray[np.float64]
+    percentages: npt.NDArray[np.float32]
+    temperature_score: float
+    brightness: float
+    saturation: float
+
+    @property
+    def temperature(self) -> str:
+        """`warm`, `cool`, or `neutral` where the score is within 0.15 of zero."""
+        if abs(self.temperature_score) < _NEUTRAL_BAND:
+            return "neutral"
+        return "warm" if self.temperature_score > 0 else "cool"
+
+    @property
+    def brightness_category(self) -> str:
+        """`dark` below 35, `bright` from 65, else `medium`."""
+        return "dark" if self.brightness < 35 else "medium" if self.brightness < 65 else "bright"
+
+    @property
+    def saturation_category(self) -> str:
+        """`muted` below 25, `vivid` from 55, else `moderate`."""
+        return "muted" if self.saturation < 25 else "moderate" if self.saturation < 55 else "vivid"
+
+
+@dataclass(frozen=True, slots=True)
+class NamedColors:
+    """Everything that is said of n colors: `rgb` (n, 3) 0–255; `hsl` (n, 3) 0–360, 0–100, 0–100; `lab` (n, 3) of `rgb`."""
+
+    rgb: npt.NDArray[np.uint8]
+    hsl: npt.NDArray[np.float32]
+    lab: npt.NDArray[np.float32]
+    hexes: list[str]
+    names: list[str]
+    families: list[str]
+
+
+def analyze_colors(pixels: npt.NDArray[np.uint8], *, n_colors: int = 16) -> ColorAnalysis:
+    """The colors of sRGB pixels (h, w, 3), uint8, of `ANALYSIS_SIDE` or about.
+
+    `n_colors`, 3–16, is how many dominant colors there are at most: a picture of one color has one.
+    """
+    cells, shares = histogram(pixels)
+    lab, portions = dominant(cells, shares, n_colors)
+    warmth = lab[:, 1] * np.cos(_WARM_HUE) + lab[:, 2] * np.sin(_WARM_HUE)
+    red, green, blue = cells.T
+    high = np.maximum(np.maximum(red, green), blue)
+    low = np.minimum(np.minimum(red, green), blue)
+    saturation = (high - low) / np.maximum(high, 1)
+    saturation[high < _DARKEST_WITH_SATURATION] = 0
+    return ColorAnalysis(
+        lab=lab,
+        percentages=(portions * 100).astype(np.float32),
+        temperature_score=max(-1.0, min(1.0, float(warmth @ portions) / _FULLY_WARM)),
+        brightness=max(0.0, min(100.0, float(lab[:, 0] @ portions))),
+        saturation=float(saturation @ shares) * 100,
+    )
+
+
+def named_colors(analyses: Sequence[ColorAnalysis]) -> NamedColors:
+    """The colors of all `analyses`, one after the other: many at once cost hardly more than one."""
+    rgb = rgb_of_lab(np.concatenate([a.lab for a in analyses] or [np.empty((0, 3))]))
+    lab = lab_of_rgb(rgb)
+    indices = name_indices(rgb)
+    return NamedColors(
+        rgb=rgb,
+        hsl=hsl_of_rgb(rgb).astype(np.float32),
+        lab=lab.astype(np.float32),
+        hexes=[f"#{r:02x}{g:02x}{b:02x}" for r, g, b in rgb.tolist()],
+        names=names_of(indices),
+        families=color_families(lab, indices),
+    )
+
+
+def hex_to_lab(value: str) -> npt.NDArray[np.float64]:
+    """L*a*b* (3,), D65, of `#rrggbb` (the `#` may be missing).
+
+    Raises:
+        ValueError: not six hexadecimal digits.
+    """
+    found = _HEX.fullmatch(value.strip())
+    if found is None:
+        raise ValueError(f"{value!r} is no color: give six hexadecimal digits, such as '#c4a87c'")
+    return np.asarray(lab_of_rgb(tuple(bytes.fromhex(found.group(1)))), dtype=np.float64)

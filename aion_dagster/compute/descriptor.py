@@ -1,0 +1,84 @@
+"""A vector for similar looks: colors by region, edges by place, coarse structure. It knows nothing of meaning.
+
+128 numbers = L*a*b* histograms of three bands (48), histograms of oriented gradients in 2 × 3 cells (48; after N. Dalal,
+B. Triggs, Histograms of Oriented Gradients for Human Detection, 2005), and low DCT frequencies (32).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+SIDE: Final = 48
+_BANDS, _LIGHT_BINS, _HUE_BINS = 3, 6, 8
+_BINS: Final = _LIGHT_BINS + _HUE_BINS + 2
+_ORIENTATIONS: Final = 8
+_CELLS: Final = (2, 3)
+_GRAYISH: Final = 8.0
+_WEIGHTS: Final = (1.0, 1.0, 0.7)
+_BAND: Final = np.repeat(np.arange(_BANDS), SIDE * SIDE // _BANDS)
+_CELL: Final = (
+    np.arange(SIDE)[:, None] * _CELLS[0] // SIDE * _CELLS[1]
+    + np.arange(SIDE)[None] * _CELLS[1] // SIDE
+)
+# The 32 frequencies after the mean that lie lowest, along the diagonals.
+_FREQUENCIES: Final = sorted(
+    ((i, j) for i in range(8) for j in range(8)), key=lambda p: (p[0] + p[1], p[0])
+)[1:33]
+_ROWS, _COLUMNS = np.array(_FREQUENCIES).T
+
+
+def descriptor(pixels: npt.NDArray[np.uint8], dct: Floats) -> Floats:
+    """The vector (128,), float32, of length 1; compare by the cosine.
+
+    Args:
+        pixels: upright sRGB (h, w, 3), 64 pixels on the longer side or more.
+        dct: what `phash.gray_dct` gives for the same picture.
+    """
+    square = cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    lab = np.asarray(cv2.cvtColor(square, cv2.COLOR_RGB2LAB), dtype=np.uint8)
+    parts = (_colors(lab), _gradients(lab[..., 0]), _structure(dct))
+    vector = np.concatenate([w * _unit(p) for w, p in zip(_WEIGHTS, parts, strict=True)])
+    return _unit(vector).astype(np.float32)
+
+
+def _colors(lab: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """Square roots (Hellinger) of the shares of lightness, hue, and grey or colored, per band."""
+    flat = lab.reshape(-1, 3)
+    a, b = flat[:, 1].astype(np.float32) - 128, flat[:, 2].astype(np.float32) - 128
+    chroma, hue = cv2.cartToPolar(a, b)
+    chroma, hue = chroma.ravel(), hue.ravel()
+    light_bin = flat[:, 0].astype(np.intp) * _LIGHT_BINS >> 8
+    hue_bin = _LIGHT_BINS + (hue * (_HUE_BINS / (2 * np.pi))).astype(np.intp) % _HUE_BINS
+    gray_bin = _LIGHT_BINS + _HUE_BINS + (chroma >= _GRAYISH)
+    base = _BAND * _BINS
+    bins = np.concatenate([base + light_bin, base + hue_bin, base + gray_bin])
+    # Hue counts by how much color there is, so that noise in grey areas has no say.
+    ones = np.ones(len(flat), np.float32)
+    weights = np.concatenate([ones, np.minimum(chroma / 40, 1), ones])
+    return np.sqrt(np.bincount(bins, weights, minlength=_BANDS * _BINS))
+
+
+def _gradients(gray: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    dx = cv2.Sobel(gray, cv2.CV_32F, 1, 0)
+    dy = cv2.Sobel(gray, cv2.CV_32F, 0, 1)
+    magnitude, angle = cv2.cartToPolar(dx, dy)
+    orientation = (angle * (_ORIENTATIONS / np.pi)).astype(np.intp) % _ORIENTATIONS
+    bins = _CELL * _ORIENTATIONS + orientation
+    size = _CELLS[0] * _CELLS[1] * _ORIENTATIONS
+    return np.sqrt(np.bincount(bins.ravel(), magnitude.ravel(), minlength=size))
+
+
+def _structure(dct: Floats) -> npt.NDArray[np.float64]:
+    low = dct[_ROWS, _COLUMNS].astype(np.float64)
+    return np.asarray(np.sign(low) * np.sqrt(np.abs(low)))
+
+
+def _unit(vector: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    length = float(np.sqrt(vector @ vector))
+    return vector / length if length > 0 else vector

@@ -1,0 +1,302 @@
+"""The picture pass: files in, rows of images, variants, colors and features out, one decode per picture."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Final
+
+import pyarrow as pa
+
+from aion_dagster import identity, schemas
+from aion_dagster.compute.decode import DEFAULT_MAX_PIXELS
+from aion_dagster.compute.measure import Measured, measure
+from aion_dagster.compute.pass_tables import (
+    ImageRow,
+    colors_table,
+    features_table,
+    images_table,
+    variants_table,
+)
+from aion_dagster.compute.sniff import MEDIA_TYPES, UndecodableError
+from aion_dagster.errors import ConfigError, FileTooLargeError, SourceError
+from aion_dagster.values import FileRef
+
+ENGINE: Final = "aion_dagster.picture_pass/1"
+"""Changes whenever the same bytes would give other results, so that stored ones are not taken for new ones."""
+
+PARTS: Final = frozenset({"images", "variants", "color_analyses", "visual_features"})
+
+_CHUNK_BYTES: Final = 128 * 2**20
+_READERS: Final = 8
+"""Reads that wait at the same time: for files from a network the waiting is what costs."""
+
+
+@dataclass(frozen=True)
+class PassSettings:
+    """What the pass computes and how much it may hold.
+
+    Args:
+        parts: the tables wanted, of `PARTS`; images is always made.
+        n_colors: dominant colors per picture at most, 3–16.
+        jpeg_quality: quality 1–100 of the variants above 256 pixels.
+        max_pixels: pictures whose header states more are `too_large`.
+        max_bytes: files with more bytes are `too_large`, unread where their size is known.
+        in_flight: pictures held at once, at least 1.
+        threads: pictures computed side by side; None for one per core.
+
+    Raises:
+        ConfigError: a value outside its range.
+    """
+
+    parts: frozenset[str] = PARTS
+    n_colors: int = 16
+    jpeg_quality: int = 90
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    max_bytes: int = 256 * 2**20
+    in_flight: int = 64
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        unknown = sorted(self.parts - PARTS)
+        if unknown:
+            raise ConfigError(f"parts: {unknown} are not among {sorted(PARTS)}")
+        for name, low, high in (
+            ("n_colors", 3, 16),
+            ("jpeg_quality", 1, 100),
+            ("max_pixels", 1, None),
+            ("max_bytes", 1, None),
+            ("in_flight", 1, None),
+            ("threads", 1, None),
+        ):
+            value = getattr(self, name)
+            if value is not None and (value < low or (high is not None and value > high)):
+                upper = f" to {high}" if high is not None else " or more"
+                raise ConfigError(f"{name} = {value}: give {low}{upper}")
+
+    def operation(self) -> str:
+        """The name under which results are stored."""
+        return "picture_pass"
+
+    def parameters(self) -> str:
+        """Digest of the engine and of every setting that results depend on (not in_flight, not threads)."""
+        return identity.digest(
+            {
+                "engine": ENGINE,
+                "parts": sorted(self.parts | {"images"}),
+                "n_colors": self.n_colors,
+                "jpeg_quality": self.jpeg_quality,
+                "max_pixels": self.max_pixels,
+                "max_bytes": self.max_bytes,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class PictureInput:
+    """A file and how to read it; `read` returns all its bytes or raises a `SourceError` (or an `OSError`)."""
+
+    ref: FileRef
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class Reused:
+    """A file whose content has results already: the caller fills in all its rows, the one of images included."""
+
+    ref: FileRef
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class PassChunk:
+    """Rows of some consecutive inputs, in their order; `done` counts the inputs that are through since the call began."""
+
+    images: pa.Table
+    variants: pa.Table
+    color_analyses: pa.Table
+    visual_features: pa.Table
+    reused: tuple[Reused, ...]
+    done: int
+
+
+def run_pass(
+    inputs: Iterable[PictureInput],
+    settings: PassSettings,
+    *,
+    known: Callable[[Sequence[str]], Collection[str]] = lambda shas: (),  # noqa: ARG005
+) -> Iterator[PassChunk]:
+    """Compute everything about `inputs`, chunk by chunk.
+
+    Every file gives one row in `images` or one entry in `reused`; every distinct ok content of the call gives one row in
+    each of the other tables that `settings.parts` names. A file that cannot be read, is no picture, is damaged or too large
+    is a row with that status and a reason. While one chunk is computed the next is read; both together hold at most
+    `in_flight` files, and fewer where files are large.
+
+    Args:
+        inputs: consumed lazily.
+        settings: what to compute, within which bounds.
+        known: asked once per chunk with the SHA-256 (hex) of contents that are new to this call; what it returns is not
+            decoded.
+    """
+    workers = settings.threads or os.cpu_count() or 1
+    finished: dict[str, ImageRow] = {}
+    done = 0
+    with ExitStack() as stack:
+        readers = _pool(stack, max(workers, _READERS))
+        computers = _pool(stack, workers)
+        for chunk in _read_ahead(inputs, settings, readers):
+            done += len(chunk)
+            tables = _compute_chunk(chunk, settings, known, finished, computers)
+            yield replace(tables, done=done)
+
+
+def _pool(stack: ExitStack, workers: int) -> ThreadPoolExecutor:
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="picture-pass")
+    # A consumer that stops early waits for what is running, not for what is queued.
+    stack.callback(pool.shutdown, cancel_futures=True)
+    return pool
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A file that was read, or the row that says why it was not."""
+
+    ref: FileRef
+    data: bytes
+    sha256: str
+    refused: ImageRow | None = None
+
+
+def _read_ahead(
+    inputs: Iterable[PictureInput], settings: PassSettings, readers: ThreadPoolExecutor
+) -> Iterator[list[_Read]]:
+    ahead: list[Future[_Read]] | None = None
+    for chunk in _chunks(inputs, settings):
+        following = [readers.submit(_read, item, settings.max_bytes) for item in chunk]
+        if ahead is not None:
+            yield [future.result() for future in ahead]
+        ahead = following
+    if ahead is not None:
+        yield [future.result() for future in ahead]
+
+
+def _chunks(inputs: Iterable[PictureInput], settings: PassSettings) -> Iterator[list[PictureInput]]:
+    """Consecutive inputs: half of what may be in flight, or fewer when they are large."""
+    most = max(1, settings.in_flight // 2)
+    chunk: list[PictureInput] = []
+    held = 0
+    for item in inputs:
+        size = min(item.ref.size_bytes, settings.max_bytes)
+        if chunk and (len(chunk) == most or held + size > _CHUNK_BYTES):
+            yield chunk
+            chunk, held = [], 0
+        chunk.append(item)
+        held += size
+    if chunk:
+        yield chunk
+
+
+def _read(item: PictureInput, max_bytes: int) -> _Read:
+    ref = item.ref
+    if ref.size_bytes > max_bytes:
+        return _Read(ref, b"", "", _too_many_bytes(ref, ref.size_bytes, max_bytes))
+    try:
+        data = item.read()
+    except FileTooLargeError as error:
+        return _Read(ref, b"", "", ImageRow(ref, ref.size_bytes, "too_large", error=str(error)))
+    except (SourceError, OSError) as error:
+        reason = str(error) or type(error).__name__
+        return _Read(ref, b"", "", ImageRow(ref, ref.size_bytes, "unreadable", error=reason))
+    sha256 = hashlib.sha256(data).hexdigest()
+    if len(data) > max_bytes:
+        refused = _too_many_bytes(ref, len(data), max_bytes)
+        refused = replace(refused, sha256=sha256, image_id=identity.image_id(sha256))
+        return _Read(ref, b"", sha256, refused)
+    return _Read(ref, data, sha256)
+
+
+def _too_many_bytes(ref: FileRef, size: int, max_bytes: int) -> ImageRow:
+    reason = f"the file has {size} bytes, more than max_bytes = {max_bytes}"
+    return ImageRow(ref, size, "too_large", error=reason)
+
+
+def _compute_chunk(
+    chunk: list[_Read],
+    settings: PassSettings,
+    known: Callable[[Sequence[str]], Collection[str]],
+    finished: dict[str, ImageRow],
+    computers: ThreadPoolExecutor,
+) -> PassChunk:
+    fresh: dict[str, _Read] = {}
+    for read in chunk:
+        if read.refused is None and read.sha256 not in finished:
+            fresh.setdefault(read.sha256, read)
+    elsewhere = frozenset(known(tuple(fresh))) if fresh else frozenset()
+    jobs = {
+        sha: computers.submit(_measure, read, settings)
+        for sha, read in fresh.items()
+        if sha not in elsewhere
+    }
+    results = {sha: job.result() for sha, job in jobs.items()}
+    finished |= {sha: row for sha, (row, _) in results.items()}
+    rows: list[ImageRow] = []
+    reused: list[Reused] = []
+    for read in chunk:
+        if read.refused is not None:
+            rows.append(read.refused)
+        elif read.sha256 in finished:
+            first = finished[read.sha256]
+            rows.append(replace(first, ref=read.ref))
+        else:
+            reused.append(Reused(read.ref, read.sha256, len(read.data)))
+    measured = [(row.image_id or "", m) for row, m in results.values() if m is not None]
+    return _tables(rows, tuple(reused), measured)
+
+
+def _measure(read: _Read, settings: PassSettings) -> tuple[ImageRow, Measured | None]:
+    row = ImageRow(
+        ref=read.ref,
+        size_bytes=len(read.data),
+        status=schemas.STATUS_OK,
+        sha256=read.sha256,
+        image_id=identity.image_id(read.sha256),
+    )
+    try:
+        measured = measure(
+            read.data,
+            parts=settings.parts,
+            n_colors=settings.n_colors,
+            jpeg_quality=settings.jpeg_quality,
+            max_pixels=settings.max_pixels,
+        )
+    except UndecodableError as error:
+        media_type = MEDIA_TYPES[error.format] if error.format is not None else None
+        bad = replace(row, status=error.status, error=str(error))
+        return replace(bad, format=error.format, media_type=media_type), None
+    facts = measured.facts
+    return replace(row, facts=facts, format=facts.format, media_type=facts.media_type), measured
+
+
+def _tables(
+    rows: list[ImageRow],
+    reused: tuple[Reused, ...],
+    measured: list[tuple[str, Measured]],
+) -> PassChunk:
+    variants = [(i, m.variants) for i, m in measured if m.variants is not None]
+    colors = [(i, m.colors) for i, m in measured if m.colors is not None]
+    features = [(i, m.features) for i, m in measured if m.features is not None]
+    return PassChunk(
+        images=images_table(rows),
+        variants=variants_table(variants),
+        color_analyses=colors_table(colors),
+        visual_features=features_table(features),
+        reused=reused,
+        done=0,
+    )
