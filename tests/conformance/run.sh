@@ -1,0 +1,15 @@
+#!/bin/sh
+# Export the demonstration photographs in all formats and check the exports with other people's loaders.
+# BIN: folder of the project's python and aion-dagster; CONFORMANCE: that of install.sh's environment.
+set -eu
+
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
+bin=${BIN:-$root/.venv/bin}
+conformance=${CONFORMANCE:-$root/.venv-conformance/bin}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+"$bin/python" "$root/examples/demo_photos.py" "$work/photos"
+"$bin/aion-dagster" run "$work/photos" --store "$work/store" --labels "$root/examples/labels.json" \
+    --dataset demo --export coco,yolo,voc,csv
+"$conformance/python" "$root/tests/conformance/check.py" "$work/store/exports"
