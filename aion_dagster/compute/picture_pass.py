@@ -116,7 +116,7 @@ class Reused:
 
 @dataclass(frozen=True)
 class PassChunk:
-    """Rows of some consecutive inputs, in their order; `done` counts the inputs that are through since the call began."""
+    """Rows of some consecutive inputs, in their order; `done` is how many inputs they stand for."""
 
     images: pa.Table
     variants: pa.Table
@@ -147,14 +147,11 @@ def run_pass(
     """
     workers = settings.threads or os.cpu_count() or 1
     finished: dict[str, ImageRow] = {}
-    done = 0
     with ExitStack() as stack:
         readers = _pool(stack, max(workers, _READERS))
         computers = _pool(stack, workers)
         for chunk in _read_ahead(inputs, settings, readers):
-            done += len(chunk)
-            tables = _compute_chunk(chunk, settings, known, finished, computers)
-            yield replace(tables, done=done)
+            yield _compute_chunk(chunk, settings, known, finished, computers)
 
 
 def _pool(stack: ExitStack, workers: int) -> ThreadPoolExecutor:
@@ -298,5 +295,5 @@ def _tables(
         color_analyses=colors_table(colors),
         visual_features=features_table(features),
         reused=reused,
-        done=0,
+        done=len(rows) + len(reused),
     )

@@ -1,0 +1,66 @@
+"""Many thumbnails as one small JPEG, to be looked at where a batch is inspected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+
+from aion_dagster.compute.decode import upright_rgb
+from aion_dagster.compute.resize import shrink
+
+_BACKGROUND: Final = 255
+_GAP: Final = 2
+_CELL_SIDES: Final = (128, 96, 72, 54, 40, 28, 16, 8)
+_QUALITIES: Final = (80, 60, 40, 25)
+_MOST_SHOWN: Final = 400
+
+
+def contact_sheet(
+    thumbnails: Sequence[bytes], *, columns: int = 6, max_bytes: int = 20_000
+) -> bytes:
+    """One JPEG with the thumbnails in rows, in their order, each whole and centered in a square cell.
+
+    Cells from 128 pixels downwards and qualities from 80 downwards are tried until the sheet fits; thumbnails are never
+    enlarged. Where even the smallest cells are too many, the first that fit are shown.
+
+    Args:
+        thumbnails: pictures as bytes, best the 256 pixel variants; the first 400 at most are shown.
+        columns: cells per row, 1 or more; fewer where there are fewer thumbnails.
+        max_bytes: what the result may have at most.
+
+    Raises:
+        ValueError: no thumbnails, no columns, or `max_bytes` too small for a single one.
+        UndecodableError: a thumbnail is no picture.
+    """
+    if not thumbnails or columns < 1:
+        raise ValueError("a contact sheet needs at least one thumbnail and one column")
+    shown = [upright_rgb(t, longest_side=_CELL_SIDES[0])[0] for t in thumbnails[:_MOST_SHOWN]]
+    while shown:
+        for side in _CELL_SIDES:
+            sheet = _sheet(shown, min(columns, len(shown)), side)
+            for quality in _QUALITIES:
+                encoded = simplejpeg.encode_jpeg(sheet, quality=quality, colorsubsampling="420")
+                if len(encoded) <= max_bytes:
+                    return bytes(encoded)
+        shown = shown[: len(shown) // 2]
+    raise ValueError(f"no sheet fits into max_bytes = {max_bytes}: allow 1000 or more")
+
+
+def _sheet(
+    pictures: Sequence[npt.NDArray[np.uint8]], columns: int, side: int
+) -> npt.NDArray[np.uint8]:
+    rows = -(-len(pictures) // columns)
+    pitch = side + _GAP
+    shape = (rows * pitch + _GAP, columns * pitch + _GAP, 3)
+    sheet = np.full(shape, _BACKGROUND, dtype=np.uint8)
+    for index, picture in enumerate(pictures):
+        small = shrink(picture, side)
+        height, width = small.shape[:2]
+        top = _GAP + index // columns * pitch + (side - height) // 2
+        left = _GAP + index % columns * pitch + (side - width) // 2
+        sheet[top : top + height, left : left + width] = small
+    return sheet

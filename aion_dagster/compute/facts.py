@@ -1,0 +1,193 @@
+"""A title, a description and tags made of measured facts alone: sizes, colors, light, text that was read. No guess at meaning."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+FACTS_VERSION: Final = 1
+"""Changes with the wording, so that stored descriptions are known to be older."""
+
+_NAMED_COLORS: Final = 3
+_LEAST_PERCENTAGE: Final = 5.0
+_QUOTED_CHARACTERS: Final = 300
+_PANORAMA: Final = 2.0
+_SQUARE: Final = 1.02
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was measured of one picture.
+
+    Args:
+        image: a row of `images` with status ok.
+        colors: its row of `color_analyses`, or None.
+        features: its row of `visual_features`, or None.
+        visible_text: text that was read in the picture; None where nobody looked, empty where there is none.
+        codes: (category, content) of each QR code or barcode that was read.
+    """
+
+    image: Row
+    colors: Row | None = None
+    features: Row | None = None
+    visible_text: str | None = None
+    codes: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True)
+class Described:
+    """Plain text, to be escaped where it is shown; `tags` in lower case, each once."""
+
+    title: str
+    description: str
+    tags: tuple[str, ...]
+
+
+def describe(facts: Facts) -> Described:
+    """Put the facts into words; the same facts give the same words."""
+    sentences = [
+        _size(facts.image),
+        *_origin(facts.image),
+        *_color_sentences(facts.colors),
+        *_feature_sentences(facts.features),
+        *_text_sentences(facts),
+    ]
+    return Described(_title(facts), " ".join(sentences), tuple(dict.fromkeys(_tags(facts))))
+
+
+def _title(facts: Facts) -> str:
+    shape = _shape(facts.image)
+    words = f"{shape} picture" if shape != "panorama" else "panorama"
+    if facts.colors is not None:
+        words = f"{facts.colors['brightness_category']}, {_saturation(facts.colors)} {words}"
+        names = _main_colors(facts.colors)
+        if names:
+            words += f" in {_listed(names)}"
+    return words[:1].upper() + words[1:]
+
+
+def _size(image: Row) -> str:
+    frames = image.get("frame_count") or 1
+    several = f" with {frames} frames" if frames > 1 else ""
+    name = str(image["format"]).upper()
+    return f"{name}{several}, {image['width']} × {image['height']} pixels, {_shape(image)}."
+
+
+def _shape(image: Row) -> str:
+    ratio = image["width"] / image["height"]
+    if ratio >= _PANORAMA:
+        return "panorama"
+    if 1 / _SQUARE <= ratio <= _SQUARE:
+        return "square"
+    return "landscape" if ratio > 1 else "portrait"
+
+
+def _origin(image: Row) -> Iterator[str]:
+    if image.get("captured_at") is not None:
+        yield f"Taken on {image['captured_at']:%Y-%m-%d at %H:%M}."
+    place = image.get("gps")
+    if place is not None:
+        north, east = place["latitude"], place["longitude"]
+        latitude = f"{abs(north):.4f}° {'N' if north >= 0 else 'S'}"
+        yield f"Place: {latitude}, {abs(east):.4f}° {'E' if east >= 0 else 'W'}."
+
+
+def _color_sentences(colors: Row | None) -> Iterator[str]:
+    if colors is None:
+        return
+    shares = ", ".join(
+        f"{c['name']} {c['hex']} ({c['percentage']:.0f} %)"
+        for c in colors["dominant_colors"][:_NAMED_COLORS]
+    )
+    yield f"Main colors: {shares}."
+    yield (
+        f"Overall {colors['brightness_category']} ({colors['brightness']:.0f} of 100), "
+        f"{_saturation(colors)}, {_temperature(colors)}."
+    )
+
+
+def _saturation(colors: Row) -> str:
+    category = str(colors["saturation_category"])
+    return "moderately saturated" if category == "moderate" else category
+
+
+def _temperature(colors: Row) -> str:
+    category = str(colors["temperature"])
+    return "neither warm nor cool" if category == "neutral" else category
+
+
+def _feature_sentences(features: Row | None) -> Iterator[str]:
+    if features is None:
+        return
+    yield (
+        f"Contrast {features['contrast']:.2f}, sharpness {features['sharpness']:.0f}, "
+        f"colorfulness {features['colorfulness']:.0f}."
+    )
+    for column, where in (("clipped_shadows", "black"), ("clipped_highlights", "white")):
+        if features[column] >= 0.05:
+            yield f"{features[column] * 100:.0f} % of it is plain {where}."
+
+
+def _text_sentences(facts: Facts) -> Iterator[str]:
+    text = _printable(facts.visible_text or "")
+    if text:
+        yield f"Text in it: “{text}”."
+    for category, content in facts.codes:
+        shown = _printable(content)
+        yield f"{_spoken(category)} in it: “{shown}”." if shown else f"{_spoken(category)} in it."
+
+
+def _spoken(category: str) -> str:
+    words = category.replace("_", " ").strip()
+    return {"qr": "QR code", "qr code": "QR code"}.get(words.lower(), words[:1].upper() + words[1:])
+
+
+def _printable(text: str) -> str:
+    """One line without control and formatting characters, cut to a length that fits a description."""
+    kept = (" " if c.isspace() else c for c in text if c.isspace() or not _is_control(c))
+    line = " ".join("".join(kept).split())
+    return line if len(line) <= _QUOTED_CHARACTERS else line[: _QUOTED_CHARACTERS - 1] + "…"
+
+
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn")
+
+
+def _tags(facts: Facts) -> Iterator[str]:
+    yield _shape(facts.image)
+    if (facts.image.get("frame_count") or 1) > 1:
+        yield "several frames"
+    if facts.colors is not None:
+        yield str(facts.colors["brightness_category"])
+        yield str(facts.colors["saturation_category"])
+        if facts.colors["temperature"] != "neutral":
+            yield str(facts.colors["temperature"])
+        yield from _main_colors(facts.colors)
+        yield from (
+            str(c["family"]).replace("_", " ")
+            for c in facts.colors["dominant_colors"][:_NAMED_COLORS]
+            if c["percentage"] >= _LEAST_PERCENTAGE
+        )
+    if _printable(facts.visible_text or ""):
+        yield "text"
+    yield from (_spoken(category).lower() for category, _ in facts.codes)
+
+
+def _main_colors(colors: Row) -> list[str]:
+    """Names of the largest colors, each once; the very largest counts however small its share."""
+    large = [
+        str(c["name"])
+        for c in colors["dominant_colors"]
+        if c["rank"] == 1 or c["percentage"] >= _LEAST_PERCENTAGE
+    ]
+    return list(dict.fromkeys(large))[:_NAMED_COLORS]
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return names[0]
+    return f"{', '.join(names[:-1])} and {names[-1]}"
