@@ -228,10 +228,10 @@ def globox_voc(root: Path) -> Iterator[Reading]:
     annotations = root / "Annotations"
     pictures: dict[str, list[Box]] = {}
     for folder in sorted({file.parent for file in annotations.rglob("*.xml")}):
-        prefix = folder.relative_to(annotations).as_posix() + "/"
         # A picture is called as its XML's <filename> says, which may name the subfolder or not.
-        found = globox_pictures(AnnotationSet.from_pascal_voc(folder))
-        pictures |= {key(prefix + Path(name).name): boxes for name, boxes in found.items()}
+        below = folder.relative_to(annotations)
+        for name, boxes in globox_pictures(AnnotationSet.from_pascal_voc(folder)).items():
+            pictures[(below / Path(name).name).as_posix()] = boxes
     yield from by_image_set("globox", root, pictures)
 
 
