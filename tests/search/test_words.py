@@ -1,0 +1,205 @@
+"""Words are found whatever somebody types, and a reader never sees half an index."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+
+import pyarrow as pa
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from aion_dagster.errors import StorageError
+from aion_dagster.search.index import WordIndex, build_index
+
+SCHEMA = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("name", pa.string()),
+        ("title", pa.string()),
+        ("description", pa.string()),
+        ("tags", pa.list_(pa.string())),
+        ("visible_text", pa.string()),
+    ]
+)
+
+
+def row(image_id, **columns):
+    return dict.fromkeys(SCHEMA.names) | {"image_id": image_id} | columns
+
+
+ROWS = [
+    row("oak", name="kitchen/oak_table-01.jpg", title="Oak table", tags=["furniture", "wood"]),
+    row("dog", description="A dog runs over the grass beside a table", tags=["dog", "lawn"]),
+    row("menu", visible_text="Crème brûlée 7,50\nCafé noir", title="Menu in a window"),
+    row("moscow", title="Красная площадь", description="Вечер в Москве"),
+    row("doghouse", title="Doghouse", description="A small hut in a garden"),
+    row("silent"),
+]
+
+
+def batches(rows, size=2):
+    for start in range(0, len(rows), size):
+        yield pa.RecordBatch.from_pylist(rows[start : start + size], schema=SCHEMA)
+
+
+def ids(hits):
+    return [hit.image_id for hit in hits]
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    target = tmp_path_factory.mktemp("store") / "search" / "words.sqlite"
+    assert build_index(target, batches(ROWS)) == len(ROWS)
+    return target
+
+
+@pytest.fixture(scope="module")
+def index(path):
+    with WordIndex.open(path) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("oak", ["oak"]),
+        ("OAK Table", ["oak"]),
+        ("furniture", ["oak"]),
+        ("kitchen", ["oak"]),
+        ("creme brulee", ["menu"]),
+        ("CAFÉ", ["menu"]),
+        ("площадь", ["moscow"]),
+        ("furnit", ["oak"]),
+        ("7,50", ["menu"]),
+        ("", []),
+        ("   ", []),
+        ("-- * ( ) ^ :", []),
+        ("zebra", []),
+    ],
+)
+def test_queries_find_what_they_say(index, query, found):
+    assert ids(index.search(query)) == found
+
+
+def test_a_word_itself_ranks_before_one_that_only_begins_with_it(index):
+    assert ids(index.search("dog")) == ["dog", "doghouse"]
+
+
+def test_all_words_are_wanted_and_any_where_no_picture_has_all(index):
+    assert ids(index.search("table grass")) == ["dog"]
+    assert set(ids(index.search("площадь grass"))) == {"moscow", "dog"}
+
+
+def test_a_phrase_in_quotes_is_wanted_in_its_order(index):
+    assert ids(index.search('"runs over"')) == ["dog"]
+    assert ids(index.search('"over runs"')) == []
+    assert ids(index.search('grass "runs over')) == ["dog"]
+
+
+def test_a_title_counts_more_than_a_long_description(index):
+    assert ids(index.search("table")) == ["oak", "dog"]
+
+
+def test_scores_fall_and_the_limit_holds(index):
+    hits = index.search("table")
+    assert hits[0].score > hits[1].score > 0
+    assert index.search("table", limit=1) == hits[:1]
+    assert index.search("table", limit=0) == []
+
+
+def test_a_snippet_shows_the_match_in_its_text(index):
+    (hit,) = index.search("brulee")
+    assert "[brûlée]" in hit.snippet
+
+
+@given(st.text(max_size=80))
+@example('"')
+@example('"" "a')
+@example("NEAR(oak table, 2) AND NOT title:dog OR *")
+@example("oak*\0'; DROP TABLE words; --")
+@example("\udcff oak")
+@example("a" * 5000)
+@example("x " * 5000)
+@example("{title} : ^oak + -table")
+@example("́")
+def test_any_text_is_a_safe_query(index, query):
+    index.search(query)
+    assert ids(index.search("oak")) == ["oak"]
+
+
+OPERATORS = ["AND", "OR", "NOT", "NEAR", "title:oak", "^oak", "oak*", "(oak)", "+oak", "oak'"]
+
+
+@pytest.mark.parametrize("word", OPERATORS)
+def test_operators_of_the_query_language_are_only_words(path, index, tmp_path, word):
+    target = tmp_path / "words.sqlite"
+    build_index(target, batches([row("hit", title=f"before {word} after"), row("other")]))
+    with WordIndex.open(target) as opened:
+        assert ids(opened.search(word)) == ["hit"]
+
+
+def test_a_new_index_replaces_the_old_one_and_open_readers_keep_theirs(tmp_path):
+    target = tmp_path / "words.sqlite"
+    build_index(target, batches([row("old", title="lamp")]))
+    with WordIndex.open(target) as before:
+        build_index(target, batches([row("new", title="lamp")]))
+        assert ids(before.search("lamp")) == ["old"]
+        with WordIndex.open(target) as after:
+            assert ids(after.search("lamp")) == ["new"]
+    assert [p.name for p in tmp_path.iterdir()] == ["words.sqlite"]
+
+
+def test_a_build_that_fails_leaves_the_old_index_and_no_remains(tmp_path):
+    target = tmp_path / "words.sqlite"
+    build_index(target, batches([row("old", title="lamp")]))
+
+    def broken():
+        yield from batches([row("new", title="lamp")])
+        raise ConnectionResetError("the store went away")
+
+    with pytest.raises(StorageError, match=r"words\.sqlite"):
+        build_index(target, broken())
+    with WordIndex.open(target) as index:
+        assert ids(index.search("lamp")) == ["old"]
+    assert [p.name for p in tmp_path.iterdir()] == ["words.sqlite"]
+
+
+def test_rows_that_lack_a_column_are_refused(tmp_path):
+    batch = pa.RecordBatch.from_pylist([{"image_id": "a"}])
+    with pytest.raises(KeyError, match="name"):
+        build_index(tmp_path / "words.sqlite", [batch])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_index_of_nothing_finds_nothing(tmp_path):
+    target = tmp_path / "with space & #%3f?.sqlite"
+    assert build_index(target, []) == 0
+    with WordIndex.open(target) as index:
+        assert index.search("oak") == []
+
+
+def test_what_is_no_index_is_refused(tmp_path):
+    with pytest.raises(StorageError, match="no search index"):
+        WordIndex.open(tmp_path / "missing.sqlite")
+    (tmp_path / "text").write_text("this is not a database, and long enough to be read as one" * 20)
+    with pytest.raises(StorageError, match="build it anew"):
+        WordIndex.open(tmp_path / "text")
+    sqlite3.connect(tmp_path / "other").execute("CREATE TABLE t (x)").connection.close()
+    with pytest.raises(StorageError, match="build it anew"):
+        WordIndex.open(tmp_path / "other")
+
+
+def test_several_threads_may_search_at_once(index):
+    found = []
+
+    def ask():
+        found.extend(tuple(ids(index.search("dog"))) for _ in range(50))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [("dog", "doghouse")] * 200
