@@ -14,8 +14,10 @@ COMPONENT_BYTES: Final = 200
 """A folder or file name stays below this many bytes of UTF-8; ext4, APFS and NTFS end at 255."""
 
 _DRIVE = re.compile(r"^[A-Za-z]:")
+_HIDING = re.compile(r"^[.\s]+")
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Control characters, lone surrogates, line and paragraph separators: list files are read by line."""
+_NOT_IN_XML = "\ufffe\uffff"
 
 _SUFFIX_LENGTHS: Final = (8, 16, 32, 64)
 
@@ -77,9 +79,13 @@ def _clean(name: str, digest: str) -> str:
 
 def _clean_component(part: str) -> str:
     """Without control characters; without dots in front and space around, which hide a file or are stripped."""
-    text = "".join("_" if unicodedata.category(c) in _UNSAFE_CATEGORIES else c for c in part)
-    text = text.strip().lstrip(".").strip()
+    text = "".join("_" if _is_unsafe(c) else c for c in part)
+    text = _HIDING.sub("", text).rstrip()
     return stem(text).rstrip() + extension(text)
+
+
+def _is_unsafe(character: str) -> bool:
+    return unicodedata.category(character) in _UNSAFE_CATEGORIES or character in _NOT_IN_XML
 
 
 def _shorten_file(name: str, digest: str) -> str:

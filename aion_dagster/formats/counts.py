@@ -1,0 +1,137 @@
+"""What an export on disk really holds, read back without the code that wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import ParseError
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import yaml
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import parse
+from pyarrow import csv as arrow_csv
+
+from aion_dagster.errors import ExportError
+
+
+@dataclass(frozen=True)
+class ExportCounts:
+    """Pictures that are really there with their label, annotations, categories; pictures by split."""
+
+    images: int
+    annotations: int
+    categories: int
+    splits: Mapping[str, int]
+
+
+def count_export(format: str, folder: Path) -> ExportCounts:  # noqa: A002 - the word that users know
+    """Count what is on disk. A picture counts if both its file and its label entry exist.
+
+    Raises:
+        ExportError: unknown format, or a file of the export is missing or cannot be read.
+    """
+    counters = {"coco": _coco, "yolo": _yolo, "voc": _voc, "csv": _csv}
+    if format not in counters:
+        raise ExportError(f"unknown export format {format!r}; known are {', '.join(counters)}")
+    try:
+        return counters[format](folder)
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, ParseError) as error:
+        raise ExportError(
+            f"the {format} export in {folder} cannot be read back ({error}); write it again"
+        ) from error
+    except DefusedXmlException as error:
+        raise ExportError(f"the {format} export in {folder} holds hostile XML ({error})") from error
+
+
+def _files(folder: Path) -> set[str]:
+    """Files below a folder as POSIX paths relative to it."""
+    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+
+
+def _total(splits: Mapping[str, int], annotations: int, categories: int) -> ExportCounts:
+    shown = {split: n for split, n in splits.items() if n}
+    return ExportCounts(sum(shown.values()), annotations, categories, shown)
+
+
+def _coco(folder: Path) -> ExportCounts:
+    splits: dict[str, int] = {}
+    annotations, categories = 0, set()
+    listed = sorted((folder / "annotations").glob("instances_*.json"))
+    if not listed:
+        raise ExportError(f"{folder}: no annotations/instances_<split>.json")
+    for path in listed:
+        split = path.stem.removeprefix("instances_")
+        content = orjson.loads(path.read_bytes())
+        there = _files(folder / "images" / split)
+        kept = {image["id"] for image in content["images"] if image["file_name"] in there}
+        splits[split] = len(kept)
+        annotations += sum(a["image_id"] in kept for a in content["annotations"])
+        categories |= {category["id"] for category in content["categories"]}
+    return _total(_ordered(splits), annotations, len(categories))
+
+
+def _yolo(folder: Path) -> ExportCounts:
+    facts: dict[str, Any] = yaml.safe_load((folder / "data.yaml").read_text(encoding="utf-8"))
+    splits: dict[str, int] = {}
+    annotations, seen = 0, set()
+    for split in ("train", "val", "test"):
+        where = facts.get(split)
+        if where is None or where in seen or where.rpartition("/")[2] != split:
+            continue
+        seen.add(where)
+        labels = folder / "labels" / split
+        found = [labels / f"{p.rpartition('.')[0]}.txt" for p in _files(folder / where)]
+        texts = [path.read_bytes() for path in found if path.is_file()]
+        splits[split] = len(texts)
+        annotations += sum(1 for text in texts for row in text.split(b"\n") if row.strip())
+    return _total(splits, annotations, len(facts["names"]))
+
+
+def _voc(folder: Path) -> ExportCounts:
+    pictures = {name.rpartition(".")[0] or name for name in _files(folder / "JPEGImages")}
+    lists = sorted((folder / "ImageSets" / "Main").glob("*.txt"))
+    if not lists:
+        raise ExportError(f"{folder}: no ImageSets/Main/<split>.txt")
+    splits: dict[str, int] = {}
+    annotations = 0
+    for path in lists:
+        ids = path.read_text(encoding="utf-8").split("\n")
+        documents = [folder / "Annotations" / f"{i}.xml" for i in ids if i in pictures]
+        there = [document for document in documents if document.is_file()]
+        splits[path.stem] = len(there)
+        annotations += sum(len(parse(document).findall("object")) for document in there)
+    rows = (folder / "labelmap.txt").read_text(encoding="utf-8").splitlines()
+    labels = {row.split(":")[0] for row in rows if row and not row.startswith("#")}
+    return _total(_ordered(splits), annotations, len(labels - {"background"}))
+
+
+def _csv(folder: Path) -> ExportCounts:
+    images = _table(folder / "images.csv", ["image_id", "split"])
+    annotations = _table(folder / "annotations.csv", ["image_id"])
+    categories = _table(folder / "categories.csv", ["name"])
+    known = pc.is_in(annotations.column("image_id"), images.column("image_id").combine_chunks())
+    splits = {
+        row["values"]: row["counts"] for row in images.column("split").value_counts().to_pylist()
+    }
+    return _total(_ordered(splits), int(pc.sum(known).as_py() or 0), categories.num_rows)
+
+
+def _table(path: Path, columns: Iterable[str]) -> pa.Table:
+    names = list(columns)
+    return arrow_csv.read_csv(
+        path,
+        parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
+        convert_options=arrow_csv.ConvertOptions(
+            include_columns=names, column_types=dict.fromkeys(names, pa.string())
+        ),
+    )
+
+
+def _ordered(splits: Mapping[str, int]) -> dict[str, int]:
+    order = {"train": 0, "val": 1, "test": 2}
+    return {split: splits[split] for split in sorted(splits, key=lambda s: (order.get(s, 3), s))}

@@ -1,0 +1,169 @@
+"""Pascal VOC folders into label sets."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import parse
+
+from aion_dagster.errors import LabelError
+from aion_dagster.formats.label_rows import AnnotationRow, LabelRows, positive_size, split_named
+from aion_dagster.values import Category, LabelSet
+
+_BACKGROUND = "background"
+
+
+class _Corners(NamedTuple):
+    """A box as its file has it: xmin, ymin, xmax, ymax; `whole` if all were written without decimals."""
+
+    image: int
+    category: str
+    subject: str
+    sides: tuple[float, float, float, float]
+    whole: bool
+
+
+def read_voc(root: Path, files: Sequence[Path]) -> LabelSet:
+    """VOC annotation files as a label set.
+
+    Coordinates are taken as the devkit's (counted from 1, last pixel inside) where all of them are whole numbers from
+    1 on, else as 0-based; `export.json` of an own export decides where it is there. A file that is no VOC annotation
+    is a loss.
+
+    Args:
+        root: the folder that was asked for; names in losses are relative to it.
+        files: its XML files, sorted.
+
+    Raises:
+        LabelError: none of the files is a VOC annotation, or one of them is hostile XML (entities, DTD).
+    """
+    rows = LabelRows()
+    splits = _splits(root)
+    corners: list[_Corners] = []
+    read = 0
+    for path in files:
+        label_file = path.relative_to(root).as_posix()
+        document = _document(path, label_file, rows)
+        if document is None:
+            continue
+        read += 1
+        inside = _inside_annotations(label_file)
+        name = (document.findtext("filename") or "").strip().replace("\\", "/") or inside
+        size = positive_size(document.findtext("size/width"), document.findtext("size/height"))
+        image = rows.add_image(name, label_file, size=size, split=splits.get(inside))
+        corners += _objects(document, image, label_file, rows)
+    if not read:
+        raise LabelError(f"{root}: expected Pascal VOC files, Annotations/….xml with <annotation>")
+    devkit = _is_devkit(root, corners)
+    for item in corners:
+        _add(item, devkit, rows)
+    return rows.label_set([Category(n, "") for n in _class_order(root, corners)])
+
+
+def _document(path: Path, label_file: str, rows: LabelRows) -> Element | None:
+    try:
+        document: Element | None = parse(path, forbid_dtd=False).getroot()
+    except DefusedXmlException as error:
+        raise LabelError(
+            f"{path}: XML that declares entities is not read ({type(error).__name__}); remove the declaration"
+        ) from error
+    except (ParseError, OSError, ValueError, LookupError) as error:
+        rows.lose("invalid", label_file, f"not a whole XML file ({type(error).__name__})")
+        return None
+    if document is None or document.tag != "annotation":
+        rows.lose("invalid", label_file, "no <annotation> in it")
+        return None
+    return document
+
+
+def _objects(document: Element, image: int, label_file: str, rows: LabelRows) -> Iterable[_Corners]:
+    for place, item in enumerate(document.findall("object"), start=1):
+        subject = f"{label_file}: object {place}"
+        name = (item.findtext("name") or "").strip()
+        texts = [
+            (item.findtext(f"bndbox/{k}") or "").strip() for k in ("xmin", "ymin", "xmax", "ymax")
+        ]
+        try:
+            x0, y0, x1, y1 = map(float, texts)
+        except ValueError:
+            rows.lose("invalid", subject, "its bndbox is not four numbers")
+            continue
+        if not name or not all(map(math.isfinite, (x0, y0, x1, y1))):
+            rows.lose("invalid", subject, "no name, or a coordinate that is not finite")
+            continue
+        if x1 < x0 or y1 < y0:
+            rows.lose("converted", subject, "its corners were swapped")
+            (x0, x1), (y0, y1) = sorted((x0, x1)), sorted((y0, y1))
+        whole = all(text.lstrip("+-").isdigit() for text in texts)
+        yield _Corners(image, name, subject, (x0, y0, x1, y1), whole)
+
+
+def _add(item: _Corners, devkit: bool, rows: LabelRows) -> None:
+    x0, y0, x1, y1 = item.sides
+    if devkit:
+        x0, y0 = x0 - 1, y0 - 1
+    if x1 <= x0 or y1 <= y0:
+        rows.lose("invalid", item.subject, "its box has no width or height")
+        return
+    box = (x0, y0, x1 - x0, y1 - y0)
+    rows.add(AnnotationRow(item.image, item.category, box, item.subject))
+
+
+def _is_devkit(root: Path, corners: Sequence[_Corners]) -> bool:
+    for folder in (root, root.parent):
+        facts = _own_export(folder / "export.json")
+        if facts is not None:
+            return facts == "devkit"
+    return all(item.whole and min(item.sides[:2]) >= 1 for item in corners)
+
+
+def _own_export(path: Path) -> str | None:
+    """The coordinates that our own export says it has; None where there is no such file."""
+    try:
+        facts: Any = json.loads(path.read_bytes())
+        coordinates = facts["options"]["coordinates"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return coordinates if coordinates in ("devkit", "float0") else None
+
+
+def _inside_annotations(label_file: str) -> str:
+    """The VOC id: the path below the folder of annotations, without extension."""
+    parts = label_file.removesuffix(".xml").split("/")
+    for place, part in enumerate(parts[:-1]):
+        if part.lower() in ("annotations", "xmls"):
+            return "/".join(parts[place + 1 :])
+    return "/".join(parts)
+
+
+def _splits(root: Path) -> dict[str, str]:
+    """The split of every id that ImageSets/Main/{train,val,test}.txt names."""
+    splits: dict[str, str] = {}
+    for base in (root, root.parent, *sorted(root.glob("*/")), *sorted(root.glob("*/*/"))):
+        for path in sorted((base / "ImageSets" / "Main").glob("*.txt")):
+            split = split_named(path.stem)
+            if split is None or path.stem.lower() not in ("train", "val", "valid", "test"):
+                continue  # lists of one class, and trainval
+            for line in path.read_text(encoding="utf-8-sig", errors="replace").split("\n"):
+                if line.strip():
+                    splits.setdefault(line.strip(), split)
+    return splits
+
+
+def _class_order(root: Path, corners: Sequence[_Corners]) -> list[str]:
+    """The label map's order where there is one, then the names."""
+    order: dict[str, None] = {}
+    for folder in (root, root.parent):
+        path = folder / "labelmap.txt"
+        if path.is_file():
+            lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+            labels = (line.split(":")[0].strip() for line in lines if not line.startswith("#"))
+            order = dict.fromkeys(label for label in labels if label and label != _BACKGROUND)
+            break
+    return list(order | dict.fromkeys(sorted({item.category for item in corners})))

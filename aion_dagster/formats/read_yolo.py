@@ -1,0 +1,259 @@
+"""YOLO trees into label sets: labels/….txt with the pictures, class names and splits found around them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from aion_dagster.errors import LabelError
+from aion_dagster.formats.label_rows import AnnotationRow, LabelRows, split_named
+from aion_dagster.formats.names import stem
+from aion_dagster.values import Category, LabelSet
+
+DATA_FILES: Final = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+CLASS_FILES: Final = ("classes.txt", "obj.names", "classes.names", "_darknet.labels")
+_NOT_LABELS: Final = frozenset({"classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt"})
+_PICTURES: Final = frozenset(
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".webp",
+        ".bmp",
+        ".gif",
+        ".tif",
+        ".tiff",
+        ".avif",
+        ".heic",
+        ".heif",
+    ]
+)
+_TOLERANCE: Final = 0.01
+"""How far a fraction may lie outside 0…1 before the row is wrong; Ultralytics allows as much."""
+
+
+class _BadRowError(ValueError):
+    """A row that cannot be used; the text is for the loss report."""
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """Class names by index, and which folders or lists of pictures belong to which split."""
+
+    names: dict[int, str]
+    places: tuple[tuple[str, str], ...] = ()
+
+
+def read_yolo(root: Path) -> LabelSet:
+    """A YOLO tree as a label set; boxes and polygons are fractions of the picture (`normalized`).
+
+    A box's x and y are its top left corner. `file_name` is relative to the folder of pictures (and of the split);
+    where no picture is found beside a label file it has no extension. A picture without a label file is named only if
+    a list of the tree names it.
+
+    Raises:
+        LabelError: no class names, or no label files.
+    """
+    base = root.parent if root.name == "labels" else root
+    settings = _settings(root, base)
+    pictures = {
+        stem(p.relative_to(base).as_posix()): p.suffix
+        for p in sorted(base.rglob("*"))
+        if p.suffix.lower() in _PICTURES
+    }
+    files = _label_files(root, base)
+    listed = _listed(base, settings.places)
+    if not files and not listed:
+        raise LabelError(f"{root}: expected label files, labels/….txt, one per picture")
+    rows = LabelRows()
+    named: set[str] = set()
+    for path in files:
+        label_file = path.relative_to(base).as_posix()
+        key = _picture_key(label_file)
+        named.add(key)
+        split = listed.get(key) or _split(key, label_file, settings.places)
+        name = _file_name(key) + pictures.get(key, "")
+        image = rows.add_image(name, label_file, split=split)
+        _read_file(path, label_file, image, settings.names, rows)
+    for key, split in listed.items():
+        if key not in named:
+            rows.add_image(_file_name(key) + pictures.get(key, ""), f"{split}.txt", split=split)
+    return rows.label_set(_categories(settings.names, rows, root.name))
+
+
+def _label_files(root: Path, base: Path) -> list[Path]:
+    found = sorted(p for p in root.rglob("*.txt") if p.is_file())
+    in_labels = [p for p in found if "labels" in p.relative_to(base).parts[:-1]]
+    return in_labels or [p for p in found if p.name.lower() not in _NOT_LABELS]
+
+
+def _picture_key(label_file: str) -> str:
+    """The path of the picture without extension: `labels` becomes `images`."""
+    parts = stem(label_file).split("/")
+    if "labels" in parts[:-1]:
+        parts[parts.index("labels")] = "images"
+    return "/".join(parts)
+
+
+def _file_name(key: str) -> str:
+    parts = key.split("/")
+    if "images" in parts[:-1]:
+        parts = parts[parts.index("images") + 1 :]
+        if len(parts) > 1 and split_named(parts[0]):
+            parts = parts[1:]
+    return "/".join(parts)
+
+
+def _split(key: str, label_file: str, places: Sequence[tuple[str, str]]) -> str | None:
+    for split, place in places:
+        if key.startswith(f"{place}/"):
+            return split
+    return split_named(*label_file.split("/")[:-1])
+
+
+def _settings(root: Path, base: Path) -> _Settings:
+    for folder in dict.fromkeys((root, base)):
+        for name in DATA_FILES:
+            if (folder / name).is_file():
+                return _from_yaml(folder / name)
+        for name in CLASS_FILES:
+            if (folder / name).is_file() or (folder / "labels" / name).is_file():
+                path = folder / name if (folder / name).is_file() else folder / "labels" / name
+                lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+                return _Settings({i: n.strip() for i, n in enumerate(lines) if n.strip()})
+    raise LabelError(
+        f"{root}: YOLO labels without class names; expected data.yaml with `names`, or classes.txt"
+    )
+
+
+def _from_yaml(path: Path) -> _Settings:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        # BaseLoader makes strings of all values and no objects: a class called `no` stays `no`.
+        content: Any = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise LabelError(f"{path}: not a YAML file ({error})") from error
+    if not isinstance(content, dict):
+        raise LabelError(f"{path}: expected a mapping with `names`, train and val")
+    return _Settings(_names(content, path), tuple(_places(content)))
+
+
+def _names(content: dict[str, Any], path: Path) -> dict[int, str]:
+    names = content.get("names")
+    if isinstance(names, list) and names and all(isinstance(n, str) for n in names):
+        return dict(enumerate(names))
+    if isinstance(names, dict) and names and all(isinstance(n, str) for n in names.values()):
+        try:
+            return {int(i): n for i, n in sorted(names.items(), key=lambda item: int(item[0]))}
+        except ValueError:
+            raise LabelError(f"{path}: the keys of `names` are not whole numbers") from None
+    if names is None and str(content.get("nc", "")).isdigit():
+        return {i: f"class_{i}" for i in range(min(int(content["nc"]), 10_000))}
+    raise LabelError(f"{path}: expected `names`, a list of class names or a mapping index: name")
+
+
+def _places(content: dict[str, Any]) -> list[tuple[str, str]]:
+    """(split, folder or list file) as the YAML names them, relative."""
+    places = []
+    for key, split in (("train", "train"), ("val", "val"), ("valid", "val"), ("test", "test")):
+        value = content.get(key)
+        for place in value if isinstance(value, list) else [value]:
+            if isinstance(place, str) and place:
+                parts = [p for p in place.replace("\\", "/").split("/") if p not in ("", ".", "..")]
+                places.append((split, "/".join(parts)))
+    return places
+
+
+def _listed(base: Path, places: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Pictures that list files name: their key, and the first split that names them."""
+    listed: dict[str, str] = {}
+    for split, place in places:
+        path = base / place
+        if place.endswith(".txt") and path.is_file():
+            for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+                parts = [
+                    p
+                    for p in line.strip().replace("\\", "/").split("/")
+                    if p not in ("", ".", "..")
+                ]
+                if "images" in parts[:-1] and not (base / "/".join(parts)).exists():
+                    parts = parts[parts.index("images") :]
+                if parts:
+                    listed.setdefault(stem("/".join(parts)), split)
+    return listed
+
+
+def _categories(names: dict[int, str], rows: LabelRows, subject: str) -> list[Category]:
+    found: dict[str, Category] = {}
+    for index, name in sorted(names.items()):
+        if name in found:
+            rows.lose(
+                "ambiguous", f"{subject}: class {index}", f"another class is called {name} too"
+            )
+        found.setdefault(name, Category(name, ""))
+    return list(found.values())
+
+
+def _read_file(
+    path: Path, label_file: str, image: int, names: dict[int, str], rows: LabelRows
+) -> None:
+    try:
+        text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    except OSError as error:
+        rows.lose(
+            "invalid", label_file, f"cannot be read ({error.strerror}); read as without objects"
+        )
+        return
+    for number, line in enumerate(text.split("\n"), start=1):
+        fields = line.split()
+        if not fields:
+            continue
+        subject = f"{label_file}:{number}"
+        try:
+            row, clipped = _row(fields, subject, image, names)
+        except _BadRowError as error:
+            rows.lose("invalid", subject, str(error))
+            continue
+        rows.add(row)
+        if clipped:
+            rows.lose("clipped", subject, "values just outside 0…1 were set to the edge")
+
+
+def _row(
+    fields: list[str], subject: str, image: int, names: dict[int, str]
+) -> tuple[AnnotationRow, bool]:
+    """The annotation of a row, and whether a value was set to the edge."""
+    count = len(fields)
+    if count not in (5, 6) and (count < 7 or count % 2 == 0):
+        raise _BadRowError(f"{count} fields: expected class and box (5), or class and polygon")
+    try:
+        index, *values = (float(field) for field in fields)
+    except ValueError:
+        raise _BadRowError("a field is not a number (decimals take a point)") from None
+    if not all(map(math.isfinite, (index, *values))):
+        raise _BadRowError("a value is not finite")
+    category = names.get(int(index)) if index.is_integer() else None
+    if category is None:
+        raise _BadRowError(f"class {fields[0]} has no name")
+    score = values.pop() if count == 6 else None  # a prediction: class, box, confidence
+    inside = [min(max(v, 0.0), 1.0) for v in values]
+    if any(abs(v - w) > _TOLERANCE for v, w in zip(values, inside, strict=True)):
+        raise _BadRowError("a value is not a fraction between 0 and 1")
+    if count <= 6:
+        cx, cy, w, h = inside
+        box, mask = (cx - w / 2, cy - h / 2, w, h), None
+    else:
+        x, y = inside[0::2], inside[1::2]
+        box = (min(x), min(y), max(x) - min(x), max(y) - min(y))
+        mask = {"polygons": [inside], "rle": None}
+    if box[2] <= 0 or box[3] <= 0:
+        raise _BadRowError("it has no width or height")
+    row = AnnotationRow(image, category, box, subject, mask, score=score, normalized=True)
+    return row, inside != values

@@ -1,0 +1,131 @@
+"""What stands beside the labels in every export: losses.csv, export.json, README.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from aion_dagster.formats.counts import ExportCounts
+from aion_dagster.formats.options import CocoOptions, CsvOptions, Options, VocOptions, YoloOptions
+from aion_dagster.formats.write_csv import write_rows
+from aion_dagster.values import Dataset, Loss
+
+FORMAT_VERSION: Final = 1
+"""Raised whenever the same dataset would give other bytes."""
+
+
+def write_report(
+    name: str,
+    dataset: Dataset,
+    folder: Path,
+    options: Options,
+    counts: ExportCounts,
+    losses: Sequence[Loss],
+) -> None:
+    """Write the loss report, the facts as JSON, and a README; no time, absolute path or machine name in them."""
+    rows = [("dataset", loss) for loss in dataset.losses] + [("export", loss) for loss in losses]
+    cells = ((stage, x.kind, x.subject, x.detail) for stage, x in rows)
+    write_rows(folder / "losses.csv", ("stage", "kind", "subject", "detail"), cells)
+    facts = {
+        "format": name,
+        "format_version": FORMAT_VERSION,
+        "dataset": dataset.name,
+        "version": dataset.version,
+        "counts": {
+            "images": counts.images,
+            "annotations": counts.annotations,
+            "categories": counts.categories,
+            "splits": dict(counts.splits),
+            "losses": len(rows),
+        },
+        "options": asdict(options),
+    }
+    style = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
+    (folder / "export.json").write_bytes(orjson.dumps(facts, option=style))
+    text = _readme(dataset, options, counts, len(rows))
+    (folder / "README.md").write_bytes(text.encode("utf-8", "replace"))
+
+
+def _readme(dataset: Dataset, options: Options, counts: ExportCounts, losses: int) -> str:
+    title, layout = _conventions(options)
+    splits = ", ".join(f"{split} {n}" for split, n in counts.splits.items()) or "none"
+    facts = (
+        f"Version `{dataset.version}`. {counts.images} pictures ({splits}), {counts.annotations} annotations, "
+        f"{counts.categories} categories in a fixed order.\n\n"
+        f"`losses.csv` lists what could not be kept as it was ({losses} lines); `export.json` holds these facts "
+        "for programs.\n"
+    )
+    parts = [f"# {' '.join(dataset.name.split())}: {title}\n", facts, f"{layout}\n"]
+    if not isinstance(options, CsvOptions):
+        parts.append(_picture_note(options))
+    return "\n".join(parts)
+
+
+def _conventions(options: Options) -> tuple[str, str]:
+    if isinstance(options, CocoOptions):
+        return "COCO", (
+            "`annotations/instances_<split>.json`; `file_name` is relative to `images/<split>/`. Boxes are "
+            "[x, y, width, height] in pixels from the top left corner, 0-based, not rounded. `area` is that of the "
+            f"mask where there is one. Category ids count from {options.first_category_id}; ids are the same in all "
+            "splits."
+        )
+    if isinstance(options, YoloOptions):
+        rows = (
+            "class and polygon"
+            if options.task == "segment"
+            else "class, center x, center y, width, height"
+        )
+        return "YOLO", (
+            f"`labels/<split>/` mirrors `images/<split>/`. Rows are {rows} as fractions of the picture's size. A "
+            "picture without objects has an empty file. Where a split is missing, `data.yaml` names another one in "
+            "its place, and `losses.csv` says so."
+        )
+    if isinstance(options, VocOptions):
+        return "Pascal VOC", _voc_conventions(options)
+    cells = (
+        "A cell that a spreadsheet would run as a formula has an apostrophe in front. "
+        if options.neutralise
+        else "Cells are written as they are: take care with spreadsheets. "
+    )
+    return "CSV", (
+        "`annotations.csv` has a row per box (x, y, w, h in pixels from the top left corner, 0-based), `images.csv` "
+        f"one per picture, also of those without boxes, `categories.csv` one per class. {cells}UTF-8."
+    )
+
+
+def _voc_conventions(options: VocOptions) -> str:
+    if options.coordinates == "devkit":
+        rule = (
+            "Coordinates follow the VOC devkit: whole pixels counted from 1, first and last pixel inside the box "
+            "(xmin = floor(x) + 1, xmax = ceil(x + width)). Many loaders do not subtract the 1: boxes are then up to "
+            "a pixel off."
+        )
+    else:
+        rule = (
+            "Coordinates are 0-based and not rounded: xmin = x, xmax = x + width. This is not the VOC devkit's rule; "
+            "tools that subtract 1 shift boxes by a pixel."
+        )
+    return (
+        "`Annotations/<id>.xml`, `JPEGImages/<id>.jpg` (or .png, .webp, .bmp), `ImageSets/Main/<split>.txt`, "
+        f"`labelmap.txt`. {rule} `depth` is always 3: loaders read RGB."
+    )
+
+
+def _picture_note(options: Options) -> str:
+    linked = (
+        "Pictures may be hard links to the originals: replacing or deleting one here is safe, but a program that "
+        "writes into a file in place changes the original too. Copy the folder before you do that, or export with "
+        "`link_pictures: false`.\n"
+        if options.link_pictures
+        else "Pictures are copies; nothing here is linked to the originals.\n"
+    )
+    metadata = (
+        "EXIF and other metadata were kept as asked."
+        if options.keep_exif
+        else "EXIF, GPS, XMP, comments and thumbnails were taken out; color profiles were kept."
+    )
+    return f"Pictures are upright and boxes refer to their pixels as stored. {metadata} {linked}"
