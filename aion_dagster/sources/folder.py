@@ -105,11 +105,13 @@ class FolderSource:
         try:
             # Non-blocking, so that a pipe which took the file's place does not hang the run.
             handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            with os.fdopen(handle, "rb", buffering=0) as file:
+            try:
                 self._check(ref, os.fstat(handle))
                 # One byte more than listed tells a file that grows.
-                data = b"".join(_pieces(file.fileno(), ref.size_bytes + 1))
+                data = b"".join(_pieces(handle, ref.size_bytes + 1))
                 self._check(ref, os.fstat(handle))
+            finally:
+                os.close(handle)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise FileVanishedError(f"{ref.name}: the file is gone.") from error
         except OSError as error:

@@ -42,6 +42,12 @@ def hidden_sibling(place: Path, kind: str) -> Path:
     return place.parent / f".{stem}.{process.identity()}.{secrets.token_hex(4)}.{kind}"
 
 
+def is_writable(place: Path) -> bool:
+    """Whether this process may write to a file, or create files in a folder."""
+    mode = os.W_OK | os.X_OK if place.is_dir() else os.W_OK
+    return os.access(place, mode, effective_ids=os.access in os.supports_effective_ids)
+
+
 def fsync_folder(folder: Path) -> None:
     """Make renames inside `folder` durable."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -55,7 +55,7 @@ class ResultLedger:
                 query = sa.select(RESULTS.c.sha256, RESULTS.c.batch).where(
                     RESULTS.c.operation_id == number, RESULTS.c.sha256.in_(chunk)
                 )
-                found.update(connection.execute(query).tuples())
+                found.update({row.sha256: row.batch for row in connection.execute(query)})
         return found
 
     def record_build(

@@ -19,7 +19,7 @@ import orjson
 
 from aion_dagster.errors import StorageError, StoreLockedError
 from aion_dagster.storage import process
-from aion_dagster.storage.durable import make_folder, storage_errors, write_file
+from aion_dagster.storage.durable import is_writable, make_folder, storage_errors, write_file
 
 TOKEN_VARIABLE = "AION_STORE_LOCK"  # noqa: S105 - the name of a variable, not a secret
 """Environment variable by which the children of an exclusive holder work under its lock; `:` between tokens."""
@@ -129,6 +129,11 @@ class RunLock:
                 os.close(handle)
 
 
+def lock_path(root: Path) -> Path:
+    """The file whose lock is the store's; it stays for ever, readers of a read-only store cannot create it."""
+    return root / "locks" / "store.lock"
+
+
 def sweep_runs(root: Path) -> int:
     """Remove the lock files of runs whose process was killed; returns how many."""
     removed = 0
@@ -208,9 +213,9 @@ def _acquire(
 
 
 def _open_lock_file(root: Path, exclusive: bool) -> int:
-    path = root / "locks" / "store.lock"
+    path = lock_path(root)
     with storage_errors("lock the store", root):
-        if not exclusive and path.exists() and not os.access(path, os.W_OK):
+        if not exclusive and path.exists() and not is_writable(path):
             return os.open(path, os.O_RDONLY)  # readers of a read-only store
         make_folder(path.parent)
         return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -218,7 +223,7 @@ def _open_lock_file(root: Path, exclusive: bool) -> int:
 
 def _leave_card(root: Path, card: Path, exclusive: bool, what: str) -> None:
     """Say who holds the lock; the holder of an exclusive one clears away the cards of the dead."""
-    if not exclusive and not os.access(root / "locks", os.W_OK):
+    if not exclusive and not is_writable(root / "locks"):
         return
     make_folder(card.parent)
     if exclusive:

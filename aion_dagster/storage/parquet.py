@@ -98,6 +98,11 @@ class RowGroupWriter:
             self._write(pa.concat_tables(self._pending), final=True)
         self._writer.close()
 
+    def abandon(self) -> None:
+        """Write nothing more; the file is of no use then."""
+        # Else pyarrow writes the footer when the object goes away, into a file that is closed by then.
+        self._writer.is_open = False
+
     def _write(self, data: pa.Table, *, final: bool) -> None:
         size = self._rows_per_group
         full = data.num_rows if final else data.num_rows // size * size

@@ -109,6 +109,7 @@ class StagedTable(TableWriter):
             return
         if not self._closed:
             self._closed = True
+            self._writer.abandon()
             # On a full disk closing fails again; the file goes away in any case.
             with suppress(OSError):
                 self._file.close()

@@ -17,7 +17,7 @@ from aion_dagster.errors import ConfigError, StorageError
 from aion_dagster.storage import durable, swap
 from aion_dagster.storage.durable import make_folder, storage_errors, write_file
 from aion_dagster.storage.ledger import Ledger
-from aion_dagster.storage.lock import StoreLock, sweep_runs
+from aion_dagster.storage.lock import StoreLock, lock_path, sweep_runs
 from aion_dagster.storage.manifests import ManifestStore
 from aion_dagster.storage.tables import TableStore
 from aion_dagster.storage.tablesets import TableSetStore
@@ -110,6 +110,8 @@ class Store:
         if create:
             for name in FOLDERS:
                 make_folder(root / name)
+            with storage_errors("create", lock_path(root)):
+                lock_path(root).touch()
         return cls(home, root, library, ledger_url)
 
     @cached_property
@@ -216,7 +218,7 @@ def _prepare(folder: Path) -> None:
     make_folder(folder)
     if not (folder / MARKER).is_file():
         write_file(folder / MARKER, orjson.dumps({"format": FORMAT_VERSION}))
-    if not os.access(folder, os.W_OK | os.X_OK):
+    if not durable.is_writable(folder):
         raise StorageError(
             f"The store {folder} cannot be written; check the owner of the folder or choose another store."
         )
