@@ -43,9 +43,7 @@ def _complain(text: str) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = argparse.ArgumentParser(
-        prog="aion-dagster", description="Vision data as Dagster assets."
-    )
+    top = argparse.ArgumentParser(prog="aion-dagster", description="Vision data as Dagster assets.")
     top.add_argument("--version", action="version", version=version("aion_dagster"))
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _run_arguments(_command(commands, "run"))
@@ -59,8 +57,12 @@ def _command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str
 ) -> argparse.ArgumentParser:
     """A command with the arguments that all of them have."""
-    command = commands.add_parser(name, help=COMMANDS[name], description=COMMANDS[name].capitalize())
-    command.add_argument("--store", metavar="DIR", help="where results live (default: ./aion-store)")
+    command = commands.add_parser(
+        name, help=COMMANDS[name], description=COMMANDS[name].capitalize()
+    )
+    command.add_argument(
+        "--store", metavar="DIR", help="where results live (default: ./aion-store)"
+    )
     command.add_argument("--config", metavar="FILE", help="a LibraryConfig as YAML")
     command.add_argument("--library", metavar="NAME", help="one of several libraries in the store")
     return command

@@ -243,5 +243,7 @@ def read_config_file(path: Path) -> dict[str, Any]:
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}: must hold a mapping such as 'store: …', not {type(data).__name__}")
+        raise ConfigError(
+            f"{path}: must hold a mapping such as 'store: …', not {type(data).__name__}"
+        )
     return data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import dagster as dg
@@ -99,13 +100,14 @@ def library_resources(config: LibraryConfig) -> dict[str, Any]:
     }
 
 
-@dg.logger(description="Writes nothing: the command line shows progress instead.")
-def _silent_logger(_context: dg.InitLoggerContext) -> Any:
-    import logging
-
+def _no_console(_context: dg.InitLoggerContext) -> logging.Logger:
+    """A logger that writes nothing: the command line shows progress instead."""
     logger = logging.Logger("aion_dagster.silent")
     logger.addHandler(logging.NullHandler())
     return logger
+
+
+_silent_logger = dg.LoggerDefinition(_no_console)
 
 
 @dg.definitions

@@ -141,7 +141,7 @@ class Planner:
         prints = dict.fromkeys(PICTURE_TABLES, picture)
         for operation, table in (("text", "text_regions"), ("codes", "codes")):
             if operation in self.config.detect:
-                identity = self.backend.identity(operation)  # type: ignore[arg-type]
+                identity = self.backend.identity(operation)
                 prints[table] = digest([picture, identity, LOGIC["detections"]])
         detected = [prints.get("text_regions"), prints.get("codes")]
         prints["descriptions"] = digest(
@@ -161,7 +161,8 @@ class Planner:
         if kind[0] == "library":
             built = self._built("images")
             parts: list[object] = [
-                [key, built.get(key), blocked] for key, (_, blocked) in sorted(self._records.items())
+                [key, built.get(key), blocked]
+                for key, (_, blocked) in sorted(self._records.items())
             ]
         elif kind[0] == "near_duplicates":
             parts = [self._made("library"), self.config.near_duplicate_distance]
@@ -249,53 +250,6 @@ class Planner:
             changed = near or self._is_stale(root)
             stale += [a for a in (root, *exports) if changed or self._is_stale(a)]
         return tuple(stale)
-
-
-EXPORT_OPTIONS[path[2]]))
-        return digest([LOGIC["export"], version, path[2], options])
-
-    def plan(self) -> Plan:
-        """The work that is left, as things stand."""
-        recorded = {a: self.store.ledger.builds(a) for a in partitioned_assets(self.config)}
-        batches: dict[str, tuple[str, ...]] = {}
-        for key in self._records:
-            prints = self.batch(key)
-            stale = tuple(
-                asset
-                for asset, builds in recorded.items()
-                if key not in builds
-                or builds[key].fingerprint != prints[asset]
-                or not self.store.tables.exists(asset, key)
-            )
-            if stale:
-                batches[key] = stale
-        return Plan(labels=self._stale("labels", self.labels), batches=batches, whole=self._whole())
-
-    def _stale(self, asset: str, fingerprint: str) -> bool:
-        build = self.store.ledger.build(asset)
-        return build is None or build.fingerprint != fingerprint or not self._exists(asset)
-
-    def _exists(self, asset: str) -> bool:
-        """Whether an unpartitioned asset's result is where it belongs."""
-        if asset == "search_index":
-            return word_index(self.store).is_file()
-        if asset == "labels" or asset.count("/") == 1:
-            return self.store.sets.current(asset) is not None
-        if asset.count("/") == 2:
-            return (self.store.exports / asset.removeprefix("dataset/")).is_dir()
-        return self.store.tables.exists(asset)
-
-    def _whole(self) -> tuple[str, ...]:
-        """Stale assets over all batches; whatever depends on a stale one is stale too."""
-        stale = [a for a in ("library", "near_duplicates", "search_index") if self._is_stale(a)]
-        for dataset in self.config.datasets:
-            root, *exports = dataset_assets(dataset)
-            changed = self._is_stale(root)
-            stale += [a for a in (root, *exports) if changed or self._is_stale(a)]
-        return tuple(stale)
-
-    def _is_stale(self, asset: str) -> bool:
-        return self._stale(asset, self.whole(asset))
 
 
 EXPORT_OPTIONS: dict[str, tuple[str, ...]] = {

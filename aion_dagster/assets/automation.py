@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
 
 
-def after_batches() -> dg.AutomationCondition[dg.AssetKey]:
+def after_batches() -> dg.AutomationCondition[Any]:
     """Once a burst of batches is done: one recomputation, not one per batch.
 
     `eager()` would wait for every partition to exist, and so stop for ever at the first batch that failed.

@@ -1,7 +1,5 @@
 """dataset/<name>: a curated, split and versioned dataset."""
 
-from __future__ import annotations
-
 from collections import Counter
 from typing import Any
 
@@ -94,7 +92,7 @@ def dataset_settings(config: DatasetConfig) -> DatasetSettings:
         origins=config.origins,
         unlabelled=config.unlabelled,
         classes=config.classes,
-        shares=dict(config.splits),
+        shares={str(split): share for split, share in config.splits.items()},
         seed=config.seed,
         near_duplicates=config.near_duplicates,
         group_by=config.group_by,
@@ -145,5 +143,3 @@ def dataset_metadata(dataset: Dataset) -> dict[str, Any]:
         **{f"lost: {kind}": n for kind, n in sorted(lost.items())},
         "classes": dg.MetadataValue.md(f"| class | boxes |\n|---|---|\n{classes}"),
     }
-
-

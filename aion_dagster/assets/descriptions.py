@@ -1,7 +1,5 @@
 """descriptions: what each picture shows, as far as the backend can tell, and text vectors of it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import dagster as dg
@@ -20,7 +18,9 @@ from aion_dagster.storage.store import Store
 def description_asset(bench: Workbench) -> dg.AssetsDefinition:
     """A description per distinct content of a batch."""
     names = bench.names
-    detected = [t for d, t in (("text", "text_regions"), ("codes", "codes")) if d in bench.config.detect]
+    detected = [
+        t for d, t in (("text", "text_regions"), ("codes", "codes")) if d in bench.config.detect
+    ]
 
     @dg.asset(
         key=names.key("descriptions"),
@@ -59,7 +59,10 @@ def describe_request(store: Store, batch: str, detected: list[str]) -> DescribeR
         {"image_id": images["image_id"], "row": pa.array(range(images.num_rows), pa.int64())}
     ).group_by("image_id", use_threads=False)
     images = images.take(first.aggregate([("row", "min")])["row_min"])
-    read = {t: store.tables.read(t, batch=batch) for t in ("color_analyses", "visual_features", *detected)}
+    read = {
+        t: store.tables.read(t, batch=batch)
+        for t in ("color_analyses", "visual_features", *detected)
+    }
     return DescribeRequest(
         images,
         read["color_analyses"],
@@ -95,7 +98,9 @@ def embedding_asset(bench: Workbench) -> dg.AssetsDefinition:
                     else embed_descriptions(described, backend)
                 )
                 bench.advance("embeddings", described.num_rows)
-                facts = {"unavailable": reason} if reason else {"model": backend.identity("embed_text")}
+                facts = (
+                    {"unavailable": reason} if reason else {"model": backend.identity("embed_text")}
+                )
                 fingerprint = bench.planner(context).batch(batch)["embeddings"]
                 built[batch] = Built(table, fingerprint, facts)
         yield table_output("result", built)

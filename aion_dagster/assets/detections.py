@@ -1,7 +1,5 @@
 """text_regions and codes: steps of their own, there only when `detect` asks for them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import dagster as dg

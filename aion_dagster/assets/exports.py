@@ -1,9 +1,7 @@
 """dataset/<name>/{coco,yolo,voc,csv,card}: files on disk, swapped into place at once."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from aion_dagster.formats.card import write_card
 from aion_dagster.formats.export import (
     CocoOptions,
     CsvOptions,
-    ExportOptions,
+    Options,
     ExportReport,
     VocOptions,
     YoloOptions,
@@ -52,7 +50,7 @@ def export_asset(bench: Workbench, config: DatasetConfig, format_name: str) -> d
         check_specs=export_check_specs(key),
         **bench.whole,
     )
-    def export(context: dg.AssetExecutionContext, dataset: Dataset) -> dg.MaterializeResult[Any]:
+    def export(context: dg.AssetExecutionContext, dataset: Dataset) -> Iterator[Any]:
         store = bench.store(context)
         place = store.exports / config.name / format_name
         with final_failures():
@@ -69,9 +67,13 @@ def export_asset(bench: Workbench, config: DatasetConfig, format_name: str) -> d
             swap_folder(staging, place)
         fingerprint = bench.planner(context).whole(name)
         store.ledger.record_build(
-            name, "", fingerprint, report.images, {"version": dataset.version, "run_id": context.run_id}
+            name,
+            "",
+            fingerprint,
+            report.images,
+            {"version": dataset.version, "run_id": context.run_id},
         )
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
             metadata=export_metadata(report, dataset, place),
             data_version=dg.DataVersion(fingerprint[:16]),
             check_results=[export_check(key, dataset, report, counts)],
@@ -88,7 +90,7 @@ def dataset_input(bench: Workbench, config: DatasetConfig) -> dg.AssetIn:
     )
 
 
-def export_options(config: DatasetConfig, format_name: str) -> ExportOptions:
+def export_options(config: DatasetConfig, format_name: str) -> Options:
     """Options of a format as configured."""
     if format_name == "coco":
         return CocoOptions(
@@ -132,7 +134,7 @@ def card_asset(bench: Workbench, config: DatasetConfig) -> dg.AssetsDefinition:
         automation_condition=dg.AutomationCondition.eager(),
         **bench.whole,
     )
-    def card(context: dg.AssetExecutionContext, dataset: Dataset) -> dg.MaterializeResult[Any]:
+    def card(context: dg.AssetExecutionContext, dataset: Dataset) -> Iterator[Any]:
         store = bench.store(context)
         place = store.exports / config.name / "card"
         with final_failures():
@@ -149,7 +151,7 @@ def card_asset(bench: Workbench, config: DatasetConfig) -> dg.AssetsDefinition:
         store.ledger.record_build(
             name, "", fingerprint, 1, {"version": dataset.version, "run_id": context.run_id}
         )
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
             metadata={
                 "page": dg.MetadataValue.path(place / page.name),
                 "dagster/uri": (place / page.name).as_uri(),

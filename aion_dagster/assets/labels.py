@@ -1,12 +1,10 @@
 """labels: the imported label files; label_matches and annotations: what they say about a batch's pictures."""
 
-from __future__ import annotations
-
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dagster as dg
 import pyarrow as pa
@@ -55,7 +53,9 @@ def label_asset(bench: Workbench) -> dg.AssetsDefinition:
 def annotation_assets(bench: Workbench) -> dg.AssetsDefinition:
     """Labels matched with a batch's pictures, beside what detectors found in them."""
     names = bench.names
-    detected = {d: t for d, t in (("text", "text_regions"), ("codes", "codes")) if d in bench.config.detect}
+    detected = {
+        d: t for d, t in (("text", "text_regions"), ("codes", "codes")) if d in bench.config.detect
+    }
     descriptions = {
         "label_matches": "Which picture is named by which entry of the labels, with boxes or without.",
         "label_losses": "Labels of this batch that were ambiguous or did not fit their picture.",
@@ -90,9 +90,7 @@ def annotation_assets(bench: Workbench) -> dg.AssetsDefinition:
             bench.advance("annotations", rows.num_rows)
             key = prints[batch]
             built["label_matches"][batch] = Built(matches.matches, key["label_matches"])
-            built["label_losses"][batch] = Built(
-                losses_table(matches.losses), key["label_matches"]
-            )
+            built["label_losses"][batch] = Built(losses_table(matches.losses), key["label_matches"])
             built["annotations"][batch] = Built(rows, key["annotations"])
         for table in ANNOTATION_TABLES:
             yield table_output(table, built[table])
@@ -122,7 +120,10 @@ def match_batch(store: Store, index: LabelIndex, batch: str) -> LabelMatches:
 
 
 def batch_annotations(
-    store: Store, batch: str, matches: LabelMatches, detected: dict[str, str]
+    store: Store,
+    batch: str,
+    matches: LabelMatches,
+    detected: Mapping[Literal["text", "codes"], str],
 ) -> pa.Table:
     """Label boxes and detected regions of one batch, in the schema of `annotations`."""
     tables = [matches.annotations]

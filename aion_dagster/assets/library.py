@@ -1,7 +1,6 @@
 """library, near_duplicates and search_index: what all batches are together."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -16,7 +15,6 @@ from aion_dagster.planning import word_index
 from aion_dagster.resources.outputs import Built
 from aion_dagster.search.documents import search_documents
 from aion_dagster.search.index import build_index
-
 
 
 def library_asset(bench: Workbench) -> dg.AssetsDefinition:
@@ -37,7 +35,10 @@ def library_asset(bench: Workbench) -> dg.AssetsDefinition:
         fingerprint = bench.planner(context).whole("library")
         records = store.ledger.batches()
         current = pa.Table.from_pylist(
-            [{"source": v.source, "uri": v.uri, "version": v.version} for v in store.ledger.current_versions()],
+            [
+                {"source": v.source, "uri": v.uri, "version": v.version}
+                for v in store.ledger.current_versions()
+            ],
             schema=FILE_VERSION,
         )
         result = build_library(images.to_table(), {b.key: b.seq for b in records}, current)
@@ -109,14 +110,14 @@ def search_index_asset(bench: Workbench) -> dg.AssetsDefinition:
     )
     def search_index(
         context: dg.AssetExecutionContext, library: pa.Table, descriptions: ds.Dataset
-    ) -> dg.MaterializeResult[Any]:
+    ) -> Iterator[Any]:
         store = bench.store(context)
         fingerprint = bench.planner(context).whole("search_index")
         with final_failures():
             rows = build_index(word_index(store), search_documents(library, descriptions))
         bench.advance("search_index", rows)
         store.ledger.record_build("search_index", "", fingerprint, rows, {"run_id": context.run_id})
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
             metadata={"dagster/row_count": rows, "dagster/uri": str(word_index(store))},
             data_version=dg.DataVersion(fingerprint[:16]),
         )

@@ -1,9 +1,8 @@
 """images, variants, color_analyses and visual_features: four assets, one decode."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -59,12 +58,12 @@ def picture_assets(bench: Workbench) -> dg.AssetsDefinition:
     def pictures(context: dg.AssetExecutionContext) -> Iterator[Any]:
         selected = {names.asset(key) for key in context.selected_asset_keys}
         with final_failures():
-            passes = {batch: _run(bench, context, batch, selected) for batch in context.partition_keys}
+            passes = {
+                batch: _run(bench, context, batch, selected) for batch in context.partition_keys
+            }
             prints = {batch: bench.planner(context).batch(batch)["images"] for batch in passes}
         if "images" in selected:
-            built = {
-                b: Built(p.images, prints[b], _picture_metadata(p)) for b, p in passes.items()
-            }
+            built = {b: Built(p.images, prints[b], _picture_metadata(p)) for b, p in passes.items()}
             yield table_output("images", built)
             yield from _checks(bench, context, passes)
         for table in PICTURE_TABLES[1:]:
@@ -91,7 +90,7 @@ def _run(
         store.manifests.read(batch),
         bench.sources(context).read,
         store,
-        settings.with_parts(parts),
+        replace(settings, parts=parts),
         lambda n: bench.advance("images", n),
     )
 
@@ -125,9 +124,7 @@ def _checks(
         store.ledger.mark_blocked(batch, reason)
     yield manifest_check(bench.names, expected=expected, rows=rows)
     images = [p.images for p in passes.values()]
-    yield unreadable_check(
-        bench.names, _concat(images), limit=bench.config.max_unreadable_share
-    )
+    yield unreadable_check(bench.names, _concat(images), limit=bench.config.max_unreadable_share)
 
 
 def _concat(tables: list[Any]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import dagster as dg
 
@@ -29,6 +29,24 @@ RETRY = dg.RetryPolicy(
 FINAL = (ConfigError, LabelError, UnavailableError)
 
 
+class Partitioned(TypedDict):
+    """Decorator arguments of an asset with a partition per batch."""
+
+    partitions_def: dg.DynamicPartitionsDefinition
+    retry_policy: dg.RetryPolicy
+    group_name: str
+    required_resource_keys: set[str]
+
+
+class Whole(TypedDict):
+    """Decorator arguments of an asset over all batches."""
+
+    retry_policy: dg.RetryPolicy
+    group_name: str
+    required_resource_keys: set[str]
+    pool: str
+
+
 def silent(_asset: str, _items: int) -> None:
     """Progress that nobody watches."""
 
@@ -46,7 +64,7 @@ class Workbench:
         return Names(self.config.name)
 
     @property
-    def partitioned(self) -> dict[str, Any]:
+    def partitioned(self) -> Partitioned:
         """Decorator arguments of an asset with a partition per batch."""
         return {
             "partitions_def": self.names.partitions,
@@ -56,7 +74,7 @@ class Workbench:
         }
 
     @property
-    def whole(self) -> dict[str, Any]:
+    def whole(self) -> Whole:
         """Decorator arguments of an asset over all batches."""
         return {
             "retry_policy": RETRY,

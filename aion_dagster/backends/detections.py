@@ -30,7 +30,7 @@ class Detections:
     @property
     def failed(self) -> int:
         """Pictures that could not be looked at."""
-        return self.table.num_rows - pc.sum(pc.equal(self.table["status"], "ok")).as_py()
+        return self.table["status"].to_pylist().count("failed")
 
     @property
     def regions(self) -> int:
@@ -49,9 +49,7 @@ def distinct_pictures(images: pa.Table) -> dict[str, list[FileRef]]:
     return places
 
 
-def first_readable(
-    files: list[FileRef], read: Callable[[FileRef], bytes]
-) -> Callable[[], bytes]:
+def first_readable(files: list[FileRef], read: Callable[[FileRef], bytes]) -> Callable[[], bytes]:
     """Reads a content from the first of its files that is still there."""
 
     def reader() -> bytes:
@@ -87,7 +85,9 @@ def detect(
         contents={sha: ids[sha] for sha in places},
     )
     advance(rows.num_rows)
-    pictures = (Picture(image, sha, first_readable(places[sha], read)) for sha, image in left.items())
+    pictures = (
+        Picture(image, sha, first_readable(places[sha], read)) for sha, image in left.items()
+    )
     ask = backend.detect_text if operation == "text" else backend.detect_codes
     chunks: list[pa.Table] = [rows]
     for chunk in ask(pictures):
@@ -95,9 +95,7 @@ def detect(
         advance(chunk.num_rows)
     found = pa.concat_tables(chunks)
     answered = set(found.filter(pc.equal(found["status"], "ok"))["image_id"].to_pylist())
-    return Detections(
-        found, sorted(s for s in places if ids[s] in answered), reused=rows.num_rows
-    )
+    return Detections(found, sorted(s for s in places if ids[s] in answered), reused=rows.num_rows)
 
 
 def as_annotations(table: pa.Table, origin: str) -> Iterator[dict[str, object]]:

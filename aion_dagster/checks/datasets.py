@@ -98,5 +98,7 @@ def export_check(
             "classes": counts.categories,
             **{f"lost: {kind}": n for kind, n in sorted(losses.items())},
         },
-        description=None if passed else f"written (pictures, boxes, classes) {written}, read {found}",
+        description=None
+        if passed
+        else f"written (pictures, boxes, classes) {written}, read {found}",
     )

@@ -18,9 +18,7 @@ from aion_dagster.storage.lock import StoreLock
 def dev(args: Namespace) -> int:
     """Start webserver and daemon; ends when they end."""
     if find_spec("dagster_webserver") is None:
-        raise UnavailableError(
-            "The UI needs the extra 'ui': pip install 'aion_dagster[ui]'"
-        )
+        raise UnavailableError("The UI needs the extra 'ui': pip install 'aion_dagster[ui]'")
     config = store_config(args)
     store = open_store(config.store, config.name)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tqdm import tqdm
 
@@ -22,7 +22,7 @@ class Bars:
 
     def __init__(self, *, visible: bool | None = None) -> None:
         self._visible = sys.stderr.isatty() if visible is None else visible
-        self._bars: dict[str, tqdm[None]] = {}
+        self._bars: dict[str, tqdm[Any]] = {}
 
     def __enter__(self) -> Self:
         """Show bars until the block ends."""

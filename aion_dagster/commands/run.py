@@ -234,7 +234,9 @@ def _print_summary(
     elif store.ledger.batches():
         lines.append(f"Nothing new: no work was done ({summary.seconds:.1f} s).")
     else:
-        lines.append(f"No files found in {', '.join(s.path for s in config.sources) or 'no source'}.")
+        lines.append(
+            f"No files found in {', '.join(s.path for s in config.sources) or 'no source'}."
+        )
     lines += [f"  {p.kind}: {p.subject}: {p.detail}" for p in summary.problems]
     for name, place in _exports(store, dataset).items():
         lines.append(f"{name:8} {place}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import pyarrow as pa
 
 from aion_dagster.backends.local import LocalBackend
 from aion_dagster.commands.settings import store_config
-from aion_dagster.compute.looks import looks_of
+from aion_dagster.compute.picture_pass import PassSettings, PictureInput, run_pass
 from aion_dagster.config import LibraryConfig
 from aion_dagster.errors import ConfigError, StorageError
 from aion_dagster.planning import word_index
+from aion_dagster.schemas import STATUS_OK
 from aion_dagster.search.colors import by_color
 from aion_dagster.search.fusion import reciprocal_rank
 from aion_dagster.search.hits import Hit
@@ -24,6 +26,7 @@ from aion_dagster.search.index import WordIndex
 from aion_dagster.search.looks import similar
 from aion_dagster.search.vectors import nearest
 from aion_dagster.storage.store import Store
+from aion_dagster.values import FileRef
 
 Result = dict[str, Any]
 
@@ -36,7 +39,9 @@ def search(args: Namespace) -> int:
     config = store_config(args)
     store = Store.open(config.store, library=config.name, create=False)
     if store.ledger.build("library") is None:
-        raise StorageError(f"{store.root}: nothing to search yet; 'aion-dagster run SOURCE' fills it")
+        raise StorageError(
+            f"{store.root}: nothing to search yet; 'aion-dagster run SOURCE' fills it"
+        )
     library = _live(store)
     if args.text:
         found = _by_text(config, store, args.text, args.limit)
@@ -108,11 +113,7 @@ def _by_looks(
     store: Store, library: Mapping[str, Mapping[str, Any]], path: Path, limit: int
 ) -> list[Result]:
     """Pictures that look like a file: same shapes and colors, not the same meaning."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"--like {path}: cannot be read ({error.strerror})") from None
-    phash, descriptor = looks_of(data)
+    phash, descriptor = looks_of(path)
     features = store.tables.read("visual_features", columns=["image_id", "descriptor"])
     images = pa.table(
         {
@@ -122,6 +123,25 @@ def _by_looks(
     )
     hits = similar(features, images, np.asarray(descriptor, np.float32), phash, limit * 2)
     return [{"image_id": h.image_id, "score": h.score} for h in hits]
+
+
+def looks_of(path: Path) -> tuple[str, list[float]]:
+    """Perceptual hash and descriptor of a picture file.
+
+    Raises:
+        ConfigError: it cannot be read, or is no picture.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"--like {path}: cannot be read ({error.strerror})") from None
+    ref = FileRef("", path.as_posix(), path.name, "", len(data), datetime.now(UTC))
+    settings = PassSettings(parts=frozenset({"images", "visual_features"}))
+    chunk = next(run_pass([PictureInput(ref, lambda: data)], settings))
+    row = chunk.images.to_pylist()[0]
+    if row["status"] != STATUS_OK:
+        raise ConfigError(f"--like {path}: {row['error']}")
+    return row["phash"], chunk.visual_features["descriptor"].to_pylist()[0]
 
 
 def _located(result: Result, library: Mapping[str, Mapping[str, Any]]) -> Result:

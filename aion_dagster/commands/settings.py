@@ -98,5 +98,7 @@ def check_reachable(config: LibraryConfig) -> None:
     for path in config.labels:
         if not Path(path).exists():
             raise ConfigError(f"--labels {path}: does not exist")
-    if "text" in config.detect and (find_spec("rapidocr") is None or find_spec("onnxruntime") is None):
+    if "text" in config.detect and (
+        find_spec("rapidocr") is None or find_spec("onnxruntime") is None
+    ):
         raise ConfigError("--detect text needs the extra 'ocr': pip install 'aion_dagster[ocr]'")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
 from pydantic import PrivateAttr
 
 from aion_dagster.backends.local import LocalBackend
 
 
-class LocalComputeResource(dg.ConfigurableResource):
+class LocalComputeResource(dg.ConfigurableResource[Any]):
     """Looks at pictures on this machine: text, codes, measured facts, text vectors.
 
     `text_model` is "auto" (the installed model, if any), "none", or a folder with model.safetensors and

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import dagster as dg
 from pydantic import PrivateAttr
@@ -12,7 +13,7 @@ from aion_dagster.resources.access import hold_store, open_store
 from aion_dagster.storage.store import Store
 
 
-class StoreResource(dg.ConfigurableResource):
+class StoreResource(dg.ConfigurableResource[Any]):
     """One library's tables, table sets and ledger; a run holds the store while it lasts."""
 
     uri: str

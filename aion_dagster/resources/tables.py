@@ -18,7 +18,7 @@ from aion_dagster.resources.metadata import table_metadata
 from aion_dagster.resources.naming import Names
 from aion_dagster.resources.outputs import Built, PerBatch
 from aion_dagster.storage.store import Store
-from aion_dagster.storage.tables import StagedTable, Written
+from aion_dagster.storage.staged import StagedTable, Written
 from aion_dagster.values import Dataset, LabelSet
 
 
@@ -52,11 +52,15 @@ class TableIOManager(_StoreIOManager):
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Write one table, once per partition, and record what it was built from."""
         table = self._name(context.asset_key)
-        keys = list(context.asset_partition_keys) if context.has_asset_partitions else [None]
+        keys: list[str | None] = [None]
+        if context.has_asset_partitions:
+            keys = list(context.asset_partition_keys)
         for batch, built in self._by_batch(context, obj, keys).items():
             written = self._write(table, batch, built.value)
             facts = {
-                **table_metadata(self._store.tables.schema(table), written.rows, written.uri, written.size_bytes),
+                **table_metadata(
+                    self._store.tables.schema(table), written.rows, written.uri, written.size_bytes
+                ),
                 **built.metadata,
             }
             if len(keys) > 1:
@@ -110,7 +114,7 @@ class TableIOManager(_StoreIOManager):
     ) -> dict[str | None, Built]:
         """What to write for each partition."""
         if isinstance(obj, PerBatch):
-            return dict(obj.batches)
+            return {batch: built for batch, built in obj.batches.items()}  # noqa: C416 - keys widen to None
         built = obj if isinstance(obj, Built) else Built(obj)
         if len(keys) == 1:
             return {keys[0]: built}
