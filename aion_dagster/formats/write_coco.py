@@ -152,5 +152,5 @@ def _add_attributes(objects: list[dict[str, Any]], part: pa.Table) -> None:
         column = part.column(name)
         if column.null_count < len(column):
             for item, value in zip(objects, column.to_pylist(), strict=True):
-                if value is not None and value == value:  # noqa: PLR0124 - not NaN
+                if value is not None and value == value:
                     item.setdefault("attributes", {})[name] = value
