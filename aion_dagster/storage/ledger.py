@@ -210,7 +210,9 @@ _HAS_STATUS = {
 
 def fold_name(name: str) -> str:
     """A base name without regard to letter case and to how accents are composed (macOS decomposes them)."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    # File systems allow 255 bytes; elsewhere a name may be longer than an index entry of PostgreSQL.
+    return folded[:500]
 
 
 def _insert_batch(

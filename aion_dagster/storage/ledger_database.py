@@ -76,10 +76,14 @@ class Database:
         try:
             yield
         except SQLAlchemyError as error:
-            reason = getattr(error, "orig", None) or error
+            reason = str(getattr(error, "orig", None) or error).strip()
+            hint = ""
+            if self._url.get_backend_name() == "sqlite":
+                hint = (
+                    " It needs free space on a local disk; on a network share use a PostgreSQL URL."
+                )
             raise StorageError(
-                f"The ledger {self.where} cannot be used: {reason}. SQLite needs free disk space and a local disk;"
-                " on a network share use a PostgreSQL URL."
+                f"The ledger {self.where} cannot be used: {reason}.{hint}"
             ) from error
 
 

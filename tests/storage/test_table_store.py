@@ -278,7 +278,7 @@ def test_a_disk_that_is_full_leaves_the_old_rows_and_nothing_half_written(tmp_pa
 import resource, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
-from test_tables import BATCHES, pictures
+from test_table_store import BATCHES, pictures
 from aion_dagster.errors import StorageError
 from aion_dagster.storage.tables import TableStore
 tables = TableStore(Path({str(tmp_path / "tables")!r}))
