@@ -24,7 +24,7 @@ class _Group:
     name: str
     rank: bytes
     members: list[str] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
+    counts: dict[str, int] = field(default_factory=dict)
 
     @property
     def labelled(self) -> bool:
@@ -74,7 +74,7 @@ def assign_splits(
     fresh: list[_Group] = []
     losses: list[Loss] = []
     for group in collected:
-        pinned = Counter(old[i] for i in group.members if i in old)
+        pinned = Counter([old[i] for i in group.members if i in old]) if old else None
         if pinned:
             split_of[group.name] = _home(pinned, wanted)
             losses += [_conflict(group, pinned)] if len(pinned) > 1 else []
@@ -117,9 +117,15 @@ def _collect(
             rank = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
             group = collected[name] = _Group(name, rank)
         group.members.append(image_id)
-        group.counts[_PICTURES] += 1
-        group.counts.update(counts)
+        _add(group.counts, {_PICTURES: 1})
+        _add(group.counts, counts)
     return sorted(collected.values(), key=lambda g: (g.rank, g.name))
+
+
+def _add(counts: dict[str, int], more: Mapping[str, int]) -> None:
+    """What `Counter.update` does, three times as fast on small mappings."""
+    for label, count in more.items():
+        counts[label] = counts.get(label, 0) + count
 
 
 def _home(pinned: Counter[str], wanted: Mapping[str, float]) -> str:
@@ -137,9 +143,9 @@ class _Assignment:
         self.groups = collected
         # A tie goes to the larger split, so that one group of two trains.
         self.splits = sorted(wanted, key=lambda s: (-wanted[s], s != VAL, s))
-        totals: Counter[str] = Counter()
+        totals: dict[str, int] = {}
         for group in collected:
-            totals.update(group.counts)
+            _add(totals, group.counts)
         self.lacks = {s: {k: wanted[s] * n for k, n in totals.items()} for s in self.splits}
         for group in collected:
             if group.name in split_of:
@@ -152,7 +158,9 @@ class _Assignment:
                 lacks[label] -= sign * count
 
     def _give(self, group: _Group, label: str) -> None:
-        split = max(self.splits, key=lambda s: (self.lacks[s][label], self.lacks[s][_PICTURES]))
+        # A split that has all its pictures takes no more of them for the sake of a label, as long as others lack some.
+        open_ones = [s for s in self.splits if self.lacks[s][_PICTURES] > 0] or self.splits
+        split = max(open_ones, key=lambda s: (self.lacks[s][label], self.lacks[s][_PICTURES]))
         self.split_of[group.name] = split
         self._take(group, split)
 

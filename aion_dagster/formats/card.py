@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import os
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +24,11 @@ from aion_dagster.values import Dataset
 SHOWN_LOSSES: Final = 25
 SHOWN_LABELS: Final = 12
 """Boxes of one picture that bear their class in letters; above that, color and tooltip must do."""
+
+_UNPRINTABLE: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+"""Control characters, signs that turn the direction of writing, lone surrogates."""
 
 Thumbnails = Callable[[Sequence[str]], Mapping[str, bytes]]
 
@@ -197,7 +202,7 @@ def _printable(value: Any) -> Any:
     """Text without control characters, lone surrogates and signs that turn the direction of writing."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
-    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in value)
+    return _UNPRINTABLE.sub("\ufffd", value)
 
 
 def _number(value: float) -> str:
@@ -212,11 +217,14 @@ def _write(path: Path, html: str) -> Path:
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(html, encoding="utf-8", newline="\n")
-        os.replace(beside, path)
+        try:
+            beside.write_text(html, encoding="utf-8", newline="\n")
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise ExportError(
-            f"{path}: the dataset card cannot be written ({error}); check that the folder is writable and not full"
+            f"{path}: the dataset card cannot be written ({error}); "
+            "check that the folder is writable and the disk not full"
         ) from error
     return path
