@@ -190,7 +190,7 @@ from pathlib import Path
 from test_ledger import Ledger, batch, ref
 sys.stdin.readline()
 with Ledger.at(Path(sys.argv[2])) as ledger:
-    print(sum(ledger.record_batch(batch([ref(f"{i}")]), [ref(f"{i}")]) for i in range(40)))
+    print(sum(ledger.record_batch(batch([ref(f"{i}")]), [ref(f"{i}")]) for i in range(12)))
 """
     command = [sys.executable, "-c", code, str(Path(__file__).parent), str(path)]
     children = [
@@ -204,7 +204,7 @@ with Ledger.at(Path(sys.argv[2])) as ledger:
         outputs[index] = children[index].communicate("\n")[0]
         with Ledger.at(path) as ledger:
             made[index] = sum(
-                ledger.record_batch(batch([ref(f"t{i}")]), [ref(f"t{i}")]) for i in range(40)
+                ledger.record_batch(batch([ref(f"t{i}")]), [ref(f"t{i}")]) for i in range(12)
             )
 
     threads = [threading.Thread(target=work, args=(index,)) for index in range(2)]
@@ -212,10 +212,10 @@ with Ledger.at(Path(sys.argv[2])) as ledger:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(int(text) for text in outputs) == 40
-    assert sum(made) == 40
+    assert sum(int(text) for text in outputs) == 12
+    assert sum(made) == 12
     with Ledger.at(path) as ledger:
-        assert ledger.counts().batches == 80
+        assert ledger.counts().batches == 24
 
 
 def record_in_child(ledger: Ledger) -> None:
