@@ -21,13 +21,16 @@ from aion_dagster.compute.exif import ExifFacts, facts_of, parse_exif, upright
 from aion_dagster.compute.icc import to_srgb
 from aion_dagster.compute.jpeg_segments import JpegSegments, JpegStructureError, read_segments
 from aion_dagster.compute.pillow_pixels import refuse_camera_raw, rgb_pixels
-from aion_dagster.compute.resize import shrink
+from aion_dagster.compute.resize import fitted_size, shrink_to
 from aion_dagster.compute.sniff import MEDIA_TYPES, UndecodableError, check_size, sniff
 
 __all__ = ["DEFAULT_MAX_PIXELS", "Decoded", "UndecodableError", "decode_picture", "upright_rgb"]
 
 DEFAULT_MAX_PIXELS: Final = 178_956_970
 """Where Pillow, too, refuses a picture as a decompression bomb (twice its MAX_IMAGE_PIXELS)."""
+
+_HEADROOM: Final = 1.2
+"""At 1.0 a picture is only 34 dB from a full decode and Lanczos; from 1.2 on, above 40 dB (dense aerial photographs)."""
 
 _LARGE: Final = 24_000_000
 """Pictures of which more pixels than this are held at once are decoded one at a time, whatever the number of threads."""
@@ -125,9 +128,9 @@ def _decode_with_pillow(image: Image.Image, name: str, longest_side: int | None)
     exif = facts_of(image.getexif())
     image.load()
     pixels = rgb_pixels(image, format=name)
-    if longest_side is not None:
-        pixels = shrink(pixels, longest_side)
     width, height = image.size
+    if longest_side is not None:
+        pixels = shrink_to(pixels, fitted_size(width, height, longest_side))
     if not turned_by_pillow:
         pixels = upright(pixels, exif.orientation)
         if exif.orientation >= 5:
@@ -154,14 +157,14 @@ def _decode_jpeg(data: bytes, longest_side: int | None, max_pixels: int) -> Deco
     held = segments.width * segments.height // (1 if segments.progressive else factor**2)
     with _room_for(held):
         pixels = _jpeg_pixels(data, segments, factor)
+    width, height = segments.width, segments.height
     if longest_side is not None:
-        pixels = shrink(pixels, longest_side)
+        pixels = shrink_to(pixels, fitted_size(width, height, longest_side))
     as_coded = exif.orientation == 1 and segments.components in (1, 3)
     if segments.icc is not None and segments.components == 3:
         converted = to_srgb(image := Image.fromarray(pixels), segments.icc)
         if converted is not image:
             pixels, as_coded = np.asarray(converted, dtype=np.uint8), False
-    width, height = segments.width, segments.height
     if exif.orientation >= 5:
         width, height = height, width
     pixels = upright(pixels, exif.orientation)
@@ -169,10 +172,13 @@ def _decode_jpeg(data: bytes, longest_side: int | None, max_pixels: int) -> Deco
 
 
 def _reduction(longest: int, wanted: int | None) -> int:
-    """The largest of 1, 2, 4, 8 by which the decoder may reduce: intermediate steps cost more than they save."""
+    """The largest of 1, 2, 4, 8 by which the decoder may reduce: intermediate steps cost more than they save.
+
+    The decoder reduces by cutting off frequencies, block by block; some shrinking after it makes that disappear.
+    """
     if wanted is None:
         return 1
-    return next((f for f in (8, 4, 2) if -(-longest // f) >= wanted), 1)
+    return next((f for f in (8, 4, 2) if longest / f >= wanted * _HEADROOM), 1)
 
 
 def _jpeg_pixels(data: bytes, segments: JpegSegments, factor: int) -> npt.NDArray[np.uint8]:

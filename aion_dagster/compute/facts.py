@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from aion_dagster.compute.color_names import plain_color
+
 FACTS_VERSION: Final = 1
 """Changes with the wording, so that stored descriptions are known to be older."""
 
 _NAMED_COLORS: Final = 3
-_LEAST_PERCENTAGE: Final = 5.0
+_LEAST_SHARE: Final = 10.0
 _QUOTED_CHARACTERS: Final = 300
 _PANORAMA: Final = 2.0
 _SQUARE: Final = 1.02
@@ -63,10 +65,9 @@ def _title(facts: Facts) -> str:
     shape = _shape(facts.image)
     words = f"{shape} picture" if shape != "panorama" else "panorama"
     if facts.colors is not None:
-        words = f"{facts.colors['brightness_category']}, {_saturation(facts.colors)} {words}"
-        names = _main_colors(facts.colors)
-        if names:
-            words += f" in {_listed(names)}"
+        looks = [*_brightness_tag(facts.colors), *_saturation_tag(facts.colors)]
+        words = f"{', '.join(looks)} {words}".strip()
+        words += f" in {_listed(_main_colors(facts.colors))}"
     return words[:1].upper() + words[1:]
 
 
@@ -100,19 +101,14 @@ def _color_sentences(colors: Row | None) -> Iterator[str]:
     if colors is None:
         return
     shares = ", ".join(
-        f"{c['name']} {c['hex']} ({c['percentage']:.0f} %)"
+        f"{_plain(c)} {c['hex']} ({c['percentage']:.0f} %)"
         for c in colors["dominant_colors"][:_NAMED_COLORS]
     )
     yield f"Main colors: {shares}."
     yield (
-        f"Overall {colors['brightness_category']} ({colors['brightness']:.0f} of 100), "
-        f"{_saturation(colors)}, {_temperature(colors)}."
+        f"Brightness {colors['brightness']:.0f} of 100, saturation {colors['saturation']:.0f} of 100, "
+        f"{_temperature(colors)}."
     )
-
-
-def _saturation(colors: Row) -> str:
-    category = str(colors["saturation_category"])
-    return "moderately saturated" if category == "moderate" else category
 
 
 def _temperature(colors: Row) -> str:
@@ -143,7 +139,7 @@ def _text_sentences(facts: Facts) -> Iterator[str]:
 
 def _spoken(category: str) -> str:
     words = category.replace("_", " ").strip()
-    return {"qr": "QR code", "qr code": "QR code"}.get(words.lower(), words[:1].upper() + words[1:])
+    return {"qr": "QR code"}.get(words, f"{words.upper()} barcode")
 
 
 def _printable(text: str) -> str:
@@ -162,29 +158,37 @@ def _tags(facts: Facts) -> Iterator[str]:
     if (facts.image.get("frame_count") or 1) > 1:
         yield "several frames"
     if facts.colors is not None:
-        yield str(facts.colors["brightness_category"])
-        yield str(facts.colors["saturation_category"])
+        yield from _brightness_tag(facts.colors)
+        yield from _saturation_tag(facts.colors)
         if facts.colors["temperature"] != "neutral":
             yield str(facts.colors["temperature"])
         yield from _main_colors(facts.colors)
-        yield from (
-            str(c["family"]).replace("_", " ")
-            for c in facts.colors["dominant_colors"][:_NAMED_COLORS]
-            if c["percentage"] >= _LEAST_PERCENTAGE
-        )
     if _printable(facts.visible_text or ""):
         yield "text"
     yield from (_spoken(category).lower() for category, _ in facts.codes)
 
 
+def _brightness_tag(colors: Row) -> list[str]:
+    return [c for c in (str(colors["brightness_category"]),) if c != "medium"]
+
+
+def _saturation_tag(colors: Row) -> list[str]:
+    return [c for c in (str(colors["saturation_category"]),) if c != "moderate"]
+
+
 def _main_colors(colors: Row) -> list[str]:
-    """Names of the largest colors, each once; the very largest counts however small its share."""
-    large = [
-        str(c["name"])
-        for c in colors["dominant_colors"]
-        if c["rank"] == 1 or c["percentage"] >= _LEAST_PERCENTAGE
-    ]
-    return list(dict.fromkeys(large))[:_NAMED_COLORS]
+    """Everyday words of the largest colors, by their shares together; at least one."""
+    shares: dict[str, float] = {}
+    for color in colors["dominant_colors"]:
+        word = _plain(color)
+        shares[word] = shares.get(word, 0.0) + color["percentage"]
+    ranked = sorted(shares, key=lambda word: -shares[word])
+    return [w for i, w in enumerate(ranked[:_NAMED_COLORS]) if not i or shares[w] >= _LEAST_SHARE]
+
+
+def _plain(color: Row) -> str:
+    """Not the table's name: "coffee" would claim, to who searches for it, what nobody has seen."""
+    return plain_color((color["lab_l"], color["lab_a"], color["lab_b"]))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ from aion_dagster.compute.variants import encode_variants, pyramid
 from aion_dagster.schemas import VARIANTS
 
 _WORKING_SIDE: Final = max(VARIANTS.values())
+_SIDES: Final = (*VARIANTS.values(), ANALYSIS_SIDE, FEATURES_SIDE)
 _HASHED_SIDE: Final = VARIANTS["small_256"]
 _BLURRED_SIDE: Final = VARIANTS["tiny_64"]
 
@@ -58,7 +59,7 @@ def measure(
         UndecodableError: the bytes are no picture, a damaged one, or one beyond `max_pixels`.
     """
     decoded = decode_picture(data, longest_side=_WORKING_SIDE, max_pixels=max_pixels)
-    arrays = pyramid(decoded.pixels, *VARIANTS.values(), ANALYSIS_SIDE, FEATURES_SIDE)
+    arrays = pyramid(decoded.pixels, (decoded.width, decoded.height), _SIDES)
     tiny = arrays[ANALYSIS_SIDE]
     gray = cv2.cvtColor(arrays[_HASHED_SIDE], cv2.COLOR_RGB2GRAY)
     dct = gray_dct(np.asarray(gray, dtype=np.uint8))

@@ -35,13 +35,23 @@ def fitted_size(width: int, height: int, longest_side: int) -> tuple[int, int]:
 def shrink(pixels: Pixels, longest_side: int) -> Pixels:
     """Pixels (h, w[, 3]) with a longer side of at most `longest_side`; the same array where it is small enough."""
     height, width = pixels.shape[:2]
-    size = fitted_size(width, height, longest_side)
+    return shrink_to(pixels, fitted_size(width, height, longest_side))
+
+
+def shrink_to(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """Pixels (h, w[, 3]) at `size` (width, height), of about their aspect and not larger.
+
+    A row or column too many is cut off: decoders that reduce round up.
+    """
+    height, width = pixels.shape[:2]
     if size == (width, height):
         return pixels
+    if max(size) == max(width, height):
+        return np.ascontiguousarray(pixels[: size[1], : size[0]])
     factor = max(width, height) / max(size)
     if factor > _LARGEST_STEP:
-        size_before = fitted_size(width, height, 2 * longest_side)
-        pixels = _pixels(cv2.resize(pixels, size_before, interpolation=cv2.INTER_AREA))
+        twice = min(width, 2 * size[0]), min(height, 2 * size[1])
+        pixels = _pixels(cv2.resize(pixels, twice, interpolation=cv2.INTER_AREA))
         factor = 2.0
     kernel = _kernel(round(factor, 2))
     filtered = cv2.sepFilter2D(pixels, -1, kernel, kernel)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 import simplejpeg
 
 from aion_dagster.compute.jpeg_segments import JpegSegments, JpegStructureError, without_metadata
-from aion_dagster.compute.resize import shrink
+from aion_dagster.compute.resize import fitted_size, shrink_to
 from aion_dagster.schemas import VARIANTS
 
 Pixels = npt.NDArray[np.uint8]
@@ -21,11 +21,14 @@ _FINE_QUALITY: Final = 95
 _MOST_BYTES_PER_PIXEL: Final = 1.0
 
 
-def pyramid(pixels: Pixels, *sides: int) -> dict[int, Pixels]:
-    """Upright pixels (h, w, 3) shrunk to each longest side, each from the next larger; equal sizes share an array."""
+def pyramid(pixels: Pixels, full_size: tuple[int, int], sides: Iterable[int]) -> dict[int, Pixels]:
+    """Longest side → upright pixels (h, w, 3), each shrunk from the next larger; equal sizes share an array.
+
+    `full_size` (width, height) is the whole picture's: every size is rounded from it, not from the one before.
+    """
     arrays: dict[int, Pixels] = {}
-    for side in sorted(sides, reverse=True):
-        pixels = shrink(pixels, side)
+    for side in sorted(set(sides), reverse=True):
+        pixels = shrink_to(pixels, fitted_size(*full_size, side))
         arrays[side] = pixels
     return arrays
 
