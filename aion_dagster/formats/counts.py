@@ -6,17 +6,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import ParseError
 
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import parse
 from pyarrow import csv as arrow_csv
 
 from aion_dagster.errors import ExportError
+from aion_dagster.formats.text_files import files_below
+from aion_dagster.formats.voc_xml import HOSTILE, UNREADABLE, parsed
 
 
 @dataclass(frozen=True)
@@ -40,17 +39,12 @@ def count_export(format: str, folder: Path) -> ExportCounts:  # noqa: A002 - the
         raise ExportError(f"unknown export format {format!r}; known are {', '.join(counters)}")
     try:
         return counters[format](folder)
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, ParseError) as error:
+    except HOSTILE as error:
+        raise ExportError(f"the {format} export in {folder} holds hostile XML ({error})") from error
+    except (*UNREADABLE, TypeError, yaml.YAMLError) as error:
         raise ExportError(
             f"the {format} export in {folder} cannot be read back ({error}); write it again"
         ) from error
-    except DefusedXmlException as error:
-        raise ExportError(f"the {format} export in {folder} holds hostile XML ({error})") from error
-
-
-def _files(folder: Path) -> set[str]:
-    """Files below a folder as POSIX paths relative to it."""
-    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
 
 
 def _total(splits: Mapping[str, int], annotations: int, categories: int) -> ExportCounts:
@@ -67,7 +61,7 @@ def _coco(folder: Path) -> ExportCounts:
     for path in listed:
         split = path.stem.removeprefix("instances_")
         content = orjson.loads(path.read_bytes())
-        there = _files(folder / "images" / split)
+        there = set(files_below(folder / "images" / split))
         kept = {image["id"] for image in content["images"] if image["file_name"] in there}
         splits[split] = len(kept)
         annotations += sum(a["image_id"] in kept for a in content["annotations"])
@@ -85,7 +79,7 @@ def _yolo(folder: Path) -> ExportCounts:
             continue
         seen.add(where)
         labels = folder / "labels" / split
-        found = [labels / f"{p.rpartition('.')[0]}.txt" for p in _files(folder / where)]
+        found = [labels / f"{p.rpartition('.')[0]}.txt" for p in files_below(folder / where)]
         texts = [path.read_bytes() for path in found if path.is_file()]
         splits[split] = len(texts)
         annotations += sum(1 for text in texts for row in text.split(b"\n") if row.strip())
@@ -93,7 +87,7 @@ def _yolo(folder: Path) -> ExportCounts:
 
 
 def _voc(folder: Path) -> ExportCounts:
-    pictures = {name.rpartition(".")[0] or name for name in _files(folder / "JPEGImages")}
+    pictures = {name.rpartition(".")[0] or name for name in files_below(folder / "JPEGImages")}
     lists = sorted((folder / "ImageSets" / "Main").glob("*.txt"))
     if not lists:
         raise ExportError(f"{folder}: no ImageSets/Main/<split>.txt")
@@ -104,7 +98,7 @@ def _voc(folder: Path) -> ExportCounts:
         documents = [folder / "Annotations" / f"{i}.xml" for i in ids if i in pictures]
         there = [document for document in documents if document.is_file()]
         splits[path.stem] = len(there)
-        annotations += sum(len(parse(document).findall("object")) for document in there)
+        annotations += sum(len(parsed(document).findall("object")) for document in there)
     rows = (folder / "labelmap.txt").read_text(encoding="utf-8").splitlines()
     labels = {row.split(":")[0] for row in rows if row and not row.startswith("#")}
     return _total(_ordered(splits), annotations, len(labels - {"background"}))

@@ -14,6 +14,7 @@ from aion_dagster.errors import LabelError
 from aion_dagster.formats.read_coco import is_coco, load_json, read_coco
 from aion_dagster.formats.read_voc import read_voc
 from aion_dagster.formats.read_yolo import CLASS_FILES, DATA_FILES, read_yolo
+from aion_dagster.formats.text_files import files_below
 from aion_dagster.values import Category, LabelSet
 
 _EXPECTED = (
@@ -55,7 +56,7 @@ def _read_folder(root: Path) -> LabelSet:
     found = _coco_files(root)
     if found:
         return merge_labels([read_coco(content, name) for name, content in found])
-    documents = sorted(root.rglob("*.xml"))
+    documents = [root / n for n in files_below(root) if n.lower().endswith(".xml")]
     if documents:
         return read_voc(root, documents)
     if root.name == "labels" or any((root / n).exists() for n in ("labels", *CLASS_FILES)):
@@ -67,7 +68,7 @@ def _read_folder(root: Path) -> LabelSet:
 
 def _coco_files(root: Path) -> list[tuple[str, Any]]:
     """Name and content of the COCO files of a folder; where some are called instances_…, only those."""
-    paths = sorted(root.rglob("*.json"))
+    paths = [root / n for n in files_below(root) if n.endswith(".json")]
     instances = [p for p in paths if p.name.startswith("instances_")]
     found = []
     for path in instances or paths:

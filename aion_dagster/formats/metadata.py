@@ -14,7 +14,7 @@ Kind = Literal["jpeg", "png", "webp", "bmp", "other"]
 END_OF_JPEG: Final = b"\xff\xd9"
 _PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _PNG_KEPT: Final = frozenset(
-    b"IHDR PLTE IDAT IEND tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCv cLLi bKGD hIST pHYs sPLT".split()
+    b"IHDR PLTE IDAT IEND tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCV cLLI mDCv cLLi bKGD hIST pHYs sPLT".split()
 )
 """What decides how pixels look; text, EXIF and times go, and so do the further frames of an APNG."""
 _PNG_ANIMATION: Final = frozenset({b"acTL", b"fcTL", b"fdAT"})

@@ -276,14 +276,16 @@ def _named(name: str, kind: Kind, rules: PictureRules) -> tuple[str, tuple[Loss,
 
 def _new_path(folder: Path, name: str) -> Path:
     path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.is_dir():
+        path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 
 def _link_or_copy(origin: Path, target: Path, *, link: bool) -> None:
     if link:
         try:
-            os.link(origin.resolve(), target)
+            # link() on Linux would link a symbolic link itself
+            os.link(origin.resolve() if origin.is_symlink() else origin, target)
         except FileExistsError:
             raise
         except OSError:  # another file system, too many links, or a file that may not be linked

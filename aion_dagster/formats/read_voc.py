@@ -6,17 +6,16 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-from xml.etree.ElementTree import Element, ParseError
-
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import parse
+from typing import Any, Final, NamedTuple
+from xml.etree.ElementTree import Element
 
 from aion_dagster.errors import LabelError
 from aion_dagster.formats.label_rows import AnnotationRow, LabelRows, positive_size, split_named
+from aion_dagster.formats.voc_xml import HOSTILE, UNREADABLE, parsed
 from aion_dagster.values import Category, LabelSet
 
-_BACKGROUND = "background"
+_BACKGROUND: Final = "background"
+_SIDES: Final = ("xmin", "ymin", "xmax", "ymax")
 
 
 class _Corners(NamedTuple):
@@ -68,15 +67,15 @@ def read_voc(root: Path, files: Sequence[Path]) -> LabelSet:
 
 def _document(path: Path, label_file: str, rows: LabelRows) -> Element | None:
     try:
-        document: Element | None = parse(path, forbid_dtd=False).getroot()
-    except DefusedXmlException as error:
+        document = parsed(path)
+    except HOSTILE as error:
         raise LabelError(
             f"{path}: XML that declares entities is not read ({type(error).__name__}); remove the declaration"
         ) from error
-    except (ParseError, OSError, ValueError, LookupError) as error:
+    except UNREADABLE as error:
         rows.lose("invalid", label_file, f"not a whole XML file ({type(error).__name__})")
         return None
-    if document is None or document.tag != "annotation":
+    if document.tag != "annotation":
         rows.lose("invalid", label_file, "no <annotation> in it")
         return None
     return document
@@ -86,9 +85,8 @@ def _objects(document: Element, image: int, label_file: str, rows: LabelRows) ->
     for place, item in enumerate(document.findall("object"), start=1):
         subject = f"{label_file}: object {place}"
         name = (item.findtext("name") or "").strip()
-        texts = [
-            (item.findtext(f"bndbox/{k}") or "").strip() for k in ("xmin", "ymin", "xmax", "ymax")
-        ]
+        box = item.find("bndbox")
+        texts = [] if box is None else [(box.findtext(side) or "").strip() for side in _SIDES]
         try:
             x0, y0, x1, y1 = map(float, texts)
         except ValueError:

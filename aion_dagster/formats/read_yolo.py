@@ -12,7 +12,8 @@ import yaml
 
 from aion_dagster.errors import LabelError
 from aion_dagster.formats.label_rows import AnnotationRow, LabelRows, split_named
-from aion_dagster.formats.names import stem
+from aion_dagster.formats.names import extension, stem
+from aion_dagster.formats.text_files import files_below
 from aion_dagster.values import Category, LabelSet
 
 DATA_FILES: Final = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
@@ -63,35 +64,34 @@ def read_yolo(root: Path) -> LabelSet:
     """
     base = root.parent if root.name == "labels" else root
     settings = _settings(root, base)
-    pictures = {
-        stem(p.relative_to(base).as_posix()): p.suffix
-        for p in sorted(base.rglob("*"))
-        if p.suffix.lower() in _PICTURES
-    }
-    files = _label_files(root, base)
+    present = files_below(base)
+    pictures = {stem(n): extension(n) for n in present if extension(n).lower() in _PICTURES}
+    files = _label_files(present)
     listed = _listed(base, settings.places)
     if not files and not listed:
         raise LabelError(f"{root}: expected label files, labels/….txt, one per picture")
     rows = LabelRows()
     named: set[str] = set()
-    for path in files:
-        label_file = path.relative_to(base).as_posix()
+    for label_file in files:
         key = _picture_key(label_file)
         named.add(key)
         split = listed.get(key) or _split(key, label_file, settings.places)
         name = _file_name(key) + pictures.get(key, "")
         image = rows.add_image(name, label_file, split=split)
-        _read_file(path, label_file, image, settings.names, rows)
+        _read_file(base / label_file, label_file, image, settings.names, rows)
     for key, split in listed.items():
         if key not in named:
             rows.add_image(_file_name(key) + pictures.get(key, ""), f"{split}.txt", split=split)
     return rows.label_set(_categories(settings.names, rows, root.name))
 
 
-def _label_files(root: Path, base: Path) -> list[Path]:
-    found = sorted(p for p in root.rglob("*.txt") if p.is_file())
-    in_labels = [p for p in found if "labels" in p.relative_to(base).parts[:-1]]
-    return in_labels or [p for p in found if p.name.lower() not in _NOT_LABELS]
+def _label_files(present: Sequence[str]) -> list[str]:
+    """Text files below a folder called labels; where there is none, those that are no lists."""
+    found = [n for n in present if n.endswith(".txt")]
+    in_labels = [n for n in found if "labels" in n.split("/")[:-1]]
+    if in_labels:
+        return [n for n in in_labels if not n.endswith("/classes.txt")]
+    return [n for n in found if n.rpartition("/")[2].lower() not in _NOT_LABELS]
 
 
 def _picture_key(label_file: str) -> str:
@@ -237,14 +237,18 @@ def _row(
         index, *values = (float(field) for field in fields)
     except ValueError:
         raise _BadRowError("a field is not a number (decimals take a point)") from None
-    if not all(map(math.isfinite, (index, *values))):
+    if not math.isfinite(index + sum(values)):
         raise _BadRowError("a value is not finite")
     category = names.get(int(index)) if index.is_integer() else None
     if category is None:
         raise _BadRowError(f"class {fields[0]} has no name")
     score = values.pop() if count == 6 else None  # a prediction: class, box, confidence
-    inside = [min(max(v, 0.0), 1.0) for v in values]
-    if any(abs(v - w) > _TOLERANCE for v, w in zip(values, inside, strict=True)):
+    inside = values
+    if min(values) < 0 or max(values) > 1:
+        inside = [min(max(v, 0.0), 1.0) for v in values]
+    if inside is not values and any(
+        abs(v - w) > _TOLERANCE for v, w in zip(values, inside, strict=True)
+    ):
         raise _BadRowError("a value is not a fraction between 0 and 1")
     if count <= 6:
         cx, cy, w, h = inside

@@ -1,4 +1,4 @@
-"""Many small text files, written with as few system calls as possible."""
+"""Many small files: written and listed with as few system calls as possible."""
 
 from __future__ import annotations
 
@@ -28,3 +28,13 @@ def write_text_files(folder: Path, names: Iterable[str], contents: Iterable[str]
                 data = data[os.write(descriptor, data) :]
         finally:
             os.close(descriptor)
+
+
+def files_below(folder: Path) -> list[str]:
+    """Files below a folder as sorted POSIX paths relative to it; none where there is no such folder."""
+    found: list[str] = []
+    skip = len(str(folder)) + 1
+    for place, _, names in os.walk(folder):
+        prefix = f"{place[skip:]}/" if len(place) > skip else ""
+        found += [prefix + name for name in names]
+    return sorted(found)
