@@ -132,11 +132,11 @@ def _clip(rows: _Rows, sizes: Floats) -> None:
     finite: Mask = np.logical_and.reduce(np.isfinite(rows.boxes), axis=1)
     rows.keep(finite, "dropped", "has no finite box")
     given, size = rows.boxes, sizes[rows.places]
-    low = np.clip(given[:, :2], 0, size)
-    high = np.clip(given[:, :2] + given[:, 2:], 0, size)
-    cut = np.concatenate([low, high - low], axis=1)
-    # Unchanged numbers stay what they are: (x + w) - x is not always w.
-    clipped = np.where(np.abs(cut - given) > 1e-9, cut, given)
+    ends = given[:, :2] + given[:, 2:]
+    low, high = np.clip(given[:, :2], 0, size), np.clip(ends, 0, size)
+    # Numbers that lie inside stay what they are: (x + w) - x is not always w.
+    inside_already = (low == given[:, :2]) & (high == ends)
+    clipped = np.where(np.tile(inside_already, 2), given, np.concatenate([low, high - low], axis=1))
     has_area: Mask = np.minimum(clipped[:, 2:], given[:, 2:]).min(axis=1, initial=np.inf) > 0
     noticed = has_area & (np.abs(clipped - given) > SAME_PIXELS).any(axis=1)
     for row in np.flatnonzero(noticed).tolist():
