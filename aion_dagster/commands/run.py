@@ -119,13 +119,13 @@ class Run:
         """Labels, then batches, then what they are together; stops where a stage leaves nothing to go on with."""
         plan = self._plan()
         self._adopt(plan)
+        if not self._store.ledger.batches():
+            return
         self._summary.did_work = bool(plan)
         if plan.labels and not self._finish(self._dagster().labels()):
             return
         if plan.batches:
             self._batches(plan)
-        if not self._store.ledger.batches():
-            return
         left = self._plan().whole
         if left:
             for asset in left:

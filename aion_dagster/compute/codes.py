@@ -20,6 +20,7 @@ _SMALLEST_SIDE: Final = 21
 """A QR code has 21 modules at least; a picture thinner than that in pixels holds no code."""
 
 _BARCODE_KINDS: Final = {"EAN_13": "ean13", "EAN_8": "ean8", "UPC_A": "upca", "UPC_E": "upce"}
+_SHORT_KINDS: Final = frozenset({"ean8", "upce"})
 _WHITE: Final = 255
 
 
@@ -89,16 +90,20 @@ def _as_text(content: bytes) -> str:
 
 
 def _barcodes(gray: Gray) -> list[tuple[str, str, NDArray[np.float32]]]:
-    """The first look that decodes anything: as it is; smaller with a white rim; as it is with a white rim.
+    """What the first look that can be believed decodes: as it is; smaller with a white rim; as it is with a white rim.
 
     The detector looks for patches of parallel edges whose size it derives from the picture; a code that fills the
-    picture, or is drawn with very sharp edges, is found only in the later looks.
+    picture, or is drawn with very sharp edges, is found only in the later looks. A short code must be read twice: about
+    one EAN-13 in a thousand is misread as an EAN-8 whose single check digit happens to hold, but not the same way again.
     """
     margin = max(gray.shape) // 4
+    read_once: set[str] = set()
     for scale, rim in ((1.0, 0), (0.5, margin), (1.0, margin)):
         found = list(_barcodes_at(gray, scale, rim))
-        if found:
-            return found
+        believed = [f for f in found if f[1] not in _SHORT_KINDS or f[0] in read_once]
+        if believed:
+            return believed
+        read_once.update(text for text, _, _ in found)
     return []
 
 

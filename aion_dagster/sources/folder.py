@@ -121,12 +121,16 @@ class FolderSource:
         return data
 
     def local_path(self, ref: FileRef) -> Path | None:
-        """The file's path, any link followed; it may have changed or gone since it was listed.
-
-        Raises:
-            SourceError: the reference does not lie in this folder.
-        """
-        return self._inside(ref)
+        """The file's path, any link followed, where exactly this version lies there now; see `Source.local_path`."""
+        path = self._inside(ref)
+        try:
+            found = path.stat()
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise FileVanishedError(f"{ref.name}: the file is gone.") from error
+        except OSError as error:
+            raise SourceError(f"{ref.name}: cannot be read ({error.strerror}).") from error
+        self._check(ref, found)
+        return path
 
     def _inside(self, ref: FileRef) -> Path:
         """The real path of a reference, which must not leave the folder."""

@@ -54,5 +54,11 @@ class Source(Protocol):
         ...
 
     def local_path(self, ref: FileRef) -> Path | None:
-        """Where the file lies on this machine; None where the source is not local."""
+        """Where exactly this version of a file lies on this machine; None where the source is not local.
+
+        Raises:
+            FileVanishedError: it is gone.
+            FileChangedError: it is another version now.
+            SourceError: the reference is none of this source.
+        """
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aion_dagster.compute.codes import ENGINE, detect_codes
@@ -48,9 +48,17 @@ def ean13(digits, *, module=3, height=160):
     return np.repeat(np.tile(row, (height, 1)), module, axis=1)
 
 
-def with_check_digit(twelve):
-    total = sum(int(d) * (3 if i % 2 else 1) for i, d in enumerate(twelve))
-    return f"{twelve}{-total % 10}"
+def ean8(digits, *, module=3, height=160):
+    right = [code.translate(str.maketrans("01", "10")) for code in L_CODES]
+    left = "".join(L_CODES[int(d)] for d in digits[:4])
+    bars = f"{'0' * 11}101{left}01010{''.join(right[int(d)] for d in digits[4:])}101{'0' * 11}"
+    row = np.array([0 if bar == "1" else 255 for bar in bars], np.uint8)
+    return np.repeat(np.tile(row, (height, 1)), module, axis=1)
+
+
+def with_check_digit(digits):
+    total = sum(int(d) * (1 if i % 2 else 3) for i, d in enumerate(reversed(digits)))
+    return f"{digits}{-total % 10}"
 
 
 def qr(text, *, module=5):
@@ -132,11 +140,19 @@ def test_what_is_no_rgb_picture_is_refused():
         detect_codes(np.zeros((50, 50), np.uint8))
 
 
+@pytest.mark.timeout(1200)
 @given(st.from_regex(r"[1-9][0-9]{11}", fullmatch=True))
+@example("666060028000")
 def test_every_ean13_comes_back(twelve):
     digits = with_check_digit(twelve)
     found = detect_codes(scene(((150, 150), ean13(digits))))
     assert {(c.kind, c.text) for c in found} == {("ean13", digits)}
+
+
+@pytest.mark.parametrize("digits", ["96385074", "40123455", "73513537"])
+def test_an_ean8_is_decoded(digits):
+    found = detect_codes(scene(((200, 150), ean8(digits))))
+    assert {(c.kind, c.text) for c in found} == {("ean8", digits)}
 
 
 def test_an_ean13_that_begins_with_zero_is_the_upc_a_it_comes_from():
@@ -144,6 +160,7 @@ def test_an_ean13_that_begins_with_zero_is_the_upc_a_it_comes_from():
     assert (found.kind, found.text) == ("upca", "036000291452")
 
 
+@pytest.mark.timeout(1200)
 @given(
     st.text(alphabet=st.characters(min_codepoint=33, max_codepoint=0x24F), min_size=1, max_size=40)
 )

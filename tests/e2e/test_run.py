@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pyarrow.dataset as ds
 import pytest
+from small_library import Run, draw_picture, tree
 
 from aion_dagster.cli import main
 from aion_dagster.storage.store import Store
 
-from .conftest import Run, draw_picture, tree
 
 FORMATS = ("coco", "yolo", "voc", "csv")
 
