@@ -15,7 +15,7 @@ from aion_dagster.formats.frame import Frame, Integers
 from aion_dagster.formats.options import CocoOptions, Written
 from aion_dagster.values import Category, Dataset
 
-_ROWS_AT_ONCE: Final = 1 << 16
+_ROWS_AT_ONCE: Final = 1 << 14
 
 
 def write_coco(frame: Frame, dataset: Dataset, folder: Path, options: CocoOptions) -> Written:
