@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 
 from aion_dagster.assets.workbench import Workbench, final_failures, table_output
-from aion_dagster.backends.detections import DetectionTable, Detections, detect
+from aion_dagster.backends.detections import Detections, DetectionTable, detect
 from aion_dagster.backends.protocol import Operation
 from aion_dagster.errors import UnavailableError
 from aion_dagster.resources.outputs import Built

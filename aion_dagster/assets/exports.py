@@ -2,11 +2,13 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import orjson
+import pyarrow as pa
 
 from aion_dagster.assets.workbench import Workbench, final_failures
 from aion_dagster.backends.originals import OriginalFiles
@@ -16,8 +18,8 @@ from aion_dagster.formats.card import write_card
 from aion_dagster.formats.export import (
     CocoOptions,
     CsvOptions,
-    Options,
     ExportReport,
+    Options,
     VocOptions,
     YoloOptions,
     count_export,
@@ -59,7 +61,7 @@ def export_asset(bench: Workbench, config: DatasetConfig, format_name: str) -> d
                 format_name,
                 dataset,
                 staging,
-                OriginalFiles(dataset.images, bench.sources(context)),
+                OriginalFiles(_places(store, dataset), bench.sources(context)),
                 export_options(config, format_name),
                 progress=lambda n: bench.advance(name, n),
             )
@@ -142,7 +144,7 @@ def card_asset(bench: Workbench, config: DatasetConfig) -> dg.AssetsDefinition:
             page = write_card(
                 dataset,
                 staging,
-                lambda images: thumbnails(store, dataset, images),
+                partial(thumbnails, store),
                 exports=export_summaries(store, config),
             )
             swap_folder(staging, place)
@@ -163,19 +165,21 @@ def card_asset(bench: Workbench, config: DatasetConfig) -> dg.AssetsDefinition:
     return card
 
 
-def thumbnails(store: Store, dataset: Dataset, images: Sequence[str]) -> Mapping[str, bytes]:
-    """The 256 px variant of each picture that has one."""
-    batches: dict[str, set[str]] = defaultdict(set)
-    places = dict(
-        zip(
-            dataset.images["image_id"].to_pylist(),
-            dataset.images["locations"].to_pylist(),
-            strict=True,
-        )
+def _places(store: Store, dataset: Dataset) -> pa.Table:
+    """Where the dataset's pictures are now: a version outlives moves of its files."""
+    return store.tables.read(
+        "library",
+        columns=["image_id", "locations"],
+        image_ids=dataset.images["image_id"].to_pylist(),
     )
-    for image in images:
-        if places.get(image):
-            batches[places[image][0]["batch"]].add(image)
+
+
+def thumbnails(store: Store, images: Sequence[str]) -> Mapping[str, bytes]:
+    """The 256 px variant of each picture that has one."""
+    places = store.tables.read("library", columns=["image_id", "batch"], image_ids=images)
+    batches: dict[str, set[str]] = defaultdict(set)
+    for row in places.to_pylist():
+        batches[row["batch"]].add(row["image_id"])
     rows = store.tables.take_by_id("variants", batches, ["image_id", "small_256"])
     return dict(zip(rows["image_id"].to_pylist(), rows["small_256"].to_pylist(), strict=True))
 

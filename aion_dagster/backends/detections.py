@@ -30,12 +30,12 @@ class Detections:
     @property
     def failed(self) -> int:
         """Pictures that could not be looked at."""
-        return self.table["status"].to_pylist().count("failed")
+        return int(self.table["status"].to_pylist().count("failed"))
 
     @property
     def regions(self) -> int:
         """Regions found in all."""
-        return pc.sum(pc.list_value_length(self.table["regions"])).as_py() or 0
+        return int(pc.sum(pc.list_value_length(self.table["regions"])).as_py() or 0)
 
 
 def distinct_pictures(images: pa.Table) -> dict[str, list[FileRef]]:

@@ -14,7 +14,6 @@ from aion_dagster.errors import FileVanishedError, SourceError
 from aion_dagster.formats.pictures import PictureFile
 from aion_dagster.values import FileRef
 
-
 _UNKNOWN = datetime.fromtimestamp(0, UTC)
 """Locations do not keep a file's time: its version tells whether it changed."""
 

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from aion_dagster import schemas
 from aion_dagster.compute.picture_pass import PassSettings, PictureInput, Reused, run_pass
 from aion_dagster.identity import image_id
-from aion_dagster.storage.store import Store
 from aion_dagster.storage.staged import StagedTable
+from aion_dagster.storage.store import Store
 from aion_dagster.values import FileRef
 
 CONTENT_TABLES = ("variants", "color_analyses", "visual_features")

@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 
 from aion_dagster import schemas
 
-
 FILE_VERSION = pa.schema([(name, pa.string()) for name in ("source", "uri", "version")])
 _SEEN_LAST = 2**40
 """Higher than any number of batches."""

@@ -17,8 +17,8 @@ from aion_dagster.resources.access import hold_store, open_store
 from aion_dagster.resources.metadata import table_metadata
 from aion_dagster.resources.naming import Names
 from aion_dagster.resources.outputs import Built, PerBatch
-from aion_dagster.storage.store import Store
 from aion_dagster.storage.staged import StagedTable, Written
+from aion_dagster.storage.store import Store
 from aion_dagster.values import Dataset, LabelSet
 
 
@@ -148,7 +148,9 @@ class TableSetIOManager(_StoreIOManager):
         name = self._name(context.asset_key)
         built: Built = obj
         version = built.value.version if isinstance(built.value, Dataset) else built.fingerprint
-        written = self._store.sets.write(name, version, built.value.tables(), built.value.info())
+        written = self._store.sets.write(
+            name, version, built.value.tables(), built.value.info(), renew=True
+        )
         context.add_output_metadata({"dagster/uri": str(written), **built.metadata})
         rows = built.value.images.num_rows
         self._store.ledger.record_build(

@@ -48,7 +48,13 @@ class TableSetStore:
         return self.root.joinpath(*parts)
 
     def write(
-        self, name: str, version: str, tables: Mapping[str, pa.Table], info: Mapping[str, Any]
+        self,
+        name: str,
+        version: str,
+        tables: Mapping[str, pa.Table],
+        info: Mapping[str, Any],
+        *,
+        renew: bool = False,
     ) -> Path:
         """Write a version and make it the current one. A version that exists is not written again.
 
@@ -57,6 +63,7 @@ class TableSetStore:
             version: what tells its contents, such as a fingerprint.
             tables: name → table.
             info: facts that JSON can hold.
+            renew: write a version that exists again, for what its name does not tell, such as a loss report.
 
         Returns:
             The version's folder.
@@ -65,8 +72,9 @@ class TableSetStore:
             StorageError: it cannot be written; the current version stays what it was.
         """
         place = self.path(name, version)
-        if not (place / _INFO).is_file():
-            if place.exists():
+        exists = (place / _INFO).is_file()
+        if renew or not exists:
+            if place.exists() and not exists:
                 raise StorageError(f"Cannot write version {version!r}: {place} is another set.")
             self._write_version(place, tables, info)
         write_file(place.parent / _CURRENT, orjson.dumps({"version": version}))

@@ -12,6 +12,7 @@ from small_library import Run, coco, draw_picture
 
 from aion_dagster.cli import main
 
+
 @pytest.fixture(scope="session")
 def picture_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve pictures in two folders."""

@@ -12,7 +12,6 @@ from small_library import Run, draw_picture, tree
 from aion_dagster.cli import main
 from aion_dagster.storage.store import Store
 
-
 FORMATS = ("coco", "yolo", "voc", "csv")
 
 

@@ -1,0 +1,118 @@
+"""A run that is killed at any moment and run again ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from small_library import tree
+
+from aion_dagster.resources.instance import embedded_instance
+from aion_dagster.storage.store import Store
+
+SCRIPT = Path(__file__).with_name("killed_run.py")
+KILLS = {"test": 4, "soak": 0}
+"""Kills per tier; 0 means every moment there is, and twenty by the clock."""
+SEED = int(os.environ.get("AION_KILL_SEED", "20261120"))
+NOT_REPEATED = {"processing_time_ms", "generated_at"}
+"""Columns of clocks."""
+
+
+def call(
+    moment: str, pictures: Path, labels: Path, store: Path
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPT), moment, "run", str(pictures), "--labels", str(labels)]
+    return subprocess.run(
+        [*command, "--batch-size", "7", "--store", str(store)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def contents(store: Store) -> dict[str, Any]:
+    """Everything that a store holds, without what clocks write."""
+    rows: dict[str, Any] = {}
+    for table in (
+        "images",
+        "variants",
+        "color_analyses",
+        "visual_features",
+        "descriptions",
+        "annotations",
+        "label_matches",
+        "embeddings",
+        "library",
+        "near_duplicates",
+    ):
+        data: pa.Table = store.tables.read(table)
+        rows[table] = data.drop_columns(sorted(NOT_REPEATED & set(data.column_names))).to_pylist()
+    rows["batches"] = [(b.key, b.file_count, b.blocked_reason) for b in store.ledger.batches()]
+    rows["dataset"] = {k: v.to_pylist() for k, v in store.sets.read("dataset/main")[0].items()}
+    return rows
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A run that nobody killed: its moments, its exports, its tables."""
+    from small_library import coco
+
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    labels = folder / "labels.json"
+    names = sorted(p.relative_to(picture_folder).as_posix() for p in picture_folder.rglob("*.jpg"))
+    boxes = [(i, "cat" if i % 3 else "dog", [10.0 + i, 20.0, 50.0, 40.0]) for i in range(8)]
+    import json
+
+    labels.write_text(json.dumps(coco([(n, 320, 240) for n in names], boxes)))
+    done = call(f"list:{folder / 'moments'}", picture_folder, labels, folder / "store")
+    assert done.returncode == 0, done.stderr
+    return {
+        "pictures": picture_folder,
+        "labels": labels,
+        "moments": (folder / "moments").read_text().split("\n")[:-1],
+        "exports": tree(folder / "store" / "exports"),
+        "contents": contents(Store.open(folder / "store", create=False)),
+    }
+
+
+def chosen_moments(passed: list[str], count: int) -> list[str]:
+    """`count` random moments of different kinds; for 0 one of each kind and as many by the clock as make twenty."""
+    draw = random.Random(SEED)
+    kinds = [line.rpartition(":")[::2] for line in passed]
+    one_each = [f"{name}:{draw.randint(1, int(n))}" for name, n in kinds]
+    if count:
+        steps = [m for m in one_each if m.startswith("step:")]
+        renames = [m for m in one_each if "rename" in m or "replace" in m or "_exchange" in m]
+        return draw.sample(steps, count // 2) + draw.sample(renames, count - count // 2)
+    return one_each + [f"seconds:{draw.uniform(2, 12):.2f}" for _ in range(20)]
+
+
+def test_a_killed_run_is_completed_by_the_next(
+    uninterrupted: dict[str, Any], tmp_path: Path
+) -> None:
+    count = KILLS[os.environ.get("AION_TEST_TIER", "test")]
+    moments = chosen_moments(uninterrupted["moments"], count)
+    print(f"seed {SEED}: {len(moments)} kills")
+    where = uninterrupted["pictures"], uninterrupted["labels"]
+    killed = 0
+    for i, moment in enumerate(moments):
+        store = tmp_path / str(i)
+        first = call(moment, *where, store)
+        killed += first.returncode == -9
+        # By the clock it may have been over before; at a moment of its own it never is.
+        assert first.returncode == -9 or moment.startswith("seconds:"), (moment, first.stderr)
+        second = call("seconds:600", *where, store)
+        assert second.returncode == 0, (moment, second.stderr)
+        assert tree(store / "exports") == uninterrupted["exports"], moment
+        assert contents(Store.open(store, create=False)) == uninterrupted["contents"], moment
+        with embedded_instance(str(store)) as instance:
+            unfinished = [r for r in instance.get_runs() if not r.is_finished]
+        assert not unfinished, moment
+    print(f"{killed} runs were killed")
+    assert killed >= min(count or 20, len(moments))
