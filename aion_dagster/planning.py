@@ -39,13 +39,11 @@ LOGIC = {
 class Plan:
     """The work that is left; false where everything is up to date.
 
-    `batches` maps a batch to its stale assets in topological order; `never_built` are those of them where some asset
-    has never been built: they are at work, failed, or have not started.
+    `batches` maps a batch to its stale assets in topological order.
     """
 
     labels: bool
     batches: Mapping[str, tuple[str, ...]]
-    never_built: frozenset[str]
     whole: tuple[str, ...]
 
     def __bool__(self) -> bool:
@@ -92,6 +90,11 @@ def word_index(store: Store) -> Path:
     return store.index / "words.sqlite"
 
 
+def _labels_print(paths: list[str], files: list[list[object]]) -> str:
+    """Fingerprint of labels from these paths, which stand for these files."""
+    return digest(["labels", LOGIC["labels"], paths, files])
+
+
 def _label_files(path: Path) -> Iterator[list[object]]:
     """Name, size and time of every file that a label path stands for."""
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
@@ -109,7 +112,7 @@ class Planner:
     config: LibraryConfig
     store: Store
     backend: VisionBackend
-    _batches: dict[str, dict[str, str]] = field(default_factory=dict)
+    _prints: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
 
     @cached_property
     def labels(self) -> str:
@@ -119,7 +122,12 @@ class Planner:
             OSError: a label file is not there.
         """
         files = [entry for path in self.config.labels for entry in _label_files(Path(path))]
-        return digest(["labels", LOGIC["labels"], list(self.config.labels), files])
+        return _labels_print(list(self.config.labels), files)
+
+    @cached_property
+    def _stored_labels(self) -> str:
+        """Fingerprint of the imported labels; where none ever were, that of no labels."""
+        return self._made("labels") or _labels_print([], [])
 
     @cached_property
     def _records(self) -> dict[str, tuple[str, bool]]:
@@ -130,12 +138,23 @@ class Planner:
         }
 
     def batch(self, batch: str) -> dict[str, str]:
-        """Asset → fingerprint of what it would be made from, for one batch."""
-        if batch not in self._batches:
-            self._batches[batch] = self._fingerprints(self._records[batch][0])
-        return self._batches[batch]
+        """Asset → fingerprint of what it is made from when it is made now: with the labels that are imported.
 
-    def _fingerprints(self, manifest: str) -> dict[str, str]:
+        The label files may have changed since; what is made now is stale then, and `expected` differs.
+        """
+        return self._batch(batch, self._stored_labels)
+
+    def expected(self, batch: str) -> dict[str, str]:
+        """Asset → fingerprint of what it should be made from: with the label files as they are now."""
+        return self._batch(batch, self.labels)
+
+    def _batch(self, batch: str, labels: str) -> dict[str, str]:
+        key = (self._records[batch][0], labels)
+        if key not in self._prints:
+            self._prints[key] = self._fingerprints(*key)
+        return self._prints[key]
+
+    def _fingerprints(self, manifest: str, labels: str) -> dict[str, str]:
         settings = pass_settings(self.config)
         picture = digest([manifest, settings.operation(), settings.parameters()])
         prints = dict.fromkeys(PICTURE_TABLES, picture)
@@ -150,7 +169,7 @@ class Planner:
         prints["embeddings"] = digest(
             [prints["descriptions"], self.backend.identity("embed_text"), LOGIC["embeddings"]]
         )
-        prints["label_matches"] = digest([picture, self.labels, LOGIC["annotations"]])
+        prints["label_matches"] = digest([picture, labels, LOGIC["annotations"]])
         prints["label_losses"] = prints["label_matches"]
         prints["annotations"] = digest([prints["label_matches"], detected])
         return prints
@@ -201,9 +220,8 @@ class Planner:
         """The work that is left, as things stand."""
         recorded = {a: self.store.ledger.builds(a) for a in partitioned_assets(self.config)}
         batches: dict[str, tuple[str, ...]] = {}
-        never_built: set[str] = set()
         for key in self._records:
-            prints = self.batch(key)
+            prints = self.expected(key)
             stale = {
                 asset
                 for asset, builds in recorded.items()
@@ -215,14 +233,7 @@ class Planner:
                 stale |= set(ANNOTATION_TABLES)
             if stale:
                 batches[key] = tuple(a for a in recorded if a in stale)
-            if any(key not in builds for builds in recorded.values()):
-                never_built.add(key)
-        return Plan(
-            labels=self._is_stale("labels"),
-            batches=batches,
-            never_built=frozenset(never_built),
-            whole=self._whole(),
-        )
+        return Plan(labels=self._is_stale("labels"), batches=batches, whole=self._whole())
 
     def _is_stale(self, asset: str) -> bool:
         if asset == "labels" and not self.config.labels and self._made("labels") is None:

@@ -81,8 +81,9 @@ def annotation_assets(bench: Workbench) -> dg.AssetsDefinition:
     )
     def annotations(context: dg.AssetExecutionContext) -> Iterator[Any]:
         store = bench.store(context)
-        index = label_index(bench.config.store, bench.config.name, store.sets.current("labels"))
+        # Before the labels are read: if others are imported meanwhile, these annotations are stale, not fresh.
         prints = {b: bench.planner(context).batch(b) for b in context.partition_keys}
+        index = label_index(bench.config.store, bench.config.name, store.sets.current("labels"))
         matched = {b: match_batch(store, index, b) for b in context.partition_keys}
         built: dict[str, dict[str, Built]] = {table: {} for table in ANNOTATION_TABLES}
         for batch, matches in matched.items():

@@ -14,6 +14,7 @@ import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
 
 from aion_dagster.errors import StorageError
+from aion_dagster.resources.kept_connections import kept_connections
 from aion_dagster.storage.lock import RunLock
 
 INSTANCE_FOLDER = "dagster"
@@ -47,7 +48,10 @@ def instance_folder(store: str) -> Path:
 @contextmanager
 def embedded_instance(store: str) -> Iterator[dg.DagsterInstance]:
     """The instance that `run` and `dev` share."""
-    with dg.DagsterInstance.from_config(str(instance_folder(store))) as instance:
+    with (
+        dg.DagsterInstance.from_config(str(instance_folder(store))) as instance,
+        kept_connections(instance),
+    ):
         yield instance
 
 

@@ -1,0 +1,105 @@
+"""Dagster's SQLite storages with connections that are kept, for a process that writes many events.
+
+Stock storages make a new SQLAlchemy engine for every statement, so that each one opens the file, compiles its SQL and
+checkpoints the log anew: two thirds of the time that bookkeeping takes. The files are the same either way, and other
+processes may use them with the stock classes at the same time.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
+
+import dagster as dg
+import sqlalchemy as sa
+
+_OPEN_DATABASES = 4
+"""Databases kept open: the index, and those of the runs at work."""
+_BUSY_SECONDS = 60
+
+Connect = Callable[..., AbstractContextManager[sa.Connection]]
+
+
+@contextmanager
+def kept_connections(instance: dg.DagsterInstance) -> Iterator[None]:
+    """Keep the connections of an embedded instance open until the block ends; other kinds of storage are left alone."""
+    engines = _Engines()
+    with ExitStack() as stack:
+        stack.callback(engines.close)
+        events, runs = instance.event_log_storage, instance.run_storage
+        if _is(events, "SqliteEventLogStorage", "_connect", "_db_lock", "_initialized_dbs"):
+            stack.enter_context(_replaced(events, "_connect", _event_connect(events, engines)))
+        if _is(runs, "SqliteRunStorage", "connect", "_conn_string"):
+            stack.enter_context(_replaced(runs, "connect", _run_connect(runs, engines)))
+        yield
+
+
+def _is(storage: Any, name: str, *attributes: str) -> bool:
+    """Whether a storage is the stock class with the parts that are built on here (Dagster 1.13)."""
+    return type(storage).__name__ == name and all(hasattr(storage, a) for a in attributes)
+
+
+@contextmanager
+def _replaced(target: Any, name: str, value: Any) -> Iterator[None]:
+    """Shadow a method of one object."""
+    setattr(target, name, value)
+    try:
+        yield
+    finally:
+        delattr(target, name)
+
+
+class _Engines:
+    """Engines by database, the ones used last."""
+
+    def __init__(self) -> None:
+        self._open: OrderedDict[str, sa.Engine] = OrderedDict()
+
+    def at(self, url: str) -> sa.Engine:
+        if url not in self._open:
+            engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+            sa.event.listen(engine, "connect", _no_sync_per_commit)
+            self._open[url] = engine
+        self._open.move_to_end(url)
+        while len(self._open) > _OPEN_DATABASES:
+            self._open.popitem(last=False)[1].dispose()
+        return self._open[url]
+
+    def close(self) -> None:
+        for engine in self._open.values():
+            engine.dispose()
+        self._open.clear()
+
+
+def _no_sync_per_commit(connection: Any, _record: Any) -> None:
+    """In WAL mode a killed process loses nothing by this, and a power cut at most the last events, no consistency."""
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _event_connect(storage: Any, engines: _Engines) -> Connect:
+    stock: Connect = storage._connect
+
+    @contextmanager
+    def connect(shard: str) -> Iterator[sa.Connection]:
+        if shard not in storage._initialized_dbs:
+            with stock(shard):  # creates the database
+                pass
+        with (
+            storage._db_lock,
+            engines.at(storage.conn_string_for_shard(shard)).connect() as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    return connect
+
+
+def _run_connect(storage: Any, engines: _Engines) -> Connect:
+    @contextmanager
+    def connect() -> Iterator[sa.Connection]:
+        with engines.at(storage._conn_string).connect() as connection, connection.begin():
+            yield connection
+
+    return connect
