@@ -47,6 +47,7 @@ class Plan:
     whole: tuple[str, ...]
 
     def __bool__(self) -> bool:
+        """Whether there is anything to do."""
         return self.labels or bool(self.batches) or bool(self.whole)
 
 

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import dagster as dg
 
 from aion_dagster.backends.local import LocalBackend
 from aion_dagster.config import LibraryConfig
-from aion_dagster.errors import StoreLockedError
+from aion_dagster.errors import SourceError, StoreLockedError
 from aion_dagster.identity import digest
 from aion_dagster.ingest import ingest
 from aion_dagster.planning import Plan, Planner, partitioned_assets
 from aion_dagster.resources.access import open_store
 from aion_dagster.resources.naming import Names
 from aion_dagster.resources.sources import build_source
+from aion_dagster.sensors.runs import batches_at_work, was_asked_for
 from aion_dagster.storage.lock import StoreLock
 from aion_dagster.storage.store import Store
 
 TICK_SECONDS = 40.0
 """Listing stops after this time and continues in the next tick: Dagster ends a tick after 60 seconds."""
+
+MOST_PARTITIONS = 1_000
+"""Partitions added in one tick: Dagster's daemon takes about 3 ms for each."""
+
+MOST_REPORTED = 200
+"""Batches reported as made already in one tick: an event for each of their assets."""
 
 
 def new_files_sensor(
@@ -31,6 +40,7 @@ def new_files_sensor(
 
     @dg.sensor(
         name=names.job("new_files"),
+        description="Looks for new files, makes batches of them and asks for their runs.",
         asset_selection=dg.AssetSelection.assets(
             *(names.key(a) for a in (*partitioned_assets(config), "labels"))
         ),
@@ -41,89 +51,156 @@ def new_files_sensor(
         store = open_store(config.store, config.name)
         try:
             with StoreLock.shared(store.root, wait=False, what="the new-files sensor"):
-                scan_sources(config, store, deadline=time.monotonic() + TICK_SECONDS)
-                plan = Planner(config, store, LocalBackend(text_model=config.text_model)).plan()
-                return tick(config, store, plan, context.instance)
+                found = scan_sources(
+                    config, store, context.cursor, deadline=time.monotonic() + TICK_SECONDS
+                )
+                for problem in found.problems:
+                    context.log.error(problem)
+                return tick(config, store, found, context.instance)
         except StoreLockedError as error:
             return dg.SensorResult(skip_reason=str(error))
 
     return new_files
 
 
-def scan_sources(config: LibraryConfig, store: Store, *, deadline: float) -> int:
-    """Record the new files of every source as batches; returns how many batches are new."""
-    found = 0
+@dataclass
+class Scan:
+    """What a look at the sources came to.
+
+    `places` maps a source to where its listing goes on in the next tick, where it came to no end; `problems` names
+    the sources that could not be listed.
+    """
+
+    places: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def cursor(self) -> str:
+        """The sensor's cursor."""
+        return json.dumps(self.places, sort_keys=True)
+
+
+def scan_sources(
+    config: LibraryConfig, store: Store, cursor: str | None, *, deadline: float
+) -> Scan:
+    """Record the new files of every source as batches; a source that cannot be listed does not hold up the others."""
+    before: Mapping[str, str] = json.loads(cursor) if cursor else {}
+    found = Scan()
     for source in config.sources:
-        result = ingest(
-            build_source(source, max_bytes=config.max_file_bytes),
-            store,
-            batch_files=config.batch_files,
-            batch_bytes=config.batch_bytes,
-            deadline=deadline,
-        )
-        found += len(result.batches)
+        try:
+            result = ingest(
+                build_source(source, max_bytes=config.max_file_bytes),
+                store,
+                batch_files=config.batch_files,
+                batch_bytes=config.batch_bytes,
+                cursor=before.get(source.name),
+                deadline=deadline,
+            )
+        except SourceError as error:
+            found.problems.append(str(error))
+            continue
+        if result.cursor is not None:
+            found.places[source.name] = result.cursor
     return found
 
 
-def wanted_batches(plan: Plan, unstarted: Collection[str], unknown: Collection[str]) -> list[str]:
-    """Batches to ask runs for: those that never started, then those whose inputs changed since they were built.
-
-    A batch that is at work or that failed is left alone: its run is retried by Dagster, or by a person.
-    """
-    fresh = [b for b in plan.batches if b in unstarted or b in unknown]
-    changed = [b for b in plan.batches if b not in plan.never_built and b not in set(fresh)]
-    return fresh + changed
-
-
-def run_key(batch: str, prints: Mapping[str, str], assets: Sequence[str]) -> str:
-    """A key that repeats exactly when the same work is asked for again."""
-    return f"{batch}-{digest([prints[a] for a in assets])[:16]}"
-
-
 def tick(
-    config: LibraryConfig, store: Store, plan: Plan, instance: dg.DagsterInstance
+    config: LibraryConfig, store: Store, found: Scan, instance: dg.DagsterInstance
 ) -> dg.SensorResult:
     """What a tick asks Dagster for, given the work that is left.
 
-    Partitions of every recorded batch are added (again) before runs are asked for; batches whose tables are all
-    there are reported as materialized without a run, so that a new instance over a full store costs nothing.
+    Partitions are added before runs are asked for; batches whose tables are all there are reported as materialized
+    without a run, so that a new instance over a full store costs nothing.
+
+    Raises:
+        SourceError: a source could not be listed, and there is nothing else that would be lost by a failed tick.
     """
     names = Names(config.name)
     planner = Planner(config, store, LocalBackend(text_model=config.text_model))
-    records = store.ledger.batches()
-    recorded = [b.key for b in records]
+    plan = planner.plan()
+    recorded = [b.key for b in store.ledger.batches()]
     known = instance.get_existing_dynamic_partitions(names.partitions_name, recorded)
     missing = [b for b in recorded if b not in known]
     if plan.labels:
         # Annotations need the labels first; the batches follow in the next tick.
         return dg.SensorResult(
-            run_requests=[
-                dg.RunRequest(
-                    run_key=f"labels-{planner.labels[:16]}", asset_selection=[names.key("labels")]
-                )
-            ],
+            run_requests=[labels_request(names, planner)],
             dynamic_partitions_requests=_add(names, missing),
+            cursor=found.cursor,
         )
-    unstarted = {b.key for b in records if b.started_at is None}
-    wanted = wanted_batches(plan, unstarted, missing)[: config.max_batches_per_tick]
-    adopted = [b for b in missing if b not in plan.batches]
+    at_work = batches_at_work(names, instance)
+    requests = batch_requests(config, store, planner, plan, at_work, instance)
+    reported = instance.get_materialized_partitions(names.key(partitioned_assets(config)[-1]))
+    adopted = [b for b in recorded if b not in plan.batches and b not in at_work | reported]
+    adopted = adopted[:MOST_REPORTED]
+    needed = dict.fromkeys([*(r.partition_key or "" for r in requests), *adopted, *missing])
+    missing = [b for b in needed if b not in known]
+    idle = not (requests or missing or adopted or found.places)
+    if found.problems and idle:
+        raise SourceError("; ".join(found.problems))
     return dg.SensorResult(
-        run_requests=[
-            dg.RunRequest(
-                run_key=run_key(b, planner.batch(b), plan.batches[b]),
-                partition_key=b,
-                asset_selection=[names.key(a) for a in plan.batches[b]],
-            )
-            for b in wanted
-        ],
+        run_requests=requests,
         dynamic_partitions_requests=_add(names, missing),
         asset_events=[event for b in adopted for event in adopted_events(config, b)],
-        skip_reason=None if wanted or missing else "No new files, nothing left to do.",
+        skip_reason=None if requests else _nothing(plan, found, adopted),
+        cursor=found.cursor,
     )
 
 
+def labels_request(names: Names, planner: Planner) -> dg.RunRequest:
+    """A run that imports the label files as they are now."""
+    return dg.RunRequest(
+        run_key=f"{names.job('labels')}-{planner.labels[:16]}",
+        asset_selection=[names.key("labels")],
+    )
+
+
+def batch_requests(
+    config: LibraryConfig,
+    store: Store,
+    planner: Planner,
+    plan: Plan,
+    at_work: frozenset[str],
+    instance: dg.DagsterInstance,
+) -> list[dg.RunRequest]:
+    """Runs of stale batches, those first that never started.
+
+    The run key follows from everything that the batch should be made from. So a batch is asked for again under the
+    same key until it has started, and under a new one when its inputs changed; a batch that is at work is left
+    alone, and so is one that failed: Dagster repeats its run, or a person does.
+    """
+    names = Names(config.name)
+    started = {b.key for b in store.ledger.batches() if b.started_at is not None}
+    requests: list[dg.RunRequest] = []
+    for batch in sorted(plan.batches, key=started.__contains__):
+        if len(requests) == config.max_batches_per_tick:
+            break
+        key = f"{names.job(batch)}-{digest([config.store, planner.expected(batch)])[:16]}"
+        if batch not in at_work and not was_asked_for(key, instance):
+            requests.append(
+                dg.RunRequest(
+                    run_key=key,
+                    partition_key=batch,
+                    asset_selection=[names.key(a) for a in plan.batches[batch]],
+                )
+            )
+    return requests
+
+
+def _nothing(plan: Plan, found: Scan, adopted: list[str]) -> str:
+    """Why a tick asks for no run."""
+    parts = list(found.problems)
+    parts += [f"Still listing {name}." for name in found.places]
+    if adopted:
+        parts.append(f"{len(adopted)} batches were in the store already.")
+    if plan.batches:
+        parts.append(f"{len(plan.batches)} batches are at work or failed.")
+    return " ".join(parts) or "No new files, nothing left to do."
+
+
 def _add(names: Names, batches: list[str]) -> list[dg.AddDynamicPartitionsRequest]:
-    return [names.partitions.build_add_request(batches)] if batches else []
+    chosen = batches[:MOST_PARTITIONS]
+    return [names.partitions.build_add_request(chosen)] if chosen else []
 
 
 def adopted_events(config: LibraryConfig, batch: str) -> list[dg.AssetMaterialization]:

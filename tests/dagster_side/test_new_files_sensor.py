@@ -5,11 +5,21 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from conftest import Watch
+import pytest
 from small_library import coco
-from watched_library import configuration, copied_store, draw, requests, selected
+from watched_library import (
+    Watch,
+    configuration,
+    copied_store,
+    draw,
+    requests,
+    selected,
+    store_held_elsewhere,
+)
 
+from aion_dagster.errors import SourceError
 from aion_dagster.planning import partitioned_assets
+from aion_dagster.sensors import new_files
 
 
 def test_new_files_become_partitions_and_runs_with_keys(
@@ -48,7 +58,7 @@ def test_nothing_is_asked_for_when_the_runs_are_done(
     assert library.materialized("annotations") == set(library.batches())
 
 
-def test_labels_come_first_and_later_changes_of_them_reach_annotations_alone(
+def test_labels_come_first_and_changes_of_them_reach_annotations_alone(
     watch: Watch, inbox: Path, tmp_path: Path
 ) -> None:
     labels = tmp_path / "labels.json"
@@ -61,12 +71,12 @@ def test_labels_come_first_and_later_changes_of_them_reach_annotations_alone(
     library.accept(first)
     second = library.tick()
     assert selected(second) == [set(partitioned_assets(library.config))]
-    library.accept(second)
-    assert not library.tick().run_requests
-    assert library.store.tables.read("annotations").num_rows == 1
 
+    # The labels change before the run of the batch begins: it still matches those that were imported.
     boxes = [(i, "cat", [1.0, 2.0, 30.0, 40.0]) for i in range(3)]
     labels.write_text(json.dumps(coco(pictures, boxes)))
+    library.accept(second)
+    assert library.store.tables.read("annotations").num_rows == 1
     third = library.tick()
     assert selected(third) == [{"labels"}]
     assert set(requests(third).values()).isdisjoint(requests(first).values())
@@ -74,25 +84,7 @@ def test_labels_come_first_and_later_changes_of_them_reach_annotations_alone(
     fourth = library.tick()
     assert selected(fourth) == [{"label_matches", "label_losses", "annotations"}]
     library.accept(fourth)
-    assert not library.tick().run_requests
-    assert library.store.tables.read("annotations").num_rows == 3
-
-
-def test_labels_that_change_while_batches_are_computed_are_matched_again(
-    watch: Watch, inbox: Path, tmp_path: Path
-) -> None:
-    labels = tmp_path / "labels.json"
-    pictures = [(p.name, 96, 72) for p in sorted(inbox.iterdir())]
-    labels.write_text(json.dumps(coco(pictures, [(0, "cat", [1.0, 2.0, 30.0, 40.0])])))
-    library = watch(configuration(tmp_path / "store", inbox, labels=[str(labels)]))
-    library.accept(library.tick())
-    waiting = library.tick()
-    boxes = [(i, "cat", [1.0, 2.0, 30.0, 40.0]) for i in range(3)]
-    labels.write_text(json.dumps(coco(pictures, boxes)))
-    library.accept(waiting)
-    for _ in range(3):
-        library.accept(library.tick())
-    assert not library.tick().run_requests
+    assert library.tick().run_requests == []
     assert library.store.tables.read("annotations").num_rows == 3
 
 
@@ -144,19 +136,15 @@ def test_a_batch_that_failed_is_not_asked_for_again_until_its_inputs_change(
 ) -> None:
     library = watch(configuration(tmp_path / "store", inbox))
     result = library.tick()
-    (batch,) = library.batches()
-    manifest = library.store.manifests.path(batch)
-    saved = manifest.read_bytes()
-    manifest.write_bytes(b"damaged")
-    (run,) = library.accept(result)
-    assert not run.success
-    assert library.accept(library.tick()) == []
-    manifest.write_bytes(saved)
-    assert library.accept(library.tick()) == []
+    library.store_partitions(result)
+    library.crash(result.run_requests[0])
+    failed = library.tick()
+    assert failed.run_requests == []
+    assert "1 batches are at work or failed" in failed.skip_message
     changed = library.configured(colors=8)
     (run,) = changed.accept(changed.tick())
     assert run.success
-    assert not changed.tick().run_requests
+    assert changed.tick().run_requests == []
 
 
 def test_a_run_that_stopped_half_way_is_not_followed_by_another_under_a_new_key(
@@ -178,14 +166,15 @@ def test_no_more_batches_are_asked_for_in_a_tick_than_configured(
 ) -> None:
     config = configuration(tmp_path / "store", inbox, batch_files=1, max_batches_per_tick=2)
     library = watch(config)
-    first = library.tick()
-    assert len(first.run_requests) == 2
-    library.accept(first)
-    second = library.tick()
-    assert len(second.run_requests) == 1
-    assert not requests(first).keys() & requests(second).keys()
-    library.accept(second)
-    assert not library.tick().run_requests
+    asked = []
+    for _ in range(3):
+        result = library.tick()
+        library.store_partitions(result)
+        asked.append(requests(result))
+        for request in result.run_requests:
+            library.crash(request)
+    assert [len(a) for a in asked] == [2, 1, 0]
+    assert set(asked[0]) | set(asked[1]) == set(library.batches())
 
 
 def test_batches_that_failed_leave_room_for_others(
@@ -193,13 +182,44 @@ def test_batches_that_failed_leave_room_for_others(
 ) -> None:
     config = configuration(tmp_path / "store", inbox, batch_files=1, max_batches_per_tick=1)
     library = watch(config)
+    asked: list[str] = []
+    for _ in range(3):
+        result = library.tick()
+        library.store_partitions(result)
+        asked += requests(result)
+        library.crash(result.run_requests[0])
+    assert sorted(asked) == sorted(library.batches())
+    assert library.tick().run_requests == []
+
+
+def test_a_batch_that_a_run_works_on_is_left_alone(
+    watch: Watch, inbox: Path, tmp_path: Path
+) -> None:
+    library = watch(configuration(tmp_path / "store", inbox, batch_files=1))
+    library.store_partitions(library.tick())
+    first, second, third = library.partitions_in_order()
+    one = library.started({"dagster/partition": third})
+    several = library.started(
+        {
+            "dagster/asset_partition_range_start": first,
+            "dagster/asset_partition_range_end": second,
+        }
+    )
+    assert library.tick().run_requests == []
+    library.instance.report_run_failed(several)
+    assert set(requests(library.tick())) == {first, second}
+    library.instance.report_run_failed(one)
+    assert set(requests(library.tick())) == {first, second, third}
+
+
+def test_a_run_that_was_reserved_and_never_launched_is_asked_for_again(
+    watch: Watch, inbox: Path, tmp_path: Path
+) -> None:
+    library = watch(configuration(tmp_path / "store", inbox))
     result = library.tick()
-    (failing,) = requests(result)
-    library.store.manifests.path(failing).write_bytes(b"damaged")
-    library.accept(result)
-    for _ in range(2):
-        library.accept(library.tick())
-    assert library.materialized("annotations") == set(library.batches()) - {failing}
+    library.store_partitions(result)
+    library.reserve(result.run_requests[0])
+    assert requests(library.tick()) == requests(result)
 
 
 def test_a_source_that_cannot_be_listed_does_not_hold_up_the_others(
@@ -210,9 +230,40 @@ def test_a_source_that_cannot_be_listed_does_not_hold_up_the_others(
     (tmp_path / "unmounted").rename(tmp_path / "away")
     result = library.tick()
     assert len(result.run_requests) == 1
-    library.accept(result)
-    idle = library.tick()
-    assert not idle.run_requests
-    assert "unmounted" in idle.skip_message
+    library.store_partitions(result)
+    library.crash(result.run_requests[0])
+    with pytest.raises(SourceError, match="unmounted cannot be listed"):
+        library.tick()
     (tmp_path / "away").rename(tmp_path / "unmounted")
+    assert len(library.tick().run_requests) == 1
+
+
+def test_a_listing_that_takes_longer_than_a_tick_goes_on_in_the_next(
+    watch: Watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for i in range(600):
+        (folder / f"{i:04}.jpg").write_bytes(b"%d" % i)
+    monkeypatch.setattr(new_files, "TICK_SECONDS", 0.0)
+    library = watch(configuration(tmp_path / "store", folder, max_batches_per_tick=1))
+    known = []
+    for _ in range(4):
+        result = library.tick()
+        library.store_partitions(result)
+        library.cursor = result.cursor
+        known.append(sum(b.file_count for b in library.store.ledger.batches()))
+    assert known[0] < known[1] < known[2] == known[3] == 600
+
+
+def test_a_tick_passes_with_a_reason_while_a_command_holds_the_store(
+    watch: Watch, inbox: Path, tmp_path: Path
+) -> None:
+    library = watch(configuration(tmp_path / "store", inbox))
+    root = library.store.root
+    with store_held_elsewhere(root):
+        result = library.tick()
+    assert result.run_requests == []
+    assert "in use by a test" in result.skip_message
+    assert library.batches() == []
     assert len(library.tick().run_requests) == 1

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,12 +17,20 @@ import dagster as dg
 from small_library import draw_picture
 
 from aion_dagster.config import LibraryConfig
-from aion_dagster.definitions import build_definitions
+from aion_dagster.definitions import BATCH_JOB, LABELS_JOB, build_definitions
 from aion_dagster.resources.access import open_store
 from aion_dagster.resources.naming import Names
 from aion_dagster.storage.store import Store
 
 RUN_KEY = "dagster/run_key"
+HOLDER = """
+import sys
+from pathlib import Path
+from aion_dagster.storage.lock import StoreLock
+with StoreLock.exclusive(Path(sys.argv[1]), what="a test"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 def configuration(store: Path, *sources: Path, **more: Any) -> LibraryConfig:
@@ -90,7 +102,7 @@ class WatchedLibrary:
 
     def execute(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
         """Carry out one run request."""
-        job = self.names.job("batch" if request.partition_key else "labels")
+        job = self.names.job(BATCH_JOB if request.partition_key else LABELS_JOB)
         self.executed.append(request.run_key or "")
         return self.definitions.resolve_job_def(job).execute_in_process(
             instance=self.instance,
@@ -100,7 +112,24 @@ class WatchedLibrary:
             raise_on_error=False,
         )
 
-    def materialize(self, job: str, assets: Sequence[str], **more: Any) -> dg.ExecuteInProcessResult:
+    def reserve(self, request: dg.RunRequest) -> dg.DagsterRun:
+        """Create the run of a request without launching it."""
+        job = self.definitions.resolve_job_def(self.names.job("batch"))
+        tags = {**request.tags, RUN_KEY: request.run_key or ""}
+        return self.instance.create_run_for_job(job, tags=tags)
+
+    def crash(self, request: dg.RunRequest) -> None:
+        """Launch the run of a request in a process that dies at once."""
+        self.instance.report_run_failed(self.reserve(request))
+
+    def started(self, tags: dict[str, str]) -> dg.DagsterRun:
+        """A run that somebody started by hand and that is at work."""
+        job = self.definitions.resolve_job_def(self.names.job("batch"))
+        return self.instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTED)
+
+    def materialize(
+        self, job: str, assets: Sequence[str], **more: Any
+    ) -> dg.ExecuteInProcessResult:
         """Run assets of a job."""
         return self.definitions.resolve_job_def(self.names.job(job)).execute_in_process(
             instance=self.instance,
@@ -113,6 +142,10 @@ class WatchedLibrary:
         """Keys that the instance knows."""
         return set(self.instance.get_dynamic_partitions(self.names.partitions_name))
 
+    def partitions_in_order(self) -> list[str]:
+        """Keys that the instance knows, in the order in which they were added."""
+        return list(self.instance.get_dynamic_partitions(self.names.partitions_name))
+
     def materialized(self, asset: str) -> set[str]:
         """Partitions of an asset that the instance knows to be materialized."""
         return set(self.instance.get_materialized_partitions(self.names.key(asset)))
@@ -120,6 +153,31 @@ class WatchedLibrary:
     def batches(self) -> list[str]:
         """Keys that the ledger knows, in order."""
         return [b.key for b in self.store.ledger.batches()]
+
+
+Watch = Callable[[LibraryConfig], WatchedLibrary]
+"""Opens a library on an instance of its own."""
+
+
+@contextmanager
+def store_held_elsewhere(root: Path) -> Iterator[None]:
+    """Another process works on the store alone."""
+    environment = {k: v for k, v in os.environ.items() if k != "AION_STORE_LOCK"}
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(root)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+    )
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    try:
+        yield
+    finally:
+        holder.stdin.close()
+        holder.wait()
+        holder.stdout.close()
 
 
 def requests(result: Any) -> dict[str, str]:

@@ -1,0 +1,41 @@
+"""What an instance knows of the runs of batches."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from aion_dagster.resources.naming import Names
+
+RUN_KEY = "dagster/run_key"
+PARTITION = "dagster/partition"
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+
+AT_WORK = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+"""Statuses of runs that will go on by themselves; one that is NOT_STARTED goes on when it is asked for again."""
+
+
+def batches_at_work(names: Names, instance: dg.DagsterInstance) -> frozenset[str]:
+    """Batches that some unfinished run is about, whoever started it."""
+    batches: set[str] = set()
+    order: list[str] = []
+    for run in instance.get_runs(dg.RunsFilter(statuses=AT_WORK)):
+        if PARTITION in run.tags:
+            batches.add(run.tags[PARTITION])
+        elif RANGE_START in run.tags:
+            order = order or list(instance.get_dynamic_partitions(names.partitions_name))
+            first, last = run.tags[RANGE_START], run.tags[RANGE_END]
+            if first in order and last in order:  # not a range of another library
+                batches.update(order[order.index(first) : order.index(last) + 1])
+    return frozenset(batches)
+
+
+def was_asked_for(run_key: str, instance: dg.DagsterInstance) -> bool:
+    """Whether a run with this key has gone beyond being reserved: Dagster would not start another."""
+    runs = instance.get_runs(dg.RunsFilter(tags={RUN_KEY: run_key}))
+    return any(run.status != dg.DagsterRunStatus.NOT_STARTED for run in runs)
