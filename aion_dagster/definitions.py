@@ -28,8 +28,9 @@ from aion_dagster.sensors.new_files import new_files_sensor
 silence_preview_warnings()
 
 BATCH_JOB = "batch"
-LABELS_JOB = "labels"
-LIBRARY_JOB = "library"
+LABELS_JOB = "import_labels"
+LIBRARY_JOB = "update_library"
+"""Jobs and ops share one namespace in Dagster: a job must not be called like an asset."""
 
 
 def build_definitions(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import signal
 import sys
 from argparse import Namespace
 from importlib.util import find_spec
@@ -16,7 +16,7 @@ from aion_dagster.storage.lock import StoreLock
 
 
 def dev(args: Namespace) -> int:
-    """Start webserver and daemon; ends when they end."""
+    """Become `dagster dev`, which ends when webserver and daemon end."""
     if find_spec("dagster_webserver") is None:
         raise UnavailableError("The UI needs the extra 'ui': pip install 'aion_dagster[ui]'")
     config = store_config(args)
@@ -39,10 +39,12 @@ def dev(args: Namespace) -> int:
         "AION_STORE": config.store,
         "AION_LIBRARY": config.name,
     }
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "aion_dagster.definitions"]
-    command += ["--host", args.host, "--port", str(args.port)]
+    # Superseded by a tool of its own in Dagster, which is one more thing to install.
+    quiet = "ignore:Function `dev_command` is superseded"
+    command = [sys.executable, "-W", quiet, "-m", "dagster", "dev"]
+    command += ["-m", "aion_dagster.definitions", "--host", args.host, "--port", str(args.port)]
     print(f"UI on http://{args.host}:{args.port} (stop with Ctrl-C)", flush=True)  # noqa: T201
-    try:
-        return subprocess.run(command, env=environment, check=False).returncode  # noqa: S603 - our own arguments
-    except KeyboardInterrupt:
-        return 0
+    # Dagster takes this process over: signals reach it directly, and it ends all that it started. Where a script
+    # starts it in the background, its shell has interrupts ignored, and Dagster would ignore SIGTERM with them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.execve(sys.executable, command, environment)  # noqa: S606 - our own arguments
