@@ -19,6 +19,9 @@ PICTURE_TABLES = ("images", "variants", "color_analyses", "visual_features")
 ANNOTATION_TABLES = ("label_matches", "label_losses", "annotations")
 """Tables that one matching step writes together."""
 
+REQUIRED = (*PICTURE_TABLES, *ANNOTATION_TABLES)
+"""Tables without which a batch has no place in the library."""
+
 LOGIC = {
     "detections": 1,
     "descriptions": 1,
@@ -180,10 +183,7 @@ class Planner:
         kind = asset.split("/")
         if kind[0] == "library":
             built = self._built("images")
-            parts: list[object] = [
-                [key, built.get(key), blocked]
-                for key, (_, blocked) in sorted(self._records.items())
-            ]
+            parts: list[object] = [[key, built[key]] for key in sorted(self.usable_batches())]
         elif kind[0] == "near_duplicates":
             parts = [self._made("library"), self.config.near_duplicate_distance]
         elif kind[0] == "search_index":
@@ -191,6 +191,16 @@ class Planner:
         else:
             return self._dataset(kind)
         return digest([LOGIC[kind[0]], parts])
+
+    def usable_batches(self) -> set[str]:
+        """Batches that may take part in the library: all that it needs is built, and no blocking check failed.
+
+        A batch whose labels were never matched would pass for one without any.
+        """
+        usable = {key for key, (_, blocked) in self._records.items() if not blocked}
+        for asset in REQUIRED:
+            usable &= self._built(asset).keys()
+        return usable
 
     def _built(self, asset: str) -> dict[str, str]:
         """Batch → fingerprint of what the asset was made from."""

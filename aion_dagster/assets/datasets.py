@@ -47,7 +47,7 @@ def dataset_asset(bench: Workbench, config: DatasetConfig) -> dg.AssetsDefinitio
         kinds={"parquet"},
         automation_condition=after_batches(),
         check_specs=dataset_check_specs(key),
-        **bench.whole,
+        **bench.whole_in(f"dataset_{config.name}"),
     )
     def dataset(
         context: dg.AssetExecutionContext,

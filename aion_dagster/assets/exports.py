@@ -36,6 +36,9 @@ TITLES = {
     "csv": "CSV: a row per box, a row per picture, a row per class.",
 }
 
+KINDS = {"coco": "json", "yolo": "yaml", "voc": "xml", "csv": "csv"}
+"""What the annotations are written as, shown in the UI."""
+
 
 def export_asset(bench: Workbench, config: DatasetConfig, format_name: str) -> dg.AssetsDefinition:
     """The factory of an export."""
@@ -47,10 +50,10 @@ def export_asset(bench: Workbench, config: DatasetConfig, format_name: str) -> d
         key=key,
         ins={"dataset": dataset_input(bench, config)},
         description=TITLES[format_name],
-        kinds={format_name if format_name in ("csv",) else "file"},
+        kinds={KINDS[format_name]},
         automation_condition=dg.AutomationCondition.eager(),
         check_specs=export_check_specs(key),
-        **bench.whole,
+        **bench.whole_in(f"dataset_{config.name}"),
     )
     def export(context: dg.AssetExecutionContext, dataset: Dataset) -> Iterator[Any]:
         store = bench.store(context)
@@ -134,7 +137,7 @@ def card_asset(bench: Workbench, config: DatasetConfig) -> dg.AssetsDefinition:
         description="One self-contained page: pictures with their boxes, distributions, splits, losses.",
         kinds={"html"},
         automation_condition=dg.AutomationCondition.eager(),
-        **bench.whole,
+        **bench.whole_in(f"dataset_{config.name}"),
     )
     def card(context: dg.AssetExecutionContext, dataset: Dataset) -> Iterator[Any]:
         store = bench.store(context)

@@ -30,7 +30,7 @@ def label_asset(bench: Workbench) -> dg.AssetsDefinition:
         io_manager_key=names.resource("table_sets"),
         description="Imported labels (COCO, YOLO, Pascal VOC) before they are matched with pictures.",
         kinds={"parquet"},
-        **bench.whole,
+        **bench.whole_in("labels"),
     )
     def labels(context: dg.AssetExecutionContext) -> Any:
         with final_failures():
@@ -70,7 +70,7 @@ def annotation_assets(bench: Workbench) -> dg.AssetsDefinition:
                 io_manager_key=names.tables,
                 description=descriptions[table],
                 kinds={"parquet"},
-                group_name=names.group,
+                group_name=names.group("labels"),
             )
             for table in ANNOTATION_TABLES
         },

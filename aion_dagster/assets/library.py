@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from aion_dagster.assets.automation import after_batches
-from aion_dagster.assets.workbench import Workbench, final_failures
+from aion_dagster.assets.workbench import Workbench, final_failures, keys
 from aion_dagster.curation.library import FILE_VERSION, build_library
 from aion_dagster.curation.near_duplicates import near_duplicate_groups
-from aion_dagster.planning import word_index
+from aion_dagster.planning import partitioned_assets, word_index
 from aion_dagster.resources.outputs import Built
 from aion_dagster.search.documents import search_documents
 from aion_dagster.search.index import build_index
@@ -24,6 +24,8 @@ def library_asset(bench: Workbench) -> dg.AssetsDefinition:
     @dg.asset(
         key=names.key("library"),
         ins={"images": dg.AssetIn(names.key("images"))},
+        # Not read here, but a batch counts only when it is whole, and the library waits for all of it.
+        deps=keys(names, [a for a in partitioned_assets(bench.config) if a != "images"]),
         io_manager_key=names.tables,
         description="Every usable picture once, with all its locations; old versions are marked as superseded.",
         kinds={"parquet"},
@@ -32,7 +34,8 @@ def library_asset(bench: Workbench) -> dg.AssetsDefinition:
     )
     def library(context: dg.AssetExecutionContext, images: ds.Dataset) -> Any:
         store = bench.store(context)
-        fingerprint = bench.planner(context).whole("library")
+        planner = bench.planner(context)
+        fingerprint, usable = planner.whole("library"), planner.usable_batches()
         records = store.ledger.batches()
         current = pa.Table.from_pylist(
             [
@@ -41,14 +44,16 @@ def library_asset(bench: Workbench) -> dg.AssetsDefinition:
             ],
             schema=FILE_VERSION,
         )
-        result = build_library(images.to_table(), {b.key: b.seq for b in records}, current)
+        rows = images.to_table(filter=ds.field("batch").isin(sorted(usable)))
+        result = build_library(rows, {b.key: b.seq for b in records}, current)
         bench.advance("library", result.files)
-        blocked = [b.key for b in records if b.blocked_reason is not None]
+        left_out = sorted({b.key for b in records} - usable)
         facts = {
             "files": result.files,
             "superseded": result.superseded,
             "batches": len(records),
-            "batches_left_out": len(blocked),
+            "batches_left_out": len(left_out),
+            **({"left_out": ", ".join(left_out[:20])} if left_out else {}),
             **{f"files_{status}": n for status, n in result.files_left_out.items()},
         }
         yield dg.Output(

@@ -1,7 +1,8 @@
 """images, variants, color_analyses and visual_features: four assets, one decode."""
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -43,7 +44,7 @@ def picture_assets(bench: Workbench) -> dg.AssetsDefinition:
                 is_required=False,
                 description=DESCRIPTIONS[table],
                 kinds={"parquet"},
-                group_name=names.group,
+                group_name=names.group("pictures"),
             )
             for table in PICTURE_TABLES
         },
@@ -62,19 +63,33 @@ def picture_assets(bench: Workbench) -> dg.AssetsDefinition:
                 batch: _run(bench, context, batch, selected) for batch in context.partition_keys
             }
             prints = {batch: bench.planner(context).batch(batch)["images"] for batch in passes}
-        if "images" in selected:
-            built = {b: Built(p.images, prints[b], _picture_metadata(p)) for b, p in passes.items()}
-            yield table_output("images", built)
-            yield from _checks(bench, context, passes)
-        for table in PICTURE_TABLES[1:]:
-            if table in selected:
-                yield table_output(
-                    table, {b: Built(getattr(p, table), prints[b]) for b, p in passes.items()}
-                )
+        with discarding_uncommitted(passes.values()):
+            if "images" in selected:
+                built = {
+                    b: Built(p.images, prints[b], _picture_metadata(p)) for b, p in passes.items()
+                }
+                yield table_output("images", built)
+                yield from _checks(bench, context, passes)
+            for table in PICTURE_TABLES[1:]:
+                if table in selected:
+                    yield table_output(
+                        table, {b: Built(getattr(p, table), prints[b]) for b, p in passes.items()}
+                    )
         if selected >= set(PICTURE_TABLES):
             _remember(bench, context, passes)
 
     return pictures
+
+
+@contextmanager
+def discarding_uncommitted(passes: Iterable[PictureTables]) -> Iterator[None]:
+    """Remove variants that were staged and are not committed when the step ends, however it ends."""
+    try:
+        yield
+    finally:
+        for result in passes:
+            if result.variants is not None:
+                result.variants.discard()
 
 
 def _run(

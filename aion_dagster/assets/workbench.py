@@ -69,16 +69,20 @@ class Workbench:
         return {
             "partitions_def": self.names.partitions,
             "retry_policy": RETRY,
-            "group_name": self.names.group,
+            "group_name": self.names.group("pictures"),
             "required_resource_keys": self.resource_keys,
         }
 
     @property
     def whole(self) -> Whole:
         """Decorator arguments of an asset over all batches."""
+        return self.whole_in("library")
+
+    def whole_in(self, group: str) -> Whole:
+        """Decorator arguments of an asset over all batches that the UI shows in another group."""
         return {
             "retry_policy": RETRY,
-            "group_name": self.names.group,
+            "group_name": self.names.group(group),
             "required_resource_keys": self.resource_keys,
             "pool": self.names.pool("library"),
         }

@@ -10,11 +10,17 @@ from typing import Any
 
 import dagster as dg
 
+from aion_dagster import errors
 from aion_dagster.config import LibraryConfig
 from aion_dagster.definitions import BATCH_JOB, LABELS_JOB, LIBRARY_JOB, build_definitions
 from aion_dagster.resources.instance import COMMAND_TAG, embedded_instance
 from aion_dagster.resources.naming import Names
 
+OWN_ERRORS = frozenset(
+    name
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, errors.AionError)
+)
 LIMIT = 2_000
 """Longest error text that is shown."""
 
@@ -41,6 +47,7 @@ class Materializer:
         instance: dg.DagsterInstance,
         advance: Callable[[str, int], None],
     ) -> None:
+        """Build the definitions; `advance` is told what is done."""
         self._names = Names(config.name)
         self._instance = instance
         self._definitions = build_definitions(config, advance=advance, quiet=True)
@@ -91,9 +98,13 @@ def _message(error: Any, failure: Any) -> str:
     """The reason of a step's failure in one line, without the wrappings around it."""
     if failure is not None and failure.description:
         return str(failure.description)
-    while error is not None and error.cause is not None:
-        error = error.cause
-    return "" if error is None else str(error.message).strip()
+    chain = [error]
+    while chain[-1] is not None and chain[-1].cause is not None:
+        chain.append(chain[-1].cause)
+    # Our own errors say what to do; what caused them says less.
+    own = [e for e in chain if e is not None and e.cls_name in OWN_ERRORS]
+    told = own[-1] if own else chain[-1]
+    return "" if told is None else str(told.message).strip()
 
 
 def side_by_side(

@@ -21,6 +21,7 @@ class Bars:
     """One bar per kind of work; work that nobody announced has no bar."""
 
     def __init__(self, *, visible: bool | None = None) -> None:
+        """Visible on a terminal, unless told otherwise."""
         self._visible = sys.stderr.isatty() if visible is None else visible
         self._bars: dict[str, tqdm[Any]] = {}
 

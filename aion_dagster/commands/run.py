@@ -111,13 +111,14 @@ class Run:
         *,
         jobs: int,
     ) -> None:
+        """`summary` is filled while the work goes on; `jobs` batches run side by side."""
         self._config, self._store, self._instance = config, store, instance
         self._bars, self._summary, self._jobs = bars, summary, jobs
         self._materializer: Materializer | None = None
 
     def everything(self) -> None:
         """Labels, then batches, then what they are together; stops where a stage leaves nothing to go on with."""
-        plan = self._plan()
+        plan = self._planner().plan()
         self._adopt(plan)
         if not self._store.ledger.batches():
             return
@@ -126,16 +127,17 @@ class Run:
             return
         if plan.batches:
             self._batches(plan)
-        left = self._plan().whole
+        planner = self._planner()
+        left = planner.plan().whole if planner.usable_batches() else ()
         if left:
             for asset in left:
                 if asset.count("/") == 2:
                     self._bars.announce(asset, self._pictures())
             self._finish(self._dagster().whole(left))
 
-    def _plan(self) -> Plan:
+    def _planner(self) -> Planner:
         backend = LocalBackend(text_model=self._config.text_model)
-        return Planner(self._config, self._store, backend).plan()
+        return Planner(self._config, self._store, backend)
 
     def _dagster(self) -> Materializer:
         """Built when there is work: a run without any is over before that."""
@@ -174,7 +176,7 @@ class Run:
             self._finish(outcome)
             if self._jobs > 1:
                 self._bars.advance("images", sizes[outcome.batch])
-            if "images" in plan.batches[outcome.batch]:
+            if outcome.batch in plan.never_built:
                 self._count(outcome.batch)
 
     def _finish(self, outcome: Outcome) -> bool:

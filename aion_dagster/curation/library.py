@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -112,7 +113,7 @@ def _locations(ranked: pa.Table, first: pa.Array) -> pa.Array:
     current = ranked["current"].to_pylist()
     keep: list[int] = []
     offsets = [0]
-    for begin, end in zip(starts, starts[1:], strict=False):
+    for begin, end in pairwise(starts):
         live = [i for i in range(begin, end) if current[i]]
         keep += live or range(begin, end)
         offsets.append(len(keep))

@@ -67,7 +67,6 @@ class Names:
         """Name of a concurrency pool."""
         return f"{self._prefix}{name}"
 
-    @property
-    def group(self) -> str:
-        """Asset group that the UI shows the library's assets in."""
-        return self.library
+    def group(self, part: str) -> str:
+        """Name of an asset group, which the UI draws as a box: `pictures`, or `<library>_pictures`."""
+        return f"{self._prefix}{part}"

@@ -28,6 +28,7 @@ class SourceReader:
     """Reads any file of a library by its reference, of sources that are configured no longer too."""
 
     def __init__(self, sources: Iterable[Source], *, max_bytes: int) -> None:
+        """`max_bytes` holds for files whose source is configured no longer."""
         self._sources = {s.name: s for s in sources}
         # References carry absolute file:// URIs, so a folder that left the configuration can still be read.
         self._files = FolderSource(name="", root=Path("/"), max_bytes=max_bytes)

@@ -104,7 +104,8 @@ class TableIOManager(_StoreIOManager):
 
     def _write(self, table: str, batch: str | None, value: Any) -> Written:
         if isinstance(value, StagedTable):
-            return value.commit()
+            with value:
+                return value.commit()
         if isinstance(value, pd.DataFrame):
             value = pa.Table.from_pandas(value, preserve_index=False)
         return self._store.tables.write(table, value, batch=batch)
