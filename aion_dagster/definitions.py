@@ -50,10 +50,20 @@ def build_definitions(
     names = bench.names
     jobs = [
         dg.define_asset_job(
-            names.job(BATCH_JOB), selection=keys(names, partitioned_assets(config))
+            names.job(BATCH_JOB),
+            selection=keys(names, partitioned_assets(config)),
+            description="Everything about the pictures of one batch.",
         ),
-        dg.define_asset_job(names.job(LABELS_JOB), selection=keys(names, ["labels"])),
-        dg.define_asset_job(names.job(LIBRARY_JOB), selection=keys(names, whole_assets(config))),
+        dg.define_asset_job(
+            names.job(LABELS_JOB),
+            selection=keys(names, ["labels"]),
+            description="Reads the configured label files.",
+        ),
+        dg.define_asset_job(
+            names.job(LIBRARY_JOB),
+            selection=keys(names, whole_assets(config)),
+            description="What all batches are together: the library, its datasets and their exports.",
+        ),
     ]
     return dg.Definitions(
         assets=library_assets(bench),

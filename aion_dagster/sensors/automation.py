@@ -14,6 +14,7 @@ def automation_sensor(config: LibraryConfig) -> dg.AutomationConditionSensorDefi
     names = Names(config.name)
     return dg.AutomationConditionSensorDefinition(
         names.job("follow_batches"),
+        description="Brings library, datasets and exports up to date once new batches are done.",
         target=dg.AssetSelection.assets(*(names.key(a) for a in whole_assets(config))),
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=config.scan_seconds,
