@@ -118,7 +118,8 @@ class Run:
 
     def everything(self) -> None:
         """Labels, then batches, then what they are together; stops where a stage leaves nothing to go on with."""
-        plan = self._planner().plan()
+        planner = self._planner()
+        plan = planner.plan()
         self._adopt(plan)
         if not self._store.ledger.batches():
             return
@@ -126,7 +127,7 @@ class Run:
         if plan.labels and not self._finish(self._dagster().labels()):
             return
         if plan.batches:
-            self._batches(plan)
+            self._batches(plan, planner.usable_batches())
         planner = self._planner()
         left = planner.plan().whole if planner.usable_batches() else ()
         if left:
@@ -162,7 +163,8 @@ class Run:
                 for event in adopted_events(self._config, batch):
                     self._instance.report_runless_asset_event(event)
 
-    def _batches(self, plan: Plan) -> None:
+    def _batches(self, plan: Plan, whole_before: set[str]) -> None:
+        """Materialize what is left of each batch; those that were not whole before count as taken in."""
         sizes = {b.key: b.file_count for b in self._store.ledger.batches()}
         for asset in ("images", "text_regions", "codes"):
             total = sum(sizes[b] for b, assets in plan.batches.items() if asset in assets)
@@ -176,7 +178,7 @@ class Run:
             self._finish(outcome)
             if self._jobs > 1:
                 self._bars.advance("images", sizes[outcome.batch])
-            if outcome.batch in plan.never_built:
+            if outcome.batch not in whole_before:
                 self._count(outcome.batch)
 
     def _finish(self, outcome: Outcome) -> bool:

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Make the environment of the conformance check: tests/conformance/install.sh VENV_DIR
 #
-# Every version is pinned in constraints-conformance.txt. Without a graphics card the CPU build of
+# Every version is pinned in constraints-conformance.txt. Without a graphics card the CPU build of torch is enough.
 set -eu
 
 if [ $# -ne 1 ]; then
