@@ -44,7 +44,7 @@ def library_asset(bench: Workbench) -> dg.AssetsDefinition:
             ],
             schema=FILE_VERSION,
         )
-        rows = images.to_table(filter=ds.field("batch").isin(sorted(usable)))
+        rows = images.to_table(filter=ds.field("batch").isin(pa.array(sorted(usable), pa.string())))
         result = build_library(rows, {b.key: b.seq for b in records}, current)
         bench.advance("library", result.files)
         left_out = sorted({b.key for b in records} - usable)

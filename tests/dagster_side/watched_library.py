@@ -114,7 +114,7 @@ class WatchedLibrary:
 
     def reserve(self, request: dg.RunRequest) -> dg.DagsterRun:
         """Create the run of a request without launching it."""
-        job = self.definitions.resolve_job_def(self.names.job("batch"))
+        job = self.definitions.resolve_job_def(self.names.job(BATCH_JOB))
         tags = {**request.tags, RUN_KEY: request.run_key or ""}
         return self.instance.create_run_for_job(job, tags=tags)
 
@@ -124,7 +124,7 @@ class WatchedLibrary:
 
     def started(self, tags: dict[str, str]) -> dg.DagsterRun:
         """A run that somebody started by hand and that is at work."""
-        job = self.definitions.resolve_job_def(self.names.job("batch"))
+        job = self.definitions.resolve_job_def(self.names.job(BATCH_JOB))
         return self.instance.create_run_for_job(job, tags=tags, status=dg.DagsterRunStatus.STARTED)
 
     def materialize(
