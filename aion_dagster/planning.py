@@ -25,7 +25,7 @@ REQUIRED = (*PICTURE_TABLES, *ANNOTATION_TABLES)
 LOGIC = {
     "detections": 1,
     "descriptions": 1,
-    "embeddings": 1,
+    "embeddings": 2,
     "labels": 1,
     "annotations": 1,
     "library": 1,
