@@ -9,14 +9,17 @@ import math
 from functools import lru_cache
 from typing import Final
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
-from aion_dagster.compute.color_space import LINEAR_OF_SRGB8, srgb_of_linear
+from aion_dagster.compute.color_space import LINEAR_OF_SRGB8
 
 _ALPHABET: Final = (
     "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz#$%*+,-.:;=?@[]^_{|}~"
 )
+_DIGITS: Final = np.array([361, 19, 1], dtype=np.float32)
+"""A wave's three levels, 0–18 each, are one number to base 19."""
 
 
 def blurhash(pixels: npt.NDArray[np.uint8], *, x_components: int = 4, y_components: int = 3) -> str:
@@ -25,21 +28,29 @@ def blurhash(pixels: npt.NDArray[np.uint8], *, x_components: int = 4, y_componen
     `x_components` and `y_components` are 1–9; the string has 4 + 2 · x · y characters.
     """
     height, width = pixels.shape[:2]
-    linear = LINEAR_OF_SRGB8[pixels]
-    rows = _cosines(height, y_components) @ linear.reshape(height, -1)
-    rows = rows.reshape(y_components, width, 3)
+    linear = cv2.LUT(pixels, LINEAR_OF_SRGB8).reshape(height, -1)
+    rows = (_cosines(height, y_components) @ linear).reshape(y_components, width, 3)
     factors = np.matmul(_cosines(width, x_components), rows).reshape(-1, 3)
-    factors[1:] *= 2.0
     size = _base83((x_components - 1) + (y_components - 1) * 9, 1)
-    dc = (np.clip(srgb_of_linear(factors[0]), 0, 1) * 255 + 0.5).astype(int)
-    average = _base83((int(dc[0]) << 16) + (int(dc[1]) << 8) + int(dc[2]), 4)
+    red, green, blue = (_level(x) for x in factors[0].tolist())
+    average = _base83((red << 16) + (green << 8) + blue, 4)
     if len(factors) == 1:
         return size + _base83(0, 1) + average
-    waves = factors[1:]
-    quantised = min(82, max(0, math.floor(float(np.abs(waves).max()) * 166 - 0.5)))
-    signed = np.copysign(np.sqrt(np.abs(waves) / ((quantised + 1) / 166)), waves)
-    levels = np.clip(np.floor(signed * 9 + 9.5), 0, 18).astype(int) @ (361, 19, 1)
-    return size + _base83(quantised, 1) + average + "".join(_base83(x, 2) for x in levels.tolist())
+    waves = factors[1:] * 2
+    sizes = np.abs(waves)
+    quantised = min(82, max(0, math.floor(float(sizes.max()) * 166 - 0.5)))
+    signed = np.copysign(np.sqrt(sizes / ((quantised + 1) / 166)), waves)
+    levels = np.floor(np.maximum(np.minimum(signed * 9 + 9.5, 18), 0)) @ _DIGITS
+    waves_text = "".join(_base83(int(x), 2) for x in levels.tolist())
+    return size + _base83(quantised, 1) + average + waves_text
+
+
+def _level(linear: float) -> int:
+    """8-bit sRGB of linear light, clipped."""
+    linear = min(1.0, max(0.0, linear))
+    low = linear <= 0.0031308
+    srgb = linear * 12.92 if low else 1.055 * linear ** (1 / 2.4) - 0.055
+    return int(srgb * 255 + 0.5)
 
 
 @lru_cache(maxsize=256)

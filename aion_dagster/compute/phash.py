@@ -28,4 +28,6 @@ def phash(dct: npt.NDArray[np.float32]) -> str:
     """16 hex digits from the result of `gray_dct`; compare by the number of differing bits."""
     low = dct[:_LOW, :_LOW].ravel()
     low = np.where(np.abs(low) < _NOISE, np.float32(0), low)
-    return np.packbits(low > np.median(low)).tobytes().hex()
+    ordered = np.sort(low)
+    median = (ordered[_LOW**2 // 2 - 1] + ordered[_LOW**2 // 2]) / 2
+    return np.packbits(low > median).tobytes().hex()
