@@ -6,6 +6,7 @@ B. Triggs, Histograms of Oriented Gradients for Human Detection, 2005), and low 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import cv2
@@ -16,16 +17,16 @@ Floats = npt.NDArray[np.float32]
 
 SIDE: Final = 48
 _BANDS, _LIGHT_BINS, _HUE_BINS = 3, 6, 8
-_BINS: Final = _LIGHT_BINS + _HUE_BINS + 2
 _ORIENTATIONS: Final = 8
 _CELLS: Final = (2, 3)
 _GRAYISH: Final = 8.0
 _WEIGHTS: Final = (1.0, 1.0, 0.7)
 _BAND: Final = np.repeat(np.arange(_BANDS), SIDE * SIDE // _BANDS)
-_CELL: Final = (
+_CELL: Final = _ORIENTATIONS * (
     np.arange(SIDE)[:, None] * _CELLS[0] // SIDE * _CELLS[1]
     + np.arange(SIDE)[None] * _CELLS[1] // SIDE
 )
+"""First bin of each pixel's cell."""
 # The 32 frequencies after the mean that lie lowest, along the diagonals.
 _FREQUENCIES: Final = sorted(
     ((i, j) for i in range(8) for j in range(8)), key=lambda p: (p[0] + p[1], p[0])
@@ -47,29 +48,37 @@ def descriptor(pixels: npt.NDArray[np.uint8], dct: Floats) -> Floats:
     return _unit(vector).astype(np.float32)
 
 
+@lru_cache(maxsize=1)
+def _tables() -> tuple[npt.NDArray[np.intp], Floats]:
+    """Hue bin of every (a, b), and how much its color counts: grey areas' noise has no say."""
+    a, b = np.indices((256, 256), dtype=np.float32) - 128
+    chroma, hue = cv2.cartToPolar(a, b)
+    hue_bin = (np.asarray(hue) * (_HUE_BINS / (2 * np.pi))).astype(np.intp) % _HUE_BINS
+    hue_bin += np.where(np.asarray(chroma) >= _GRAYISH, _HUE_BINS, 0)
+    return hue_bin.ravel(), np.minimum(np.asarray(chroma) / 40, 1).astype(np.float32).ravel()
+
+
 def _colors(lab: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     """Square roots (Hellinger) of the shares of lightness, hue, and grey or colored, per band."""
-    flat = lab.reshape(-1, 3)
-    a, b = flat[:, 1].astype(np.float32) - 128, flat[:, 2].astype(np.float32) - 128
-    chroma, hue = cv2.cartToPolar(a, b)
-    chroma, hue = chroma.ravel(), hue.ravel()
-    light_bin = flat[:, 0].astype(np.intp) * _LIGHT_BINS >> 8
-    hue_bin = _LIGHT_BINS + (hue * (_HUE_BINS / (2 * np.pi))).astype(np.intp) % _HUE_BINS
-    gray_bin = _LIGHT_BINS + _HUE_BINS + (chroma >= _GRAYISH)
-    base = _BAND * _BINS
-    bins = np.concatenate([base + light_bin, base + hue_bin, base + gray_bin])
-    # Hue counts by how much color there is, so that noise in grey areas has no say.
-    ones = np.ones(len(flat), np.float32)
-    weights = np.concatenate([ones, np.minimum(chroma / 40, 1), ones])
-    return np.sqrt(np.bincount(bins, weights, minlength=_BANDS * _BINS))
+    light, a, b = (np.asarray(x, dtype=np.intp).ravel() for x in cv2.split(lab))
+    hue_bins, amounts = _tables()
+    color = a << 8 | b
+    hue_bin = _BAND * (2 * _HUE_BINS) + hue_bins[color]
+    size = _BANDS * 2 * _HUE_BINS
+    hues = np.bincount(hue_bin, amounts[color], minlength=size).reshape(_BANDS, 2, _HUE_BINS)
+    counts = np.bincount(hue_bin, minlength=size).reshape(_BANDS, 2, _HUE_BINS)
+    light_bin = _BAND * _LIGHT_BINS + (light * _LIGHT_BINS >> 8)
+    lights = np.bincount(light_bin, minlength=_BANDS * _LIGHT_BINS).reshape(_BANDS, _LIGHT_BINS)
+    shares = np.concatenate([lights, hues.sum(axis=1), counts.sum(axis=2)], axis=1)
+    return np.asarray(np.sqrt(shares.ravel()))
 
 
 def _gradients(gray: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     dx = cv2.Sobel(gray, cv2.CV_32F, 1, 0)
     dy = cv2.Sobel(gray, cv2.CV_32F, 0, 1)
     magnitude, angle = cv2.cartToPolar(dx, dy)
-    orientation = (angle * (_ORIENTATIONS / np.pi)).astype(np.intp) % _ORIENTATIONS
-    bins = _CELL * _ORIENTATIONS + orientation
+    orientation = (angle * (_ORIENTATIONS / np.pi)).astype(np.intp) & _ORIENTATIONS - 1
+    bins = _CELL + orientation
     size = _CELLS[0] * _CELLS[1] * _ORIENTATIONS
     return np.sqrt(np.bincount(bins.ravel(), magnitude.ravel(), minlength=size))
 
