@@ -64,19 +64,21 @@ _FINE_LINEAR: Final = linear_of_srgb(np.arange(255 * _STEPS + 1) / (255 * _STEPS
 _TO_RELATIVE_XYZ_32: Final = _TO_RELATIVE_XYZ.astype(np.float32)
 
 
+_F_STEPS: Final = 1 << 16
+_RELATIVE: Final = np.arange(_F_STEPS + 1) / _F_STEPS
+_F_OF_RELATIVE: Final = np.where(
+    _RELATIVE > _EPSILON, np.cbrt(_RELATIVE), (_KAPPA * _RELATIVE + 16) / 116
+).astype(np.float32)
+_LAB_OF_F: Final = np.array([[0, 500, 0], [116, -500, 200], [0, 0, -200]], dtype=np.float32)
+_LAB_OF_ZERO: Final = np.array([-16, 0, 0], dtype=np.float32)
+
+
 def fast_lab_of_rgb(rgb: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """`lab_of_rgb` in single precision from sRGB rounded to 1/16 level: within 0.1, at a fifth of the time."""
+    """`lab_of_rgb` (n, 3) in single precision, from tables: within 0.1, at a tenth of the time."""
     linear = _FINE_LINEAR[(rgb * _STEPS + 0.5).astype(np.intp)]
     relative = linear @ _TO_RELATIVE_XYZ_32
-    f = np.cbrt(relative, dtype=np.float32)
-    dark = relative <= _EPSILON
-    if dark.any():
-        f[dark] = (np.float32(_KAPPA) * relative[dark] + 16) / 116
-    lab: npt.NDArray[np.float32] = np.empty_like(f)
-    lab[:, 0] = 116 * f[:, 1] - 16
-    lab[:, 1] = 500 * (f[:, 0] - f[:, 1])
-    lab[:, 2] = 200 * (f[:, 1] - f[:, 2])
-    return lab
+    f = _F_OF_RELATIVE[(relative * _F_STEPS + 0.5).astype(np.intp)]
+    return np.asarray(f @ _LAB_OF_F + _LAB_OF_ZERO, dtype=np.float32)
 
 
 def rgb_of_lab(lab: npt.ArrayLike) -> npt.NDArray[np.uint8]:
