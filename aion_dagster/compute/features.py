@@ -36,6 +36,16 @@ class VisualFeatures:
     descriptor: npt.NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True)
+class GrayFeatures:
+    """What `VisualFeatures` says of grey levels."""
+
+    sharpness: float
+    contrast: float
+    clipped_shadows: float
+    clipped_highlights: float
+
+
 def visual_features(
     pixels: npt.NDArray[np.uint8],
     small: npt.NDArray[np.uint8],
@@ -48,29 +58,48 @@ def visual_features(
         small: the same picture with a longest side of at most 128, for color and descriptor.
         dct: `phash.gray_dct` of the same picture.
     """
+    return with_color_features(gray_features(pixels), small, dct)
+
+
+def gray_features(pixels: npt.NDArray[np.uint8]) -> GrayFeatures:
+    """The part of `visual_features` that needs all `pixels`."""
     gray = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-    levels = cv2.calcHist([gray], [0], None, [256], [0, 256]).ravel() / gray.size
-    scale = np.arange(256)
-    mean = float(levels @ scale)
-    deviation = math.sqrt(max(0.0, float(levels @ scale**2) - mean**2))
+    return GrayFeatures(
+        sharpness=_variance(cv2.Laplacian(gray, cv2.CV_16S)),
+        contrast=math.sqrt(_variance(gray)) / 127.5,
+        clipped_shadows=1 - _share_above(gray, _SHADOW),
+        clipped_highlights=_share_above(gray, _HIGHLIGHT - 1),
+    )
+
+
+def with_color_features(
+    gray: GrayFeatures, small: npt.NDArray[np.uint8], dct: npt.NDArray[np.float32]
+) -> VisualFeatures:
+    """The other part, from the small picture and its `phash.gray_dct`."""
     return VisualFeatures(
-        sharpness=_variance_of_laplacian(gray),
-        contrast=deviation / 127.5,
+        sharpness=gray.sharpness,
+        contrast=gray.contrast,
         colorfulness=_colorfulness(small),
-        clipped_shadows=float(levels[: _SHADOW + 1].sum()),
-        clipped_highlights=float(levels[_HIGHLIGHT:].sum()),
+        clipped_shadows=gray.clipped_shadows,
+        clipped_highlights=gray.clipped_highlights,
         descriptor=descriptor(small, dct),
     )
 
 
-def _variance_of_laplacian(gray: npt.NDArray[np.uint8]) -> float:
-    laplacian = cv2.Laplacian(gray, cv2.CV_16S)
-    mean = cv2.sumElems(laplacian)[0] / gray.size
-    return max(0.0, cv2.norm(laplacian, cv2.NORM_L2SQR) / gray.size - mean**2)
+def _variance(levels: cv2.typing.MatLike) -> float:
+    """Of whole numbers (h, w), from their exact sums: a flat picture has 0 and nothing near it."""
+    total, squares = round(cv2.sumElems(levels)[0]), round(cv2.norm(levels, cv2.NORM_L2SQR))
+    return (levels.size * squares - total**2) / levels.size**2
+
+
+def _share_above(gray: npt.NDArray[np.uint8], level: int) -> float:
+    _, above = cv2.threshold(gray, level, 255, cv2.THRESH_BINARY)
+    return cv2.countNonZero(above) / gray.size
 
 
 def _colorfulness(pixels: npt.NDArray[np.uint8]) -> float:
-    r, g, b = np.moveaxis(pixels.astype(np.float32), 2, 0)
-    red_green, yellow_blue = r - g, (r + g) / 2 - b
-    spread = np.hypot(red_green.std(), yellow_blue.std())
-    return float(spread + 0.3 * np.hypot(red_green.mean(), yellow_blue.mean()))
+    red, green, blue = (np.asarray(x, dtype=np.int16) for x in cv2.split(pixels))
+    red_green, twice_yellow_blue = red - green, red + green - 2 * blue
+    spread = math.sqrt(_variance(red_green) + _variance(twice_yellow_blue) / 4)
+    mean = math.hypot(cv2.sumElems(red_green)[0], cv2.sumElems(twice_yellow_blue)[0] / 2)
+    return spread + 0.3 * mean / red.size

@@ -70,8 +70,28 @@ def images_table(rows: Sequence[ImageRow]) -> pa.Table:
 
 def variants_table(rows: Sequence[tuple[str, dict[str, bytes]]]) -> pa.Table:
     """(image_id, variant name → JPEG) as a table of schema `VARIANT_ROWS`."""
-    columns = {name: [variants[name] for _, variants in rows] for name in VARIANTS}
+    columns: dict[str, pa.Array] = {}
+    before: list[bytes] = []
+    for name in VARIANTS:
+        values = [variants[name] for _, variants in rows]
+        # Small pictures are their own larger variants: columns of the very same bytes share them.
+        if columns and all(a is b for a, b in zip(values, before, strict=True)):
+            columns[name] = next(reversed(columns.values()))
+        else:
+            columns[name] = _binary(values)
+        before = values
     return pa.table({"image_id": [i for i, _ in rows], **columns}, schema=VARIANT_ROWS)
+
+
+def _binary(values: Sequence[bytes]) -> pa.Array:
+    """A binary array, its bytes copied once."""
+    ends = np.cumsum([0, *map(len, values)], dtype=np.int64)
+    if (
+        ends[-1] > np.iinfo(np.int32).max
+    ):  # offsets of 32 bits: Arrow's builder says so in its own words
+        return pa.array(values, pa.binary())
+    buffers = [None, pa.py_buffer(ends.astype(np.int32)), pa.py_buffer(b"".join(values))]
+    return pa.Array.from_buffers(pa.binary(), len(values), buffers)
 
 
 def colors_table(rows: Sequence[tuple[str, ColorAnalysis]]) -> pa.Table:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from aion_dagster import identity, schemas
 from aion_dagster.compute.decode import DEFAULT_MAX_PIXELS
-from aion_dagster.compute.measure import Measured, measure
+from aion_dagster.compute.measure import Measured, measure_all
 from aion_dagster.compute.pass_tables import (
     ImageRow,
     colors_table,
@@ -26,12 +26,14 @@ from aion_dagster.compute.sniff import MEDIA_TYPES, UndecodableError
 from aion_dagster.errors import ConfigError, FileTooLargeError, SourceError
 from aion_dagster.values import FileRef
 
-ENGINE: Final = "aion_dagster.picture_pass/1"
+ENGINE: Final = "aion_dagster.picture_pass/2"
 """Changes whenever the same bytes would give other results, so that stored ones are not taken for new ones."""
 
 PARTS: Final = frozenset({"images", "variants", "color_analyses", "visual_features"})
 
 _CHUNK_BYTES: Final = 128 * 2**20
+_GROUP: Final = 8
+"""Pictures of one task: fewer leave the processor's caches cold, more leave a thread idle at the end."""
 _READERS: Final = 8
 """Reads that wait at the same time: for files from a network the waiting is what costs."""
 
@@ -136,8 +138,9 @@ def run_pass(
 
     Every file gives one row in `images` or one entry in `reused`; every distinct ok content of the call gives one row in
     each of the other tables that `settings.parts` names. A file that cannot be read, is no picture, is damaged or too large
-    is a row with that status and a reason. While one chunk is computed the next is read; both together hold at most
-    `in_flight` files, and fewer where files are large.
+    is a row with that status and a reason. While one chunk is computed the next is read, and computed in
+    its turn while the caller has the first one's tables; two chunks together hold at most `in_flight` files, and fewer
+    where files are large.
 
     Args:
         inputs: consumed lazily.
@@ -150,8 +153,20 @@ def run_pass(
     with ExitStack() as stack:
         readers = _pool(stack, max(workers, _READERS))
         computers = _pool(stack, workers)
-        for chunk in _read_ahead(inputs, settings, readers):
-            yield _compute_chunk(chunk, settings, known, finished, computers)
+        chunks = _chunks(inputs, settings)
+        reading = _begin_reading(next(chunks, []), settings, readers)
+        running: _Running | None = None
+        while reading:
+            reads = [future.result() for future in reading]
+            following = _begin_computing(reads, settings, known, running, finished, computers)
+            ready = running.results(finished) if running is not None else None
+            running = following
+            del reads, following  # nothing but `running` holds a chunk's bytes
+            reading = _begin_reading(next(chunks, []), settings, readers)
+            if ready is not None:
+                yield _tables(*ready)
+        if running is not None:
+            yield _tables(*running.results(finished))
 
 
 def _pool(stack: ExitStack, workers: int) -> ThreadPoolExecutor:
@@ -171,17 +186,10 @@ class _Read:
     refused: ImageRow | None = None
 
 
-def _read_ahead(
-    inputs: Iterable[PictureInput], settings: PassSettings, readers: ThreadPoolExecutor
-) -> Iterator[list[_Read]]:
-    ahead: list[Future[_Read]] | None = None
-    for chunk in _chunks(inputs, settings):
-        following = [readers.submit(_read, item, settings.max_bytes) for item in chunk]
-        if ahead is not None:
-            yield [future.result() for future in ahead]
-        ahead = following
-    if ahead is not None:
-        yield [future.result() for future in ahead]
+def _begin_reading(
+    chunk: list[PictureInput], settings: PassSettings, readers: ThreadPoolExecutor
+) -> list[Future[_Read]]:
+    return [readers.submit(_read, item, settings.max_bytes) for item in chunk]
 
 
 def _chunks(inputs: Iterable[PictureInput], settings: PassSettings) -> Iterator[list[PictureInput]]:
@@ -224,40 +232,72 @@ def _too_many_bytes(ref: FileRef, size: int, max_bytes: int) -> ImageRow:
     return ImageRow(ref, size, "too_large", error=reason)
 
 
-def _compute_chunk(
+_Result = tuple[ImageRow, Measured | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A chunk that is being computed: its files, and the results to come of the contents that are new in it."""
+
+    chunk: list[_Read]
+    new: tuple[str, ...]
+    jobs: list[Future[list[_Result]]]
+
+    def results(
+        self, finished: dict[str, ImageRow]
+    ) -> tuple[list[ImageRow], tuple[Reused, ...], list[tuple[str, Measured]]]:
+        """Wait, add the new rows to `finished` (by SHA-256), and give rows, reused files, and what was measured."""
+        results = [result for job in self.jobs for result in job.result()]
+        finished.update(zip(self.new, (row for row, _ in results), strict=True))
+        rows: list[ImageRow] = []
+        reused: list[Reused] = []
+        for read in self.chunk:
+            if read.refused is not None:
+                rows.append(read.refused)
+            elif read.sha256 in finished:
+                rows.append(replace(finished[read.sha256], ref=read.ref))
+            else:
+                reused.append(Reused(read.ref, read.sha256, len(read.data)))
+        measured = [(row.image_id or "", m) for row, m in results if m is not None]
+        return rows, tuple(reused), measured
+
+
+def _begin_computing(
     chunk: list[_Read],
     settings: PassSettings,
     known: Callable[[Sequence[str]], Collection[str]],
+    before: _Running | None,
     finished: dict[str, ImageRow],
     computers: ThreadPoolExecutor,
-) -> PassChunk:
+) -> _Running:
+    """Queue what is new in `chunk`: neither finished, nor running in the chunk `before`, nor known elsewhere."""
+    underway = frozenset(before.new) if before is not None else frozenset()
     fresh: dict[str, _Read] = {}
     for read in chunk:
-        if read.refused is None and read.sha256 not in finished:
+        if read.refused is None and read.sha256 not in finished and read.sha256 not in underway:
             fresh.setdefault(read.sha256, read)
     elsewhere = frozenset(known(tuple(fresh))) if fresh else frozenset()
-    jobs = {
-        sha: computers.submit(_measure, read, settings)
-        for sha, read in fresh.items()
-        if sha not in elsewhere
-    }
-    results = {sha: job.result() for sha, job in jobs.items()}
-    finished |= {sha: row for sha, (row, _) in results.items()}
-    rows: list[ImageRow] = []
-    reused: list[Reused] = []
-    for read in chunk:
-        if read.refused is not None:
-            rows.append(read.refused)
-        elif read.sha256 in finished:
-            first = finished[read.sha256]
-            rows.append(replace(first, ref=read.ref))
-        else:
-            reused.append(Reused(read.ref, read.sha256, len(read.data)))
-    measured = [(row.image_id or "", m) for row, m in results.values() if m is not None]
-    return _tables(rows, tuple(reused), measured)
+    new = {sha: read for sha, read in fresh.items() if sha not in elsewhere}
+    reads = list(new.values())
+    workers = settings.threads or os.cpu_count() or 1
+    size = min(_GROUP, -(-len(reads) // workers) or 1)
+    groups = [reads[start : start + size] for start in range(0, len(reads), size)]
+    jobs = [computers.submit(_measure, group, settings) for group in groups]
+    return _Running(chunk, tuple(new), jobs)
 
 
-def _measure(read: _Read, settings: PassSettings) -> tuple[ImageRow, Measured | None]:
+def _measure(group: list[_Read], settings: PassSettings) -> list[_Result]:
+    measured = measure_all(
+        [read.data for read in group],
+        parts=settings.parts,
+        n_colors=settings.n_colors,
+        jpeg_quality=settings.jpeg_quality,
+        max_pixels=settings.max_pixels,
+    )
+    return [_row(read, found) for read, found in zip(group, measured, strict=True)]
+
+
+def _row(read: _Read, found: Measured | UndecodableError) -> _Result:
     row = ImageRow(
         ref=read.ref,
         size_bytes=len(read.data),
@@ -265,20 +305,12 @@ def _measure(read: _Read, settings: PassSettings) -> tuple[ImageRow, Measured | 
         sha256=read.sha256,
         image_id=identity.image_id(read.sha256),
     )
-    try:
-        measured = measure(
-            read.data,
-            parts=settings.parts,
-            n_colors=settings.n_colors,
-            jpeg_quality=settings.jpeg_quality,
-            max_pixels=settings.max_pixels,
-        )
-    except UndecodableError as error:
-        media_type = MEDIA_TYPES[error.format] if error.format is not None else None
-        bad = replace(row, status=error.status, error=str(error))
-        return replace(bad, format=error.format, media_type=media_type), None
-    facts = measured.facts
-    return replace(row, facts=facts, format=facts.format, media_type=facts.media_type), measured
+    if isinstance(found, UndecodableError):
+        media_type = MEDIA_TYPES[found.format] if found.format is not None else None
+        bad = replace(row, status=found.status, error=str(found))
+        return replace(bad, format=found.format, media_type=media_type), None
+    facts = found.facts
+    return replace(row, facts=facts, format=facts.format, media_type=facts.media_type), found
 
 
 def _tables(
