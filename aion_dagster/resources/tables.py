@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -13,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from pydantic import PrivateAttr
 
+from aion_dagster.errors import StorageError
 from aion_dagster.resources.access import hold_store, open_store
 from aion_dagster.resources.metadata import table_metadata
 from aion_dagster.resources.naming import Names
@@ -41,12 +43,14 @@ class _StoreIOManager(dg.ConfigurableIOManager):
 
 
 class TableIOManager(_StoreIOManager):
-    """Reads and writes the store's Parquet tables.
+    """Reads and writes the store's Parquet tables, ours and a team's own.
 
     A consumer annotated `pa.Table` or `pd.DataFrame` gets rows in memory: its own partitions, or all of them where
-    it has none. One annotated `ds.Dataset` gets a lazy dataset with the partition column `batch`. A producer may
-    return either kind of table, or a record batch reader; in a run over several partitions the rows are split by
-    their column `batch`.
+    it has none. One annotated `ds.Dataset` gets a lazy dataset. Rows of several batches have a column `batch`.
+
+    A producer may return either kind of table, a record batch reader or a dataset. In a run over several partitions
+    its rows are split by their column `batch`, which is not stored. An asset that is none of the library's makes a
+    table of its key's name with whatever columns it returns.
     """
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
@@ -55,12 +59,10 @@ class TableIOManager(_StoreIOManager):
         keys: list[str | None] = [None]
         if context.has_asset_partitions:
             keys = list(context.asset_partition_keys)
-        for batch, built in self._by_batch(context, obj, keys).items():
-            written = self._write(table, batch, built.value)
+        for batch, built in _by_batch(context, obj, keys).items():
+            written, schema = self._write(table, batch, built.value)
             facts = {
-                **table_metadata(
-                    self._store.tables.schema(table), written.rows, written.uri, written.size_bytes
-                ),
+                **table_metadata(schema, written.rows, written.uri, written.size_bytes),
                 **built.metadata,
             }
             if len(keys) > 1:
@@ -85,60 +87,84 @@ class TableIOManager(_StoreIOManager):
             list(context.asset_partition_keys) if own and context.has_asset_partitions else None
         )
         if wanted is ds.Dataset:
-            lazy = self._store.tables.dataset(table, exclude=self._blocked())
-            return lazy if batches is None else lazy.filter(ds.field("batch").isin(batches))
-        rows = self._rows(table, batches, partitioned=context.has_asset_partitions)
+            return self._lazy(table, batches)
+        if not context.has_asset_partitions:
+            rows = self._store.tables.read(table)
+        elif batches is not None and len(batches) == 1:
+            rows = self._store.tables.read(table, batch=batches[0])
+        else:
+            rows = self._lazy(table, batches).to_table()
         return rows.to_pandas() if wanted is pd.DataFrame else rows
 
-    def _rows(self, table: str, batches: list[str] | None, *, partitioned: bool) -> pa.Table:
-        """The rows of `batches`; of everything where it is None."""
-        if not partitioned:
-            return self._store.tables.read(table)
+    def _lazy(self, table: str, batches: list[str] | None) -> ds.Dataset:
+        """`batches` of a table, which must all be there; or everything but batches whose blocking check failed."""
+        tables = self._store.tables
         if batches is None:
-            return self._store.tables.dataset(table, exclude=self._blocked()).to_table()
-        return pa.concat_tables([self._store.tables.read(table, batch=b) for b in batches])
+            blocked = {b.key for b in self._store.ledger.batches("blocked")}
+            return tables.dataset(table, exclude=blocked)
+        missing = sorted(set(batches) - set(tables.batches(table)))
+        if missing:
+            raise StorageError(
+                f"Table {table!r} of batch {missing[0]} ({len(missing)} in all) has not been written:"
+                " materialize it first."
+            )
+        return tables.dataset(table).filter(ds.field("batch").isin(batches))
 
-    def _blocked(self) -> set[str]:
-        """Batches whose blocking check failed: they stay out of what is made of all batches."""
-        return {b.key for b in self._store.ledger.batches("blocked")}
-
-    def _write(self, table: str, batch: str | None, value: Any) -> Written:
+    def _write(self, table: str, batch: str | None, value: Any) -> tuple[Written, pa.Schema]:
         if isinstance(value, StagedTable):
             with value:
-                return value.commit()
-        if isinstance(value, pd.DataFrame):
-            value = pa.Table.from_pandas(value, preserve_index=False)
-        return self._store.tables.write(table, value, batch=batch)
+                return value.commit(), value.schema
+        tables = self._store.tables
+        rows = _rows(table, value)
+        schema = tables.schema(table) if tables.has_fixed_schema(table) else rows.schema
+        return tables.write(table, rows, batch=batch, schema=schema), schema
 
-    def _by_batch(
-        self, context: dg.OutputContext, obj: Any, keys: list[str | None]
-    ) -> dict[str | None, Built]:
-        """What to write for each partition."""
-        if isinstance(obj, PerBatch):
-            return {batch: built for batch, built in obj.batches.items()}  # noqa: C416 - keys widen to None
-        built = obj if isinstance(obj, Built) else Built(obj)
+
+def _rows(table: str, value: Any) -> pa.Table | pa.RecordBatchReader:
+    """What a producer returned, as Arrow."""
+    if isinstance(value, pd.DataFrame):
+        return pa.Table.from_pandas(value, preserve_index=False)
+    if isinstance(value, ds.Dataset):
+        return value.scanner().to_reader()
+    if isinstance(value, pa.Table | pa.RecordBatchReader):
+        return value
+    raise dg.Failure(
+        f"{table} returned {type(value).__name__}; a table is returned as pyarrow.Table, pandas.DataFrame,"
+        " pyarrow.RecordBatchReader or pyarrow.dataset.Dataset",
+        allow_retries=False,
+    )
+
+
+def _by_batch(
+    context: dg.OutputContext, obj: Any, keys: list[str | None]
+) -> dict[str | None, Built]:
+    """What to write for each partition."""
+    if isinstance(obj, PerBatch):
+        return {batch: built for batch, built in obj.batches.items()}  # noqa: C416 - keys widen to None
+    built = obj if isinstance(obj, Built) else Built(obj)
+    if keys == [None] or isinstance(built.value, StagedTable):
+        return {keys[0]: built}
+    name = context.asset_key.to_user_string()
+    rows = _rows(name, built.value)
+    if "batch" not in rows.schema.names:
         if len(keys) == 1:
-            return {keys[0]: built}
-        value = built.value
-        rows = (
-            pa.Table.from_pandas(value, preserve_index=False)
-            if isinstance(value, pd.DataFrame)
-            else value
+            return {keys[0]: replace(built, value=rows)}
+        raise dg.Failure(
+            f"{name}: a run over several partitions must return a table with a column 'batch', so that its rows can"
+            " be split",
+            allow_retries=False,
         )
-        if not isinstance(rows, pa.Table) or "batch" not in rows.column_names:
-            raise dg.Failure(
-                f"{context.asset_key.to_user_string()}: a run over several partitions must return a table with a "
-                "column 'batch', so that its rows can be split",
-                allow_retries=False,
-            )
-        return {
-            key: Built(
-                rows.filter(pc.equal(rows["batch"], key)).drop_columns("batch"),
-                built.fingerprint,
-                built.metadata,
-            )
-            for key in keys
-        }
+    if isinstance(rows, pa.RecordBatchReader):
+        rows = rows.read_all()
+    batch = rows["batch"].cast(pa.string())
+    strangers = set(batch.unique().to_pylist()) - set(keys)
+    if strangers:
+        raise dg.Failure(
+            f"{name}: returned rows of batch {min(map(str, strangers))}, which this run is not about",
+            allow_retries=False,
+        )
+    rest = rows.drop_columns("batch")
+    return {key: replace(built, value=rest.filter(pc.equal(batch, key))) for key in keys}
 
 
 class TableSetIOManager(_StoreIOManager):

@@ -43,7 +43,7 @@ class TableWriter:
         # The table's folder, not the batch's: killed writers leave no empty batches, and the sweep reads few folders.
         folder = place.parent.parent if place.parent.name.startswith("batch=") else place.parent
         make_folder(folder)
-        self._temporary = hidden_sibling(folder / table, "tmp")
+        self._temporary = hidden_sibling(folder / folder.name, "tmp")
         with storage_errors("write", place):
             self._file = self._temporary.open("wb")
         self._writer = RowGroupWriter(self._file, schema, Layout.of(schema))

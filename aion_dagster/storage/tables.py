@@ -18,6 +18,7 @@ from aion_dagster.errors import StorageError
 from aion_dagster.identity import BATCH_KEY_PATTERN
 from aion_dagster.storage import durable
 from aion_dagster.storage.durable import storage_errors
+from aion_dagster.storage.own_tables import common_schema, folder_name
 from aion_dagster.storage.parquet import take_rows
 from aion_dagster.storage.staged import StagedTable, TableWriter, Written
 
@@ -33,6 +34,8 @@ class TableStore:
 
     `batch` is part of the path only. Reading several batches adds it as the last column; the table of a single batch
     has exactly the schema it was written with.
+
+    Tables by other names may be written too, with a schema given then: whole or per batch, as they were written first.
     """
 
     def __init__(
@@ -46,48 +49,69 @@ class TableStore:
         self._schemas = tables
         self._unpartitioned = unpartitioned
 
+    def has_fixed_schema(self, table: str) -> bool:
+        """True for the tables of `schemas.TABLES`; false for a team's own."""
+        return table in self._schemas
+
     def schema(self, table: str) -> pa.Schema:
-        """The schema of one file of a table.
+        """The schema of one file of a table; of a team's own table what its files have together.
 
         Raises:
             StorageError: there is no such table.
         """
-        if table not in self._schemas:
-            raise StorageError(f"There is no table {table!r}; known: {', '.join(self._schemas)}.")
-        return self._schemas[table]
+        if table in self._schemas:
+            return self._schemas[table]
+        whole = self._folder(table) / _FILE
+        paths = [whole] if whole.is_file() else [self.path(table, b) for b in self.batches(table)]
+        if not paths:
+            raise StorageError(
+                f"There is no table {table!r} in {self.root}; known: {', '.join(self._schemas)}."
+            )
+        return common_schema(table, paths)
 
     def is_partitioned(self, table: str) -> bool:
         """True where the table has one file per batch."""
-        self.schema(table)
-        return table not in self._unpartitioned
+        if table in self._schemas:
+            return table not in self._unpartitioned
+        return not (self._folder(table) / _FILE).is_file()
+
+    def _folder(self, table: str) -> Path:
+        return self.root / (table if table in self._schemas else folder_name(table))
 
     def path(self, table: str, batch: str | None = None) -> Path:
         """Where the file of a table (and batch) is or would be.
 
         Raises:
-            StorageError: unknown table, no batch for a partitioned one or a batch for a whole one, bad batch key.
+            StorageError: bad name, no batch for a partitioned one or a batch for a whole one, bad batch key.
         """
-        if not self.is_partitioned(table):
-            if batch is not None:
-                raise StorageError(f"Table {table!r} is written as a whole, not per batch.")
-            return self.root / table / _FILE
+        if table in self._schemas and (batch is None) == self.is_partitioned(table):
+            raise StorageError(
+                f"Table {table!r} is written per batch: name the batch."
+                if batch is None
+                else f"Table {table!r} is written as a whole, not per batch."
+            )
         if batch is None:
-            raise StorageError(f"Table {table!r} is written per batch: name the batch.")
+            return self._folder(table) / _FILE
         if BATCH_KEY_PATTERN.fullmatch(batch) is None:
             raise StorageError(f"{batch!r} is no batch key (1 to 64 of a-z, 0-9 and -).")
-        return self.root / table / f"batch={batch}" / _FILE
+        return self._folder(table) / f"batch={batch}" / _FILE
 
     def write(
-        self, table: str, data: pa.Table | pa.RecordBatchReader, *, batch: str | None = None
+        self,
+        table: str,
+        data: pa.Table | pa.RecordBatchReader,
+        *,
+        batch: str | None = None,
+        schema: pa.Schema | None = None,
     ) -> Written:
-        """Write a table as a whole, replacing what was there.
+        """Write a table as a whole, replacing what was there; `schema` as for `stage`.
 
         The same rows give the same bytes. A reader sees the old rows or the new ones.
 
         Raises:
             StorageError: columns do not fit the schema, or the store cannot be written; nothing is left half-written.
         """
-        with self.writer(table, batch=batch) as writer:
+        with self.writer(table, batch=batch, schema=schema) as writer:
             if isinstance(data, pa.Table):
                 writer.append(data)
             else:
@@ -96,9 +120,11 @@ class TableStore:
         return writer.written
 
     @contextmanager
-    def writer(self, table: str, *, batch: str | None = None) -> Iterator[TableWriter]:
+    def writer(
+        self, table: str, *, batch: str | None = None, schema: pa.Schema | None = None
+    ) -> Iterator[TableWriter]:
         """Write a table piece by piece: it appears when the block ends, and not at all when the block raises."""
-        staged = self.stage(table, batch=batch)
+        staged = self.stage(table, batch=batch, schema=schema)
         try:
             yield staged
             staged.commit()
@@ -106,9 +132,28 @@ class TableStore:
             staged.discard()
             raise
 
-    def stage(self, table: str, *, batch: str | None = None) -> StagedTable:
-        """Like `writer`, but the table appears with a call of `commit()`, which may come much later."""
-        return StagedTable(table, self.schema(table), self.path(table, batch))
+    def stage(
+        self, table: str, *, batch: str | None = None, schema: pa.Schema | None = None
+    ) -> StagedTable:
+        """Like `writer`, but the table appears with a call of `commit()`, which may come much later.
+
+        Args:
+            table: its name.
+            batch: its batch; None for a table that is written as a whole.
+            schema: the columns of a table by another name than those of `schemas.TABLES`.
+
+        Raises:
+            StorageError: as `path`, no such table and no schema given, or it was written the other way before.
+        """
+        path = self.path(table, batch)
+        if table in self._schemas or schema is None:
+            return StagedTable(table, self.schema(table), path)
+        if self.exists(table) and self.is_partitioned(table) != (batch is not None):
+            raise StorageError(
+                f"Table {table!r} was written {'as a whole' if batch else 'per batch'} until now;"
+                f" delete {self._folder(table)} to write it otherwise."
+            )
+        return StagedTable(table, schema.remove_metadata(), path)
 
     def exists(self, table: str, batch: str | None = None) -> bool:
         """True where the table (of this batch) has been written; without a batch: where any batch has."""
@@ -131,7 +176,7 @@ class TableStore:
             if batch is not None:
                 with suppress(OSError):  # another process has just written the batch again
                     path.parent.rmdir()
-            durable.fsync_folder(self.root / table)
+            durable.fsync_folder(self._folder(table))
         return True
 
     def read(
@@ -154,14 +199,15 @@ class TableStore:
             StorageError: it has not been written, a column is unknown, or the file is damaged.
         """
         if batch is None and self.is_partitioned(table):
-            return self._load(table, self.dataset(table), columns, image_ids, self.root / table)
+            return self._load(table, self.dataset(table), columns, image_ids, self._folder(table))
         path = self.path(table, batch)
         if not path.is_file():
             of_batch = "" if batch is None else f" of batch {batch}"
             raise StorageError(
                 f"Table {table!r}{of_batch} has not been written: {path} is missing."
             )
-        data = self._dataset([path], None, self.schema(table))
+        schema = self._schemas.get(table) or common_schema(table, [path])
+        data = self._dataset([path], None, schema)
         return self._load(table, data, columns, image_ids, path)
 
     def dataset(self, table: str, *, exclude: Collection[str] = ()) -> ds.Dataset:
@@ -217,7 +263,7 @@ class TableStore:
         return sum(durable.sweep(Path(folder)) for folder in folders)
 
     def _written_batches(self, table: str) -> Iterator[str]:
-        folder = self.root / table
+        folder = self._folder(table)
         if not folder.is_dir():
             return
         with storage_errors("list", folder), os.scandir(folder) as entries:
