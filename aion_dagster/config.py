@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from aion_dagster.errors import ConfigError
 from aion_dagster.identity import slug
+from aion_dagster.storage.store import RESERVED
 
 ExportFormat = Literal["coco", "yolo", "voc", "csv"]
 Detection = Literal["text", "codes"]
@@ -99,7 +100,7 @@ class DatasetConfig(_Model):
 class LibraryConfig(_Model):
     """Everything that a visual library is configured by."""
 
-    name: str = Field(default="default", pattern=r"^[a-z0-9][a-z0-9_]{0,29}$")
+    name: str = Field(default="default", pattern=r"^[a-z][a-z0-9_]{0,29}$")
     store: str = "aion-store"
     sources: tuple[SourceConfig, ...] = ()
     backend: Literal["local"] = "local"
@@ -117,6 +118,15 @@ class LibraryConfig(_Model):
     datasets: tuple[DatasetConfig, ...] = (DatasetConfig(),)
     scan_seconds: int = Field(default=30, ge=1)
     max_batches_per_tick: int = Field(default=50, ge=1)
+
+    @field_validator("name")
+    @classmethod
+    def _free(cls, value: str) -> str:
+        # A library's assets are keyed `<name>/…`, those of the default library's datasets `dataset/…`.
+        taken = RESERVED - {"default"} | {"dataset"}
+        if value in taken:
+            raise ValueError(f"{value!r} is taken; choose none of {', '.join(sorted(taken))}")
+        return value
 
     @field_validator("store")
     @classmethod
