@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
+import alembic.command  # noqa: F401 - Dagster imports it when an instance opens: here it counts as an import
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
 

@@ -7,9 +7,12 @@ processes may use them with the stock classes at the same time.
 
 from __future__ import annotations
 
+import os
+import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -18,6 +21,8 @@ import sqlalchemy as sa
 _OPEN_DATABASES = 4
 """Databases kept open: the index, and those of the runs at work."""
 _BUSY_SECONDS = 60
+_INDEX = "index"
+"""Name of the database that all runs share."""
 
 Connect = Callable[..., AbstractContextManager[sa.Connection]]
 
@@ -29,7 +34,14 @@ def kept_connections(instance: dg.DagsterInstance) -> Iterator[None]:
     with ExitStack() as stack:
         stack.callback(engines.close)
         events, runs = instance.event_log_storage, instance.run_storage
-        if _is(events, "SqliteEventLogStorage", "_connect", "_db_lock", "_initialized_dbs"):
+        if _is(
+            events,
+            "SqliteEventLogStorage",
+            "_connect",
+            "_db_lock",
+            "_initialized_dbs",
+            "path_for_shard",
+        ):
             stack.enter_context(_replaced(events, "_connect", _event_connect(events, engines)))
         if _is(runs, "SqliteRunStorage", "connect", "_conn_string"):
             stack.enter_context(_replaced(runs, "connect", _run_connect(runs, engines)))
@@ -78,14 +90,38 @@ def _no_sync_per_commit(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
+class _EmptyDatabase:
+    """The database of a run without events, as the stock class makes it; a copy saves reading every migration again."""
+
+    def __init__(self, storage: Any) -> None:
+        self._storage = storage
+        self._stock: Connect = storage._connect
+        self._content: bytes | None = None
+
+    def create(self, shard: str) -> None:
+        """Make the database of a run (or the index) if there is none."""
+        path = Path(self._storage.path_for_shard(shard))
+        if self._content is None or path.exists():
+            fresh = not path.exists()
+            with self._stock(shard):
+                pass
+            if fresh and shard != _INDEX:
+                with closing(sqlite3.connect(path)) as connection:
+                    self._content = connection.serialize()
+        else:
+            beside = path.with_suffix(f".{os.getpid()}")
+            beside.write_bytes(self._content)
+            beside.rename(path)
+            self._storage._initialized_dbs.add(shard)
+
+
 def _event_connect(storage: Any, engines: _Engines) -> Connect:
-    stock: Connect = storage._connect
+    empty = _EmptyDatabase(storage)
 
     @contextmanager
     def connect(shard: str) -> Iterator[sa.Connection]:
         if shard not in storage._initialized_dbs:
-            with stock(shard):  # creates the database
-                pass
+            empty.create(shard)
         with (
             storage._db_lock,
             engines.at(storage.conn_string_for_shard(shard)).connect() as connection,
