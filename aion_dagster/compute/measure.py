@@ -27,11 +27,12 @@ from aion_dagster.compute.features import (
     with_color_features,
 )
 from aion_dagster.compute.phash import gray_dct, phash
+from aion_dagster.compute.resize import fitted_size
 from aion_dagster.compute.variants import encode_variants, pyramid
 from aion_dagster.schemas import VARIANTS
 
 _WORKING_SIDE: Final = max(VARIANTS.values())
-_SIDES: Final = (*VARIANTS.values(), ANALYSIS_SIDE, FEATURES_SIDE)
+_SIDES: Final = (*VARIANTS.values(), FEATURES_SIDE)
 _HASHED_SIDE: Final = VARIANTS["small_256"]
 _BLURRED_SIDE: Final = VARIANTS["tiny_64"]
 
@@ -127,11 +128,15 @@ def _look(
     except UndecodableError as error:
         return error
     arrays = pyramid(decoded.pixels, (decoded.width, decoded.height), _SIDES)
-    gray = cv2.cvtColor(arrays[_HASHED_SIDE], cv2.COLOR_RGB2GRAY)
+    hashed = arrays[_HASHED_SIDE]
+    gray = cv2.cvtColor(hashed, cv2.COLOR_RGB2GRAY)
+    # Averages are what colors are counted from: nothing of their sharpness is missed, and no filter rings.
+    small_size = fitted_size(decoded.width, decoded.height, ANALYSIS_SIDE)
+    small = cv2.resize(hashed, small_size, interpolation=cv2.INTER_AREA)
     original = (data, decoded.jpeg) if decoded.jpeg is not None else None
     return _Seen(
         decoded=replace(decoded, pixels=arrays[_BLURRED_SIDE], jpeg=None),
-        small=arrays[ANALYSIS_SIDE],
+        small=np.asarray(small, dtype=np.uint8),
         tiny=arrays[_BLURRED_SIDE],
         dct=gray_dct(np.asarray(gray, dtype=np.uint8)),
         variants=encode_variants(arrays, quality=jpeg_quality, original=original)

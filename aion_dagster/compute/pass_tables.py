@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
+from aion_dagster import identity
 from aion_dagster.compute.colors import ColorAnalysis, named_colors
 from aion_dagster.compute.exif import Gps
 from aion_dagster.compute.features import VisualFeatures
-from aion_dagster.compute.measure import PictureFacts
+from aion_dagster.compute.measure import Measured, PictureFacts
+from aion_dagster.compute.sniff import MEDIA_TYPES, UndecodableError
 from aion_dagster.schemas import (
     COLOR_ANALYSES,
     DESCRIPTOR_DIMENSIONS,
     DOMINANT_COLOR,
     GPS,
     IMAGES,
+    STATUS_OK,
     VARIANT_ROWS,
     VARIANTS,
     VISUAL_FEATURES,
@@ -38,6 +41,19 @@ class ImageRow:
     media_type: str | None = None
     facts: PictureFacts | None = None
     error: str | None = None
+
+
+def image_row(
+    ref: FileRef, size_bytes: int, sha256: str, found: Measured | UndecodableError
+) -> ImageRow:
+    """The row of a file that was read: with the facts that were measured, or why there are none."""
+    row = ImageRow(ref, size_bytes, STATUS_OK, sha256, identity.image_id(sha256))
+    if isinstance(found, UndecodableError):
+        media_type = MEDIA_TYPES[found.format] if found.format is not None else None
+        bad = replace(row, status=found.status, error=str(found))
+        return replace(bad, format=found.format, media_type=media_type)
+    facts = found.facts
+    return replace(row, facts=facts, format=facts.format, media_type=facts.media_type)
 
 
 def images_table(rows: Sequence[ImageRow]) -> pa.Table:

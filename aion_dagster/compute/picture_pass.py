@@ -12,17 +12,18 @@ from typing import Final
 
 import pyarrow as pa
 
-from aion_dagster import identity, schemas
+from aion_dagster import identity
 from aion_dagster.compute.decode import DEFAULT_MAX_PIXELS
 from aion_dagster.compute.measure import Measured, measure_all
 from aion_dagster.compute.pass_tables import (
     ImageRow,
     colors_table,
     features_table,
+    image_row,
     images_table,
     variants_table,
 )
-from aion_dagster.compute.sniff import MEDIA_TYPES, UndecodableError
+from aion_dagster.compute.sniff import UndecodableError
 from aion_dagster.errors import ConfigError, FileTooLargeError, SourceError
 from aion_dagster.values import FileRef
 
@@ -294,23 +295,14 @@ def _measure(group: list[_Read], settings: PassSettings) -> list[_Result]:
         jpeg_quality=settings.jpeg_quality,
         max_pixels=settings.max_pixels,
     )
-    return [_row(read, found) for read, found in zip(group, measured, strict=True)]
+    return [
+        (image_row(read.ref, len(read.data), read.sha256, found), _if_ok(found))
+        for read, found in zip(group, measured, strict=True)
+    ]
 
 
-def _row(read: _Read, found: Measured | UndecodableError) -> _Result:
-    row = ImageRow(
-        ref=read.ref,
-        size_bytes=len(read.data),
-        status=schemas.STATUS_OK,
-        sha256=read.sha256,
-        image_id=identity.image_id(read.sha256),
-    )
-    if isinstance(found, UndecodableError):
-        media_type = MEDIA_TYPES[found.format] if found.format is not None else None
-        bad = replace(row, status=found.status, error=str(found))
-        return replace(bad, format=found.format, media_type=media_type), None
-    facts = found.facts
-    return replace(row, facts=facts, format=facts.format, media_type=facts.media_type), found
+def _if_ok(found: Measured | UndecodableError) -> Measured | None:
+    return None if isinstance(found, UndecodableError) else found
 
 
 def _tables(
