@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import shutil
 import sys
 import time
 from argparse import Namespace
@@ -224,6 +227,13 @@ def _as_json(store: Store, dataset: DatasetConfig, summary: Summary) -> dict[str
     }
 
 
+def _command() -> str:
+    """What a person types to reach this program: its name, or its path where the name is not found."""
+    if shutil.which("aion-dagster"):
+        return "aion-dagster"
+    return shlex.quote(os.path.relpath(Path(sys.executable).with_name("aion-dagster")))
+
+
 def _print_summary(
     config: LibraryConfig, store: Store, dataset: DatasetConfig, summary: Summary
 ) -> None:
@@ -248,7 +258,7 @@ def _print_summary(
     if page:
         lines.append(f"report   {Path(page).as_uri()}")
     lines.append(f"store    {store.root}")
-    lines.append(f"UI       aion-dagster dev --store {config.store}")
+    lines.append(f"UI       {_command()} dev --store {shlex.quote(config.store)}")
     print("\n".join(lines))  # noqa: T201 - the command's output
     for error in summary.errors:
         _say(f"failed: {error}")
