@@ -67,8 +67,8 @@ def gray_features(pixels: npt.NDArray[np.uint8]) -> GrayFeatures:
     return GrayFeatures(
         sharpness=_variance(cv2.Laplacian(gray, cv2.CV_16S)),
         contrast=math.sqrt(_variance(gray)) / 127.5,
-        clipped_shadows=1 - _share_above(gray, _SHADOW),
-        clipped_highlights=_share_above(gray, _HIGHLIGHT - 1),
+        clipped_shadows=np.count_nonzero(gray <= _SHADOW) / gray.size,
+        clipped_highlights=np.count_nonzero(gray >= _HIGHLIGHT) / gray.size,
     )
 
 
@@ -90,11 +90,6 @@ def _variance(levels: cv2.typing.MatLike) -> float:
     """Of whole numbers (h, w), from their exact sums: a flat picture has 0 and nothing near it."""
     total, squares = round(cv2.sumElems(levels)[0]), round(cv2.norm(levels, cv2.NORM_L2SQR))
     return (levels.size * squares - total**2) / levels.size**2
-
-
-def _share_above(gray: npt.NDArray[np.uint8], level: int) -> float:
-    _, above = cv2.threshold(gray, level, 255, cv2.THRESH_BINARY)
-    return cv2.countNonZero(above) / gray.size
 
 
 def _colorfulness(pixels: npt.NDArray[np.uint8]) -> float:
