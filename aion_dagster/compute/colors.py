@@ -87,6 +87,9 @@ def analyze_colors(pixels: npt.NDArray[np.uint8], *, n_colors: int = 16) -> Colo
     """The colors of sRGB pixels (h, w, 3), uint8, of `ANALYSIS_SIDE` or about.
 
     `n_colors`, 3–16, is how many dominant colors there are at most: a picture of one color has one.
+
+    Raises:
+        ValueError: more than 18,724 pixels.
     """
     cells, shares = histogram(pixels)
     lab, portions = dominant(cells, shares, n_colors)

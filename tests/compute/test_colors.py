@@ -18,6 +18,7 @@ from aion_dagster.compute.colors import (
     hex_to_lab,
     named_colors,
 )
+from aion_dagster.compute.palette import histogram
 
 # G. Sharma, W. Wu, E. Dalal (2005), table 1.
 SHARMA = [
@@ -123,6 +124,25 @@ def test_a_picture_of_one_color_has_that_color(color: tuple[int, ...]) -> None:
     assert analysis.percentages.tolist() == [100.0]
     assert named.families[0] in FAMILIES
     assert analysis.brightness == pytest.approx(float(lab_of_rgb(color)[0]), abs=0.01)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 128), st.integers(1, 128))
+def test_a_histogram_has_the_exact_mean_and_share_of_every_cell(
+    seed: int, width: int, height: int
+) -> None:
+    pixels = files.scene(width, height, seed)
+    rgb, shares = histogram(pixels)
+    flat = pixels.reshape(-1, 3)
+    cells, inverse, counts = np.unique(flat >> 3, axis=0, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(cells), 3))
+    np.add.at(sums, inverse.ravel(), flat)
+    np.testing.assert_allclose(rgb, sums / counts[:, None], rtol=1e-6)
+    np.testing.assert_allclose(shares, counts / len(flat), rtol=1e-6)
+
+
+def test_a_picture_too_large_to_be_counted_exactly_is_refused() -> None:
+    with pytest.raises(ValueError, match="18724"):
+        analyze_colors(np.zeros((200, 200, 3), np.uint8))
 
 
 @given(st.integers(0, 10_000), st.integers(3, 16))

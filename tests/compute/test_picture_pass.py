@@ -8,11 +8,13 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import picture_files as files
 import pyarrow as pa
 import pytest
 
 from aion_dagster import identity, schemas
+from aion_dagster.compute.measure import measure, measure_all
 from aion_dagster.compute.picture_pass import (
     PARTS,
     PassChunk,
@@ -20,6 +22,7 @@ from aion_dagster.compute.picture_pass import (
     PictureInput,
     run_pass,
 )
+from aion_dagster.compute.sniff import UndecodableError
 from aion_dagster.errors import (
     ConfigError,
     FileChangedError,
@@ -209,6 +212,38 @@ def test_a_part_alone_is_what_it_is_among_all(part: str) -> None:
     assert getattr(alone, part) == getattr(whole, part)
     for other in PARTS - {"images", part}:
         assert getattr(alone, other) == schemas.TABLES[other].empty_table()
+
+
+def test_a_picture_is_measured_alike_alone_and_between_others() -> None:
+    wanted = {"parts": PARTS, "n_colors": 8, "jpeg_quality": 90, "max_pixels": 10**6}
+    pictures = [files.jpeg(1), b"no picture", files.saved(files.scene(), "PNG"), files.jpeg(2)]
+    together = measure_all(pictures, **wanted)
+    assert isinstance(together[1], UndecodableError)
+    for data, found in zip(pictures, together, strict=True):
+        if isinstance(found, UndecodableError):
+            with pytest.raises(UndecodableError, match=str(found)[:20]):
+                measure(data, **wanted)
+        else:
+            alone = measure(data, **wanted)
+            assert (alone.facts, alone.variants) == (found.facts, found.variants)
+            np.testing.assert_array_equal(alone.colors.lab, found.colors.lab)
+            np.testing.assert_array_equal(alone.features.descriptor, found.features.descriptor)
+
+
+def test_a_content_that_is_still_being_computed_is_not_computed_again() -> None:
+    data = [files.jpeg(i, **SMALL) for i in range(3)]
+    inputs = [files.picture(f"{i}.jpg", data[i % 3]) for i in range(12)]
+    asked: list[str] = []
+
+    def known(shas: Sequence[str]) -> Collection[str]:
+        asked.extend(shas)
+        return ()
+
+    chunks = list(run_pass(inputs, PassSettings(in_flight=4, threads=2), known=known))
+    assert [c.done for c in chunks] == [2] * 6
+    assert len(asked) == len(set(asked)) == 3
+    assert len(column(chunks, "color_analyses")) == 3
+    assert column(chunks, "images", "name") == [i.ref.name for i in inputs]
 
 
 def test_nothing_in_nothing_out() -> None:
