@@ -13,3 +13,11 @@ trap 'rm -rf "$work"' EXIT
 "$bin/aion-dagster" run "$work/photos" --store "$work/store" --labels "$root/examples/labels.json" \
     --dataset demo --export coco,yolo,voc,csv
 "$conformance/python" "$root/tests/conformance/check.py" "$work/store/exports"
+
+# Photographs with every EXIF orientation, and labels whose areas are wrong, where they stand beside the project.
+shared=$root/../shared/data
+if [ -d "$shared" ]; then
+    "$bin/aion-dagster" run "$shared/photos" "$shared/orientation" "$shared/labelled/images" --store "$work/other" \
+        --labels "$shared/labelled/annotations_coco.json" --export coco,yolo,voc,csv
+    "$conformance/python" "$root/tests/conformance/check.py" "$work/other/exports"
+fi
