@@ -5,7 +5,6 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from aion_dagster.assets.automation import after_batches
@@ -13,6 +12,7 @@ from aion_dagster.assets.workbench import Workbench, final_failures
 from aion_dagster.checks.datasets import dataset_check_specs, labelled_check, split_check
 from aion_dagster.config import DatasetConfig
 from aion_dagster.curation.dataset import DatasetSettings, build_dataset
+from aion_dagster.curation.matching import unmatched_labels
 from aion_dagster.formats.names import export_names
 from aion_dagster.resources.outputs import Built
 from aion_dagster.storage.store import Store
@@ -117,16 +117,10 @@ def previous_splits(before: Dataset | None) -> dict[str, str]:
 
 def label_problems(labels: LabelSet, matches: pa.Table, losses: pa.Table) -> tuple[Loss, ...]:
     """Losses of importing and matching; entries of the labels that no picture in the library answers to."""
-    found = pc.is_in(labels.images["label_image"], matches["label_image"].combine_chunks())
-    missing = labels.images.filter(pc.invert(found)).select(["file_name", "label_file"])
-    matching = losses_from_table(losses)
+    matching = tuple(dict.fromkeys(losses_from_table(losses)))
     explained = {loss.subject for loss in matching if loss.kind == "ambiguous"}
-    unmatched = tuple(
-        Loss("unmatched", row["file_name"], f"named in {row['label_file']}, not in the library")
-        for row in missing.to_pylist()
-        if row["file_name"] not in explained
-    )
-    return (*labels.losses, *dict.fromkeys(matching), *unmatched)
+    unmatched = unmatched_labels(labels, matches["label_image"].to_pylist())
+    return (*labels.losses, *matching, *(x for x in unmatched if x.subject not in explained))
 
 
 def dataset_metadata(dataset: Dataset) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 from aion_dagster import schemas
 from aion_dagster.backends.protocol import VisionBackend
 
-
 LOCAL_PROVIDER: Final = "local"
 
 

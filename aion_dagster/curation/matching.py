@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,24 +17,12 @@ from aion_dagster.curation.paths import Fit, basenames, components, fit, reading
 from aion_dagster.values import LabelSet, Loss
 
 __all__ = [
-    "LABEL_MATCHES",
     "LabelIndex",
     "LabelMatches",
     "index_labels",
     "match_labels",
     "unmatched_labels",
 ]
-
-LABEL_MATCHES: Final = pa.schema(
-    [
-        ("label_image", pa.int64()),
-        ("label_file", pa.string()),
-        ("file_name", pa.string()),
-        ("image_id", pa.string()),
-        ("uri", pa.string()),
-    ]
-)
-"""Which label names which picture; pictures without boxes included (they are negatives)."""
 
 
 @dataclass(frozen=True)
@@ -259,6 +247,6 @@ def _matches(index: LabelIndex, claims: Sequence[_Claim]) -> pa.Table:
         "image_id": pa.array([(c.picture.row or {})["image_id"] for c in usable], pa.string()),
         "uri": pa.array([(c.picture.row or {})["uri"] for c in usable], pa.string()),
     }
-    return pa.table(columns, schema=LABEL_MATCHES).sort_by(
+    return pa.table(columns, schema=schemas.LABEL_MATCHES).sort_by(
         [("image_id", "ascending"), ("label_image", "ascending")]
     )

@@ -16,7 +16,6 @@ from pycocotools import mask as coco_mask
 
 from aion_dagster import identity, schemas
 from aion_dagster.curation.matching import (
-    LABEL_MATCHES,
     index_labels,
     match_labels,
     unmatched_labels,
@@ -194,7 +193,7 @@ def test_rule_27_a_label_without_boxes_still_names_its_picture() -> None:
     one = labels("a.jpg", "b.jpg")
     only_first = LabelSet(one.images, one.annotations.slice(0, 1), ())
     found = match_labels(only_first, pictures("a.jpg", "b.jpg"))
-    assert found.matches.schema.equals(LABEL_MATCHES)
+    assert found.matches.schema.equals(schemas.LABEL_MATCHES)
     assert found.matches["file_name"].to_pylist().count("b.jpg") == 1
     assert found.annotations.num_rows == 1
 
