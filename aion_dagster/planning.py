@@ -240,6 +240,8 @@ class Planner:
                 or builds[key].fingerprint != prints[asset]
                 or not self.store.tables.exists(asset, key)
             }
+            if self._records[key][1]:
+                stale |= set(PICTURE_TABLES)  # blocked: only a pass that finds it whole lets it in again
             if stale & set(ANNOTATION_TABLES):
                 stale |= set(ANNOTATION_TABLES)
             if stale:

@@ -12,6 +12,7 @@ from aion_dagster.assets.workbench import Workbench, final_failures, table_outpu
 from aion_dagster.backends.pictures import PictureTables, compute_pictures
 from aion_dagster.checks.batches import (
     manifest_check,
+    manifest_problem,
     picture_check_specs,
     unreadable_check,
 )
@@ -130,14 +131,16 @@ def _checks(
 ) -> Iterator[dg.AssetCheckResult]:
     """Evaluate the checks; a batch whose rows do not cover its manifest is kept out of the library."""
     store = bench.store(context)
-    expected = rows = 0
-    for batch, result in passes.items():
-        files = len(store.manifests.read(batch))
-        expected, rows = expected + files, rows + result.images.num_rows
-        wrong = files != result.images.num_rows
-        reason = f"{files} files, but {result.images.num_rows} rows" if wrong else None
-        store.ledger.mark_blocked(batch, reason)
-    yield manifest_check(bench.names, expected=expected, rows=rows)
+    files = rows = 0
+    problems: dict[str, str | None] = {}
+    for record in store.ledger.batches():
+        if record.key in passes:
+            made = passes[record.key].images.num_rows
+            files, rows = files + record.file_count, rows + made
+            manifest = store.manifests.digest(record.key)
+            problems[record.key] = manifest_problem(record, manifest, made)
+            store.ledger.mark_blocked(record.key, problems[record.key])
+    yield manifest_check(bench.names, problems, files=files, rows=rows)
     images = [p.images for p in passes.values()]
     yield unreadable_check(bench.names, _concat(images), limit=bench.config.max_unreadable_share)
 

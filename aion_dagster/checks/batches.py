@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from aion_dagster import schemas
 from aion_dagster.resources.naming import Names
+from aion_dagster.storage.ledger_records import BatchRecord
 
 MANIFEST = "rows_equal_manifest"
 UNREADABLE = "unreadable_share"
@@ -22,7 +25,7 @@ def picture_check_specs(names: Names) -> list[dg.AssetCheckSpec]:
             asset=names.key("images"),
             blocking=True,
             partitions_def=names.partitions,
-            description="Every file of the batch's manifest has exactly one row.",
+            description="The manifest is the one that was recorded, and every file of it has exactly one row.",
         ),
         dg.AssetCheckSpec(
             UNREADABLE,
@@ -45,14 +48,26 @@ def description_check_specs(names: Names) -> list[dg.AssetCheckSpec]:
     ]
 
 
-def manifest_check(names: Names, *, expected: int, rows: int) -> dg.AssetCheckResult:
-    """Whether a batch has as many rows as its manifest has files."""
+def manifest_problem(record: BatchRecord, manifest: str, rows: int) -> str | None:
+    """What is wrong with the rows of a batch: files recorded, digest of the manifest as it is now, rows made."""
+    if rows != record.file_count:
+        return f"{record.file_count} files, but {rows} rows"
+    if manifest != record.manifest_digest:
+        return "the manifest names other files than those that were recorded"
+    return None
+
+
+def manifest_check(
+    names: Names, problems: Mapping[str, str | None], *, files: int, rows: int
+) -> dg.AssetCheckResult:
+    """Whether the rows of all batches of a run are those of their files; `problems` is by batch."""
+    wrong = {batch: problem for batch, problem in problems.items() if problem}
     return dg.AssetCheckResult(
-        passed=expected == rows,
+        passed=not wrong,
         asset_key=names.key("images"),
         check_name=MANIFEST,
-        metadata={"files": expected, "rows": rows},
-        description=None if expected == rows else f"{expected} files, but {rows} rows",
+        metadata={"files": files, "rows": rows},
+        description="; ".join(f"{b}: {p}" for b, p in sorted(wrong.items())) or None,
     )
 
 

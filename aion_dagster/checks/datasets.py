@@ -86,8 +86,12 @@ def export_check(
     losses = Counter(loss.kind for loss in report.losses)
     written = (report.images, report.annotations, report.categories)
     found = (counts.images, counts.annotations, counts.categories)
-    complete = report.images + losses["missing"] >= dataset.images.num_rows
-    passed = written == found and complete
+    due = (dataset.images.num_rows, dataset.annotations.num_rows, len(dataset.categories))
+    complete = report.images + losses["missing"] >= due[0] and (losses or written == due)
+    splits = {s: n for s, n in report.splits.items() if n}
+    passed = bool(
+        written == found and complete and splits == {s: n for s, n in counts.splits.items() if n}
+    )
     return dg.AssetCheckResult(
         passed=passed,
         asset_key=key,
@@ -100,5 +104,6 @@ def export_check(
         },
         description=None
         if passed
-        else f"written (pictures, boxes, classes) {written}, read {found}",
+        else f"(pictures, boxes, classes): dataset {due}, written {written}, read {found}; "
+        f"pictures by split: written {dict(report.splits)}, read {dict(counts.splits)}",
     )

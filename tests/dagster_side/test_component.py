@@ -129,7 +129,7 @@ def test_a_wrong_value_is_an_error_that_names_its_field(
     with pytest.raises(Exception, match="Error while loading component") as caught:
         dg.load_from_defs_folder(path_within_project=folder)
     shown = format_error(caught.value)
-    assert re.search(rf"{field} at .*defs\.yaml:[0-9]+", shown), shown
+    assert re.search(rf"{field}[.0-9]* at .*defs\.yaml:[0-9]+", shown), shown
 
 
 def test_a_template_without_a_value_is_an_error_that_names_file_and_field(project: Project) -> None:

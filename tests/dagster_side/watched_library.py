@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,8 +16,10 @@ from typing import Any
 import dagster as dg
 from small_library import draw_picture
 
+from aion_dagster.backends.local import LocalBackend
 from aion_dagster.config import LibraryConfig
 from aion_dagster.definitions import BATCH_JOB, LABELS_JOB, build_definitions
+from aion_dagster.planning import Planner
 from aion_dagster.resources.access import open_store
 from aion_dagster.resources.naming import Names
 from aion_dagster.storage.store import Store
@@ -137,6 +139,11 @@ class WatchedLibrary:
             raise_on_error=False,
             **more,
         )
+
+    def planned(self) -> Mapping[str, tuple[str, ...]]:
+        """The work that is left on batches."""
+        backend = LocalBackend(text_model=self.config.text_model)
+        return Planner(self.config, self.store, backend).plan().batches
 
     def partitions(self) -> set[str]:
         """Keys that the instance knows."""
