@@ -26,6 +26,7 @@ from aion_dagster.cli import main
 from aion_dagster.commands import run as run_command
 from aion_dagster.storage import swap
 
+_DIGESTS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]+|[0-9a-f]{12,}")
 passed: Counter[str] = Counter()
 wanted, number = "", 0
 
@@ -39,9 +40,10 @@ def moment(name: str) -> None:
 
 def kind_of(place: Any) -> str:
     """What a rename is about, without what differs from run to run."""
-    path = Path(re.sub(r"[0-9a-f]{12,}", "*", os.fsdecode(place)))
-    parts = [p for p in path.parts if not p.startswith("batch=")]
-    return "/".join(parts[-2:]) if path.suffix in (".parquet", ".json", ".yaml") else path.name
+    path = Path(_DIGESTS.sub("*", os.fsdecode(place)))
+    if path.suffix != ".parquet":
+        return path.name
+    return "/".join([p for p in path.parts if not p.startswith("batch=")][-2:])
 
 
 def around(module: Any, name: str, place: Callable[..., Any]) -> None:
