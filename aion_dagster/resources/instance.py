@@ -14,9 +14,9 @@ import alembic.command  # noqa: F401 - Dagster imports it when an instance opens
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
 
-from aion_dagster.errors import StorageError
+from aion_dagster.errors import StorageError, StoreLockedError
 from aion_dagster.resources.kept_connections import kept_connections
-from aion_dagster.storage.lock import RunLock
+from aion_dagster.storage.lock import RunLock, StoreLock
 
 INSTANCE_FOLDER = "dagster"
 COMMAND_TAG = "aion_dagster/command"
@@ -59,9 +59,11 @@ def embedded_instance(store: str) -> Iterator[dg.DagsterInstance]:
 def report_dead_runs(instance: dg.DagsterInstance, store: str) -> list[str]:
     """Report runs whose process is gone as failed, and free the pool slots that they held; returns their ids.
 
-    Without this, automation would wait for them for ever.
+    Without this, automation would wait for them for ever. To be called under the exclusive lock of a library of the
+    store; while a command works on another one, runs that are too young to hold their own lock are left alone.
     """
     dead = []
+    alone = not _is_library_locked(Path(store))
     for record in instance.get_run_records(
         RunsFilter(
             statuses=[
@@ -78,7 +80,9 @@ def report_dead_runs(instance: dg.DagsterInstance, store: str) -> list[str]:
         launched = COMMAND_TAG not in run.tags
         if launched and run.status == DagsterRunStatus.NOT_STARTED:
             continue
-        if launched and time.time() - record.update_timestamp.timestamp() < _GRACE_SECONDS:
+        if (
+            launched or not alone
+        ) and time.time() - record.update_timestamp.timestamp() < _GRACE_SECONDS:
             continue
         instance.report_run_failed(run, "The process that executed this run is gone.")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
@@ -86,7 +90,24 @@ def report_dead_runs(instance: dg.DagsterInstance, store: str) -> list[str]:
     return dead
 
 
+def _libraries(store: Path) -> list[Path]:
+    """Folders of the store's libraries."""
+    return [
+        p.parents[1] for pattern in ("", "*/") for p in store.glob(f"{pattern}locks/store.lock")
+    ]
+
+
 def _is_alive(store: Path, run_id: str) -> bool:
     """Whether some process holds the run's lock, in whichever library of the store."""
-    roots = [store, *(p.parent for p in store.glob("*/locks") if p.is_dir())]
-    return any(RunLock.is_alive(root, run_id) for root in roots)
+    return any(RunLock.is_alive(root, run_id) for root in _libraries(store))
+
+
+def _is_library_locked(store: Path) -> bool:
+    """Whether another process works on some library of the store alone."""
+    for root in _libraries(store):
+        try:
+            with StoreLock.shared(root, wait=False, what="a look at who is at work"):
+                pass
+        except StoreLockedError:
+            return True
+    return False
