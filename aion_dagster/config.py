@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -28,7 +29,7 @@ ENVIRONMENT = {
 """Environment variable → field. Lists of paths are separated like PATH, other lists by commas."""
 
 REMEMBERED = "aion.yaml"
-"""File in the store that holds the configuration of the latest run."""
+"""File in the store that holds the configuration of the latest run, but for store and name, which its place tells."""
 
 
 class _Model(BaseModel):
@@ -53,8 +54,7 @@ class FolderSourceConfig(_Model):
         if isinstance(data, str):
             data = {"path": data}
         if isinstance(data, Mapping) and data.get("path"):
-            path = Path(str(data["path"])).expanduser().absolute()
-            path = Path(os.path.normpath(path))
+            path = Path(_absolute(str(data["path"])))
             data = {**data, "path": str(path), "name": data.get("name") or _source_name(path)}
         return data
 
@@ -131,15 +131,12 @@ class LibraryConfig(_Model):
     @field_validator("store")
     @classmethod
     def _store(cls, value: str) -> str:
-        if "://" in value:
-            return value
-        return os.path.normpath(Path(value).expanduser().absolute())
+        return _store_place(value)
 
     @field_validator("labels")
     @classmethod
     def _labels(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        absolute = [os.path.normpath(Path(v).expanduser().absolute()) for v in value]
-        return tuple(dict.fromkeys(absolute))
+        return tuple(dict.fromkeys(map(_absolute, value)))
 
     @field_validator("sources", mode="after")
     @classmethod
@@ -209,7 +206,9 @@ class LibraryConfig(_Model):
         self.remembered_path.parent.mkdir(parents=True, exist_ok=True)
         beside = self.remembered_path.with_name(f".{REMEMBERED}.{os.getpid()}")
         text = yaml.safe_dump(
-            self.model_dump(mode="json", exclude_defaults=True), sort_keys=True, allow_unicode=True
+            self.model_dump(mode="json", exclude_defaults=True, exclude={"store", "name"}),
+            sort_keys=True,
+            allow_unicode=True,
         )
         beside.write_text(text, encoding="utf-8")
         beside.replace(self.remembered_path)
@@ -218,8 +217,21 @@ class LibraryConfig(_Model):
 def _remembered(store: str, given: Mapping[str, Any], values: Mapping[str, Any]) -> Path:
     """The remembered file of a library: in the store's root, or in the library's own folder."""
     name = str(given.get("name") or values.get("name") or "default")
-    root = Path(store) if name == "default" else Path(store) / name
-    return root / REMEMBERED
+    home = Path(_store_place(store))
+    return (home if name == "default" else home / name) / REMEMBERED
+
+
+def _absolute(path: str) -> str:
+    """A path that means the same in every folder; links on the way stay."""
+    return os.path.normpath(Path(path).expanduser().absolute())
+
+
+def _store_place(store: str) -> str:
+    """The folder that a store's path or `file://` URI names; other URIs as they are."""
+    parts = urlsplit(store, allow_fragments=False)
+    if parts.scheme.lower() == "file" and parts.netloc in ("", "localhost"):
+        return os.path.normpath(os.fsdecode(unquote_to_bytes(parts.path)))
+    return store if "://" in store else _absolute(store)
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:

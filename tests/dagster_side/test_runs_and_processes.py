@@ -88,7 +88,7 @@ def test_a_command_that_must_not_wait_ends_with_a_sentence(
 def launch(library: WatchedLibrary, batch: str, run_id: str) -> subprocess.Popen[str]:
     library.config.remember()
     script = HERE / "launched_run.py"
-    return started(sys.executable, script, library.config.remembered_path, batch, run_id)
+    return started(sys.executable, script, library.config.store, batch, run_id)
 
 
 def test_a_launched_run_waits_while_a_command_works_on_the_store(
