@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
@@ -34,7 +35,11 @@ LIBRARY_JOB = "update_library"
 
 
 def build_definitions(
-    config: LibraryConfig, *, advance: Advance = silent, quiet: bool = False
+    config: LibraryConfig,
+    *,
+    advance: Advance = silent,
+    quiet: bool = False,
+    in_force: Callable[[], LibraryConfig] | None = None,
 ) -> dg.Definitions:
     """The assets, checks, sensors, jobs and resources of one library.
 
@@ -45,6 +50,7 @@ def build_definitions(
         config: what the library is made of.
         advance: told how many items an asset has done, for progress bars.
         quiet: run without console logs (the command line shows progress instead).
+        in_force: the configuration as it is now, where it may change after it was loaded; the sensor goes by it.
     """
     bench = Workbench(config, advance)
     names = bench.names
@@ -69,7 +75,7 @@ def build_definitions(
         assets=library_assets(bench),
         resources=library_resources(config),
         jobs=jobs,
-        sensors=[new_files_sensor(config), automation_sensor(config)],
+        sensors=[new_files_sensor(config, in_force), automation_sensor(config)],
         executor=dg.in_process_executor,
         loggers={"console": _silent_logger} if quiet else None,
     )
@@ -124,4 +130,4 @@ _silent_logger = dg.LoggerDefinition(_no_console)
 @dg.definitions
 def defs() -> dg.Definitions:
     """The library that the environment, `AION_CONFIG` or the store's remembered configuration describes."""
-    return build_definitions(LibraryConfig.from_env())
+    return build_definitions(LibraryConfig.from_env(), in_force=LibraryConfig.from_env)

@@ -239,7 +239,9 @@ def _print_summary(
 ) -> None:
     """What was done, what failed, where the results are."""
     lines: list[str] = []
-    if summary.did_work:
+    if summary.did_work and not (summary.batches or summary.new_batches or summary.errors):
+        lines.append(f"No new files; what changed was computed again ({summary.seconds:.1f} s).")
+    elif summary.did_work:
         lines.append(
             f"{summary.files} files in {summary.batches} batches: {summary.ok} pictures, "
             f"{summary.failed} not usable, {summary.seconds:.1f} s"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -14,7 +14,7 @@ from aion_dagster.config import LibraryConfig
 from aion_dagster.errors import SourceError, StoreLockedError
 from aion_dagster.identity import digest
 from aion_dagster.ingest import ingest
-from aion_dagster.planning import Plan, Planner, partitioned_assets
+from aion_dagster.planning import Plan, Planner, partitioned_assets, whole_assets
 from aion_dagster.resources.access import open_store
 from aion_dagster.resources.naming import Names
 from aion_dagster.resources.sources import build_source
@@ -32,10 +32,19 @@ MOST_REPORTED = 200
 """Batches reported as made already in one tick: an event for each of their assets."""
 
 
+RELOAD = "The configuration names other assets than are loaded: 'Reload definitions' takes it over."
+
+
 def new_files_sensor(
-    config: LibraryConfig,
+    config: LibraryConfig, in_force: Callable[[], LibraryConfig] | None = None
 ) -> dg.SensorDefinition:
-    """Scan the sources, record new batches, ask for their runs, and ask again for those that never started."""
+    """Scan the sources, record new batches, ask for their runs, and ask again for those that never started.
+
+    Args:
+        config: the library as its definitions are loaded.
+        in_force: the library as it is configured at a tick, where that can change (`aion-dagster run` beside the UI).
+            Runs are new processes and read it anew; a sensor that did not would ask for the same work for ever.
+    """
     names = Names(config.name)
 
     @dg.sensor(
@@ -48,19 +57,27 @@ def new_files_sensor(
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def new_files(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        store = open_store(config.store, config.name)
+        now = in_force() if in_force else config
+        if assets_of(now) != assets_of(config):
+            return dg.SensorResult(skip_reason=RELOAD)
+        store = open_store(now.store, now.name)
         try:
             with StoreLock.shared(store.root, wait=False, what="the new-files sensor"):
                 found = scan_sources(
-                    config, store, context.cursor, deadline=time.monotonic() + TICK_SECONDS
+                    now, store, context.cursor, deadline=time.monotonic() + TICK_SECONDS
                 )
                 for problem in found.problems:
                     context.log.error(problem)
-                return tick(config, store, found, context.instance)
+                return tick(now, store, found, context.instance)
         except StoreLockedError as error:
             return dg.SensorResult(skip_reason=str(error))
 
     return new_files
+
+
+def assets_of(config: LibraryConfig) -> tuple[str, ...]:
+    """Store, library and assets: what is fixed once definitions are loaded."""
+    return (config.store, config.name, *partitioned_assets(config), *whole_assets(config))
 
 
 @dataclass
