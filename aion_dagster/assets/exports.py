@@ -76,7 +76,7 @@ def export_asset(bench: Workbench, config: DatasetConfig, format_name: str) -> d
             "",
             fingerprint,
             report.images,
-            {"version": dataset.version, "run_id": context.run_id},
+            {"version": dataset.version, "run_id": context.run.run_id},
         )
         yield dg.MaterializeResult(
             metadata=export_metadata(report, dataset, place),
@@ -154,7 +154,7 @@ def card_asset(bench: Workbench, config: DatasetConfig) -> dg.AssetsDefinition:
         fingerprint = bench.planner(context).whole(name)
         bench.advance(name, 1)
         store.ledger.record_build(
-            name, "", fingerprint, 1, {"version": dataset.version, "run_id": context.run_id}
+            name, "", fingerprint, 1, {"version": dataset.version, "run_id": context.run.run_id}
         )
         yield dg.MaterializeResult(
             metadata={

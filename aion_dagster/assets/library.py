@@ -121,7 +121,9 @@ def search_index_asset(bench: Workbench) -> dg.AssetsDefinition:
         with final_failures():
             rows = build_index(word_index(store), search_documents(library, descriptions))
         bench.advance("search_index", rows)
-        store.ledger.record_build("search_index", "", fingerprint, rows, {"run_id": context.run_id})
+        store.ledger.record_build(
+            "search_index", "", fingerprint, rows, {"run_id": context.run.run_id}
+        )
         yield dg.MaterializeResult(
             metadata={"dagster/row_count": rows, "dagster/uri": str(word_index(store))},
             data_version=dg.DataVersion(fingerprint[:16]),

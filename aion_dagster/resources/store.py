@@ -24,7 +24,7 @@ class StoreResource(dg.ConfigurableResource[Any]):
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[StoreResource]:
         """Open the store for a run."""
         self._store = open_store(self.uri, self.library)
-        with hold_store(self._store, context.run_id):
+        with hold_store(self._store, context.run.run_id if context.run else None):
             yield self
 
     @property

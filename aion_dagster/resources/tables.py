@@ -35,7 +35,7 @@ class _StoreIOManager(dg.ConfigurableIOManager):
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[_StoreIOManager]:
         """Open the store, and keep commands that need it for themselves out while the run lasts."""
         self._store = open_store(self.uri, self.library)
-        with hold_store(self._store, context.run_id):
+        with hold_store(self._store, context.run.run_id if context.run else None):
             yield self
 
     def _name(self, key: dg.AssetKey) -> str:
