@@ -10,6 +10,7 @@ from pathlib import Path
 from aion_dagster.backends.protocol import VisionBackend
 from aion_dagster.compute.picture_pass import PassSettings
 from aion_dagster.config import DatasetConfig, LibraryConfig
+from aion_dagster.errors import ConfigError
 from aion_dagster.identity import digest
 from aion_dagster.storage.store import Store
 
@@ -105,7 +106,12 @@ def _label_files(path: Path) -> Iterator[list[object]]:
     for file in files:
         if path.is_dir() and file.suffix.lower() not in (".json", ".txt", ".xml", ".yaml", ".yml"):
             continue
-        status = file.stat()
+        try:
+            status = file.stat()
+        except OSError as error:
+            raise ConfigError(
+                f"labels: {file} cannot be read ({error.strerror}); bring it back, or name others with --labels"
+            ) from error
         yield [str(file), status.st_size, status.st_mtime_ns]
 
 
@@ -123,7 +129,7 @@ class Planner:
         """Fingerprint of the label files as they are now.
 
         Raises:
-            OSError: a label file is not there.
+            ConfigError: a label file is not there.
         """
         files = [entry for path in self.config.labels for entry in _label_files(Path(path))]
         return _labels_print(list(self.config.labels), files)
@@ -241,7 +247,9 @@ class Planner:
                 or not self.store.tables.exists(asset, key)
             }
             if self._records[key][1]:
-                stale |= set(PICTURE_TABLES)  # blocked: only a pass that finds it whole lets it in again
+                stale |= set(
+                    PICTURE_TABLES
+                )  # blocked: only a pass that finds it whole lets it in again
             if stale & set(ANNOTATION_TABLES):
                 stale |= set(ANNOTATION_TABLES)
             if stale:
