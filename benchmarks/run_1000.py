@@ -3,8 +3,8 @@
     python benchmarks/run_1000.py [--pictures 1000] [--rounds 3] [--other-floor SCRIPT]
 
 Every round runs, each in a fresh process and a fresh state: the floor (`floor.py`), the bare pass
-(`bare_pass.py`), `aion-dagster run`, and `aion-dagster run` with labels and a COCO export; the next
-round takes them in another order. Medians are reported: `seconds` is what a command says itself,
+(`bare_pass.py`), `aion-dagster run` as with the core package alone, the same with labels and a COCO
+export, and `aion-dagster run` with text vectors; the next round takes them in another order. Medians are reported: `seconds` is what a command says itself,
 imports excluded; `wall` is the life of its process. `orchestration` is the share of our seconds
 that the bare pass does not explain. Prints one JSON object and, last, a row for README.md.
 """
@@ -37,8 +37,11 @@ def commands(folder: Path, labels: Path, other_floor: Path | None) -> Commands:
     python = sys.executable
     ours = str(Path(python).with_name("aion-dagster"))
 
-    def run(state: Path) -> list[str]:
+    def run_vectors(state: Path) -> list[str]:
         return [ours, "run", str(folder), "--store", str(state), "--json"]
+
+    def run(state: Path) -> list[str]:
+        return [*run_vectors(state), "--config", str(HERE / "core.yaml")]
 
     def run_and_export(state: Path) -> list[str]:
         extra = ["--labels", str(labels), "--dataset", "bench", "--export", "coco"]
@@ -56,6 +59,7 @@ def commands(folder: Path, labels: Path, other_floor: Path | None) -> Commands:
         "bare_pass": bare_pass,
         "run": run,
         "run_coco": run_and_export,
+        "run_vectors": run_vectors,
     }
     if other_floor:
         script = str(other_floor)
@@ -121,7 +125,11 @@ def rows(report: dict[str, Any]) -> list[str]:
     medians = report["medians"]
     floor = medians["floor"]
     lines = []
-    for name, command in (("run", "run"), ("run_coco", "run --labels --export coco")):
+    for name, command in (
+        ("run", "run"),
+        ("run_coco", "run --labels --export coco"),
+        ("run_vectors", "run with text vectors"),
+    ):
         ours = medians[name]
         cells = (
             report["date"],
