@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import alembic.command  # noqa: F401 - Dagster imports it when an instance opens: here it counts as an import
 import dagster as dg
+import yaml
 from dagster import DagsterRunStatus, RunsFilter
 
 from aion_dagster.errors import StorageError, StoreLockedError
@@ -21,6 +21,15 @@ from aion_dagster.storage.lock import RunLock, StoreLock
 INSTANCE_FOLDER = "dagster"
 COMMAND_TAG = "aion_dagster/command"
 """Tag of runs that the command line executes in its own process."""
+
+_COMMAND_SETTINGS = "command.yaml"
+"""Settings of the command line: those of `dagster.yaml`, but for logs of what steps print."""
+_NO_COMPUTE_LOGS = {
+    "compute_logs": {
+        "module": "dagster._core.storage.noop_compute_log_manager",
+        "class": "NoOpComputeLogManager",
+    }
+}
 
 _GRACE_SECONDS = 120.0
 """A run that a launcher started so recently may not have taken its lock yet."""
@@ -38,19 +47,31 @@ def instance_folder(store: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         if not place.is_file():
             text = files("aion_dagster.resources").joinpath("embedded_instance.yaml").read_text()
-            with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as beside:
-                beside.write(text)
-            shutil.move(beside.name, place)
+            _write(place, text)
+        settings = yaml.safe_load(place.read_text()) or {}
+        text = yaml.safe_dump(settings | _NO_COMPUTE_LOGS)
+        command = folder / _COMMAND_SETTINGS
+        if not command.is_file() or command.read_text() != text:
+            _write(command, text)
     except OSError as error:
         raise StorageError(f"{folder} cannot be written: {error.strerror}") from error
     return folder
 
 
+def _write(place: Path, text: str) -> None:
+    with tempfile.NamedTemporaryFile("w", dir=place.parent, delete=False) as beside:
+        beside.write(text)
+    Path(beside.name).replace(place)
+
+
 @contextmanager
 def embedded_instance(store: str) -> Iterator[dg.DagsterInstance]:
-    """The instance that `run` and `dev` share."""
+    """The instance that `run` and `dev` share, as a command uses it: without logs of what steps print.
+
+    Dagster catches those through processes of their own (`tail`), which a killed command would leave behind.
+    """
     with (
-        dg.DagsterInstance.from_config(str(instance_folder(store))) as instance,
+        dg.DagsterInstance.from_config(str(instance_folder(store)), _COMMAND_SETTINGS) as instance,
         kept_connections(instance),
     ):
         yield instance
