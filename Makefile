@@ -1,8 +1,11 @@
-# make run [SOURCE=folder] [STORE=folder]   the main job, on photographs that ship in installed packages or on yours
+# make run                                            the main job, on photographs that ship in installed packages
+# make run SOURCE=folder [LABELS=path] [STORE=folder]  the same on yours
 # make test | lint | dev | soak | conformance | bench | clean
 PYTHON ?= python3
-STORE ?= aion-store
 SOURCE ?=
+# Your own pictures do not mix with the sample's.
+STORE ?= $(if $(SOURCE),my-store,aion-store)
+LABELS ?=
 PORT ?= 3000
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -30,7 +33,8 @@ run: .venv/installed
 		--export coco,yolo,voc,csv
 else
 run: .venv/installed
-	@$(BIN)/aion-dagster run "$(SOURCE)" --store $(STORE) --export coco,yolo,voc,csv
+	@$(BIN)/aion-dagster run "$(SOURCE)" --store "$(STORE)" --export coco,yolo,voc,csv \
+		$(if $(LABELS),--labels "$(LABELS)")
 endif
 
 dev: .venv/installed

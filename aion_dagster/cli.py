@@ -58,7 +58,11 @@ def _command(
 ) -> argparse.ArgumentParser:
     """A command with the arguments that all of them have."""
     command = commands.add_parser(
-        name, help=COMMANDS[name], description=COMMANDS[name].capitalize()
+        name,
+        help=COMMANDS[name],
+        description=f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}.",
+        allow_abbrev=False,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     command.add_argument(
         "--store", metavar="DIR", help="where results live (default: ./aion-store)"
@@ -117,10 +121,9 @@ def _search_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} must be 1 or more")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number, 1 or more")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -83,9 +83,15 @@ class DatasetConfig(_Model):
     min_score: float | None = Field(default=None, ge=0, le=1)
     exports: tuple[ExportFormat, ...] = ("coco", "yolo", "voc", "csv")
     keep_exif: bool = False
+    link_pictures: bool = True
     coco_first_category_id: Literal[0, 1] = 1
     coco_segmentation: Literal["as_is", "box"] = "as_is"
     voc_coordinates: Literal["devkit", "float0"] = "devkit"
+
+    @field_validator("exports", "origins", "group_by")
+    @classmethod
+    def _once(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(dict.fromkeys(value))
 
     @field_validator("splits")
     @classmethod

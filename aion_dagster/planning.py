@@ -34,7 +34,7 @@ LOGIC = {
     "search_index": 1,
     "dataset": 1,
     "export": 1,
-    "card": 1,
+    "card": 2,
 }
 """Raised when the meaning of what an asset computes changes, so that existing stores are brought up to date."""
 
@@ -287,9 +287,9 @@ class Planner:
 
 
 EXPORT_OPTIONS: dict[str, tuple[str, ...]] = {
-    "coco": ("keep_exif", "coco_first_category_id", "coco_segmentation"),
-    "yolo": ("keep_exif",),
-    "voc": ("keep_exif", "voc_coordinates"),
+    "coco": ("keep_exif", "link_pictures", "coco_first_category_id", "coco_segmentation"),
+    "yolo": ("keep_exif", "link_pictures"),
+    "voc": ("keep_exif", "link_pictures", "voc_coordinates"),
     "csv": (),
 }
 """Fields of `DatasetConfig` that an export depends on, beyond the dataset's version."""

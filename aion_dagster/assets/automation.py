@@ -18,3 +18,18 @@ def after_batches() -> dg.AutomationCondition[Any]:
         & ~condition.any_deps_in_progress()
         & ~condition.in_progress()
     ).with_label("after_batches")
+
+
+def after(*keys: dg.AssetKey) -> dg.AutomationCondition[Any]:
+    """Whenever one of `keys` is made anew, together with it where it is made in the same tick.
+
+    Other inputs do not count: new labels or batches reach a dataset through the library, which follows them, and
+    before there is a library there is nothing to make.
+    """
+    condition, followed = dg.AutomationCondition, dg.AssetSelection.assets(*keys)
+    return (
+        condition.any_deps_updated().allow(followed).since_last_handled()
+        & ~condition.any_deps_missing().allow(followed)
+        & ~condition.any_deps_in_progress()
+        & ~condition.in_progress()
+    ).with_label("after_library")

@@ -7,7 +7,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from aion_dagster.assets.automation import after_batches
+from aion_dagster.assets.automation import after
 from aion_dagster.assets.workbench import Workbench, final_failures
 from aion_dagster.checks.datasets import dataset_check_specs, labelled_check, split_check
 from aion_dagster.config import DatasetConfig
@@ -45,7 +45,7 @@ def dataset_asset(bench: Workbench, config: DatasetConfig) -> dg.AssetsDefinitio
         io_manager_key=names.resource("table_sets"),
         description="Pictures and boxes chosen, made consistent, split into train, val and test, and versioned.",
         kinds={"parquet"},
-        automation_condition=after_batches(),
+        automation_condition=after(names.key("library"), names.key("near_duplicates")),
         check_specs=dataset_check_specs(key),
         **bench.whole_in(f"dataset_{config.name}"),
     )

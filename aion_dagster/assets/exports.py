@@ -97,16 +97,18 @@ def dataset_input(bench: Workbench, config: DatasetConfig) -> dg.AssetIn:
 
 def export_options(config: DatasetConfig, format_name: str) -> Options:
     """Options of a format as configured."""
+    exif, links = config.keep_exif, config.link_pictures
     if format_name == "coco":
         return CocoOptions(
             first_category_id=config.coco_first_category_id,
             segmentation=config.coco_segmentation,
-            keep_exif=config.keep_exif,
+            keep_exif=exif,
+            link_pictures=links,
         )
     if format_name == "yolo":
-        return YoloOptions(keep_exif=config.keep_exif)
+        return YoloOptions(keep_exif=exif, link_pictures=links)
     if format_name == "voc":
-        return VocOptions(coordinates=config.voc_coordinates, keep_exif=config.keep_exif)
+        return VocOptions(coordinates=config.voc_coordinates, keep_exif=exif, link_pictures=links)
     return CsvOptions()
 
 
@@ -193,5 +195,10 @@ def export_summaries(store: Store, config: DatasetConfig) -> dict[str, dict[str,
     for name in config.exports:
         path = store.exports / config.name / name / "export.json"
         if path.is_file():
-            found[name] = orjson.loads(path.read_bytes())
+            counts = orjson.loads(path.read_bytes())["counts"]
+            found[name] = {
+                "pictures": counts["images"],
+                "boxes": counts["annotations"],
+                "losses": counts["losses"],
+            }
     return found

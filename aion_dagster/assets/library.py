@@ -7,7 +7,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from aion_dagster.assets.automation import after_batches
+from aion_dagster.assets.automation import after, after_batches
 from aion_dagster.assets.workbench import Workbench, final_failures, keys
 from aion_dagster.curation.library import FILE_VERSION, build_library
 from aion_dagster.curation.near_duplicates import near_duplicate_groups
@@ -73,7 +73,7 @@ def near_duplicate_asset(bench: Workbench) -> dg.AssetsDefinition:
         io_manager_key=names.tables,
         description="Groups of pictures whose perceptual hashes differ in few bits.",
         kinds={"parquet"},
-        automation_condition=after_batches(),
+        automation_condition=after(names.key("library")),
         **bench.whole,
     )
     def near_duplicates(context: dg.AssetExecutionContext, library: pa.Table) -> Any:
@@ -110,7 +110,7 @@ def search_index_asset(bench: Workbench) -> dg.AssetsDefinition:
         },
         description="Full-text index over titles, descriptions, tags, visible text and file names.",
         kinds={"sqlite"},
-        automation_condition=after_batches(),
+        automation_condition=after(names.key("library")),
         **bench.whole,
     )
     def search_index(

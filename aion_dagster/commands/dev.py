@@ -51,5 +51,8 @@ def dev(args: Namespace) -> int:
     print(f"UI on http://{args.host}:{args.port} (stop with Ctrl-C)", flush=True)  # noqa: T201
     # Dagster takes this process over: signals reach it directly, and it ends all that it started. Where a script
     # starts it in the background, its shell has interrupts ignored, and Dagster would ignore SIGTERM with them.
+    os.chdir(
+        environment["DAGSTER_HOME"]
+    )  # else Dagster warns of any other dagster.yaml where it stands
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.execve(sys.executable, command, environment)  # noqa: S606 - our own arguments

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import shlex
-import shutil
 import sys
 import time
 from argparse import Namespace
-from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
@@ -21,7 +15,8 @@ from aion_dagster.commands.materialize import Materializer, Outcome, side_by_sid
 from aion_dagster.commands.progress import Bars
 from aion_dagster.commands.quiet import quiet_console
 from aion_dagster.commands.settings import chosen_dataset, run_config
-from aion_dagster.config import DatasetConfig, LibraryConfig
+from aion_dagster.commands.summary import Summary, as_json, summary_lines
+from aion_dagster.config import LibraryConfig
 from aion_dagster.ingest import ingest
 from aion_dagster.planning import Plan, Planner
 from aion_dagster.resources.access import open_store
@@ -31,29 +26,6 @@ from aion_dagster.resources.sources import build_source
 from aion_dagster.sensors.new_files import adopted_events
 from aion_dagster.storage.lock import StoreLock
 from aion_dagster.storage.store import Store
-from aion_dagster.values import Loss
-
-
-@dataclass
-class Summary:
-    """What a run did, for people and as JSON."""
-
-    new_batches: int = 0
-    new_files: int = 0
-    batches: int = 0
-    files: int = 0
-    ok: int = 0
-    paid_calls: int = 0
-    seconds: float = 0.0
-    did_work: bool = False
-    errors: list[str] = field(default_factory=list)
-    problems: list[Loss] = field(default_factory=list)
-    statuses: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def failed(self) -> int:
-        """Files that are no usable picture."""
-        return self.files - self.ok
 
 
 def run(args: Namespace) -> int:
@@ -72,14 +44,15 @@ def run(args: Namespace) -> int:
     ):
         store.sweep()
         report_dead_runs(instance, config.store)
-        config.remember()
         _take_in(config, store, summary)
         Run(config, store, instance, bars, summary, jobs=args.jobs).everything()
     summary.seconds = time.perf_counter() - begun
     dataset = chosen_dataset(config, args.dataset)
-    _print_summary(config, store, dataset, summary)
+    print("\n".join(summary_lines(config, store, dataset, summary)))  # noqa: T201 - the command's output
+    for error in summary.errors:
+        _say(f"failed: {error}")
     if args.json:
-        print(json.dumps(_as_json(store, dataset, summary)))  # noqa: T201 - the command's output
+        print(json.dumps(as_json(store, dataset, summary)))  # noqa: T201 - the command's output
     return 1 if summary.errors else 0
 
 
@@ -88,8 +61,13 @@ def _say(text: str) -> None:
 
 
 def _take_in(config: LibraryConfig, store: Store, summary: Summary) -> None:
-    """Record the new files of every source as batches."""
+    """Record the new files of every source as batches; a folder that is gone does not hold up the others."""
+    gone = [s.path for s in config.sources if not Path(s.path).is_dir()]
+    for path in gone:
+        _say(f"source {path} is not there and was passed over; {config.remembered_path} lists it")
     for source in config.sources:
+        if source.path in gone:
+            continue
         result = ingest(
             build_source(source, max_bytes=config.max_file_bytes),
             store,
@@ -97,8 +75,9 @@ def _take_in(config: LibraryConfig, store: Store, summary: Summary) -> None:
             batch_bytes=config.batch_bytes,
         )
         summary.new_batches += len(result.batches)
-        summary.new_files += result.files
         summary.problems += result.problems
+    if gone and len(gone) == len(config.sources):
+        summary.errors.append("none of the sources is there")
 
 
 class Run:
@@ -125,10 +104,13 @@ class Run:
         plan = planner.plan()
         self._adopt(plan)
         if not self._store.ledger.batches():
+            self._config.remember()
             return
         self._summary.did_work = bool(plan)
         if plan.labels and not self._finish(self._dagster().labels()):
             return
+        # Only now: labels that cannot be read are not what later runs should go by.
+        self._config.remember()
         if plan.batches:
             self._batches(plan, planner.usable_batches())
         planner = self._planner()
@@ -182,85 +164,10 @@ class Run:
             if self._jobs > 1:
                 self._bars.advance("images", sizes[outcome.batch])
             if outcome.batch not in whole_before:
-                self._count(outcome.batch)
+                self._summary.count(self._store, outcome.batch)
 
     def _finish(self, outcome: Outcome) -> bool:
         """Note errors; whether there were none."""
         where = f"{outcome.batch}: " if outcome.batch else ""
         self._summary.errors += [where + e for e in outcome.errors]
         return outcome.success
-
-    def _count(self, batch: str) -> None:
-        """Add a batch that this run computed to the summary."""
-        if not self._store.tables.exists("images", batch):
-            return
-        statuses = self._store.tables.read("images", batch=batch, columns=["status"])
-        counts = Counter(statuses["status"].to_pylist())
-        self._summary.batches += 1
-        self._summary.files += statuses.num_rows
-        self._summary.ok += counts["ok"]
-        self._summary.statuses += counts
-
-
-def _exports(store: Store, dataset: DatasetConfig) -> dict[str, str]:
-    """Where the dataset's exports are."""
-    root = store.exports / dataset.name
-    return {e: str(root / e) for e in dataset.exports if (root / e).is_dir()}
-
-
-def _report(store: Store, dataset: DatasetConfig) -> str | None:
-    page = store.exports / dataset.name / "card" / "index.html"
-    return str(page) if page.is_file() else None
-
-
-def _as_json(store: Store, dataset: DatasetConfig, summary: Summary) -> dict[str, Any]:
-    return {
-        "batches": summary.batches,
-        "files": summary.files,
-        "ok": summary.ok,
-        "failed": summary.failed,
-        "paid_calls": summary.paid_calls,
-        "seconds": round(summary.seconds, 3),
-        "exports": _exports(store, dataset),
-        "report": _report(store, dataset),
-        "errors": summary.errors,
-    }
-
-
-def _command() -> str:
-    """What a person types to reach this program: its name, or its path where the name is not found."""
-    if shutil.which("aion-dagster"):
-        return "aion-dagster"
-    return shlex.quote(os.path.relpath(Path(sys.executable).with_name("aion-dagster")))
-
-
-def _print_summary(
-    config: LibraryConfig, store: Store, dataset: DatasetConfig, summary: Summary
-) -> None:
-    """What was done, what failed, where the results are."""
-    lines: list[str] = []
-    if summary.did_work and not (summary.batches or summary.new_batches or summary.errors):
-        lines.append(f"No new files; what changed was computed again ({summary.seconds:.1f} s).")
-    elif summary.did_work:
-        lines.append(
-            f"{summary.files} files in {summary.batches} batches: {summary.ok} pictures, "
-            f"{summary.failed} not usable, {summary.seconds:.1f} s"
-        )
-        lines += [f"  {status}: {n}" for status, n in summary.statuses.items() if status != "ok"]
-    elif store.ledger.batches():
-        lines.append(f"Nothing new: no work was done ({summary.seconds:.1f} s).")
-    else:
-        lines.append(
-            f"No files found in {', '.join(s.path for s in config.sources) or 'no source'}."
-        )
-    lines += [f"  {p.kind}: {p.subject}: {p.detail}" for p in summary.problems]
-    for name, place in _exports(store, dataset).items():
-        lines.append(f"{name:8} {place}")
-    page = _report(store, dataset)
-    if page:
-        lines.append(f"report   {Path(page).as_uri()}")
-    lines.append(f"store    {store.root}")
-    lines.append(f"UI       {_command()} dev --store {shlex.quote(config.store)}")
-    print("\n".join(lines))  # noqa: T201 - the command's output
-    for error in summary.errors:
-        _say(f"failed: {error}")

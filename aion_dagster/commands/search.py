@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -29,6 +30,8 @@ from aion_dagster.storage.store import Store
 from aion_dagster.values import FileRef
 
 Result = dict[str, Any]
+DEPTH = 200
+"""Pictures of each ranking that are fused: a short list must not depend on how short it is."""
 
 
 def search(args: Namespace) -> int:
@@ -67,7 +70,9 @@ def _live(store: Store) -> dict[str, dict[str, Any]]:
 def _by_text(config: LibraryConfig, store: Store, text: str, limit: int) -> list[Result]:
     """Words by BM25 and meaning by vectors, fused by rank."""
     with WordIndex.open(word_index(store)) as index:
-        words = index.search(text, limit=limit * 4)
+        words = index.search(text, limit=max(limit, DEPTH))
+    if not words:
+        print("No picture has these words; the nearest in meaning, if any:", file=sys.stderr)  # noqa: T201
     lists: list[Sequence[Hit]] = [words]
     backend = LocalBackend(text_model=config.text_model)
     if backend.unavailable("embed_text") is None:
@@ -76,11 +81,11 @@ def _by_text(config: LibraryConfig, store: Store, text: str, limit: int) -> list
             flat = vectors["vector"].combine_chunks().flatten().to_numpy()
             matrix = flat.reshape(vectors.num_rows, -1)
             query = backend.embed_text([text])[0]
-            lists.append(nearest(vectors["image_id"].to_pylist(), matrix, query, limit * 4))
+            lists.append(nearest(vectors["image_id"].to_pylist(), matrix, query, max(limit, DEPTH)))
     snippets = {h.image_id: h.snippet for h in words if h.snippet}
     return [
         {"image_id": h.image_id, "score": h.score, "text": snippets.get(h.image_id)}
-        for h in reciprocal_rank(lists, limit=limit * 2)
+        for h in reciprocal_rank(lists, limit=max(limit, DEPTH))
     ]
 
 

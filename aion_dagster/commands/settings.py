@@ -7,6 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from aion_dagster.config import DatasetConfig, FolderSourceConfig, LibraryConfig
 from aion_dagster.errors import ConfigError
 
@@ -45,6 +47,9 @@ def run_config(args: Namespace) -> LibraryConfig:
         changes["datasets"] = _datasets(base, args)
     data = base.model_dump(mode="json") | _plain(changes)
     config = LibraryConfig.parse(data, origin="command line")
+    for source in given:
+        if not Path(source.path).is_dir():
+            raise ConfigError(f"source {source.path}: is not a folder")
     check_reachable(config)
     return config
 
@@ -74,8 +79,9 @@ def _datasets(base: LibraryConfig, args: Namespace) -> list[DatasetConfig]:
         dataset["exports"] = _words(args.export)
     try:
         kept[name] = DatasetConfig.model_validate(dataset)
-    except ValueError as error:
-        raise ConfigError(f"--dataset/--export: {error}") from None
+    except ValidationError as error:
+        reasons = "; ".join(f"{e['input']!r}: {e['msg']}" for e in error.errors())
+        raise ConfigError(f"--dataset/--export: {reasons}") from None
     return list(kept.values())
 
 
@@ -92,9 +98,6 @@ def check_reachable(config: LibraryConfig) -> None:
     Raises:
         ConfigError: a source or label path does not exist, or an extra is not installed.
     """
-    for source in config.sources:
-        if not Path(source.path).is_dir():
-            raise ConfigError(f"source {source.path}: is not a folder")
     for path in config.labels:
         if not Path(path).exists():
             raise ConfigError(f"--labels {path}: does not exist")

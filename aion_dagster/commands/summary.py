@@ -1,0 +1,170 @@
+"""What a run says at its end: what was done, what failed, where the results are."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aion_dagster.config import DatasetConfig, LibraryConfig
+from aion_dagster.storage.store import Store
+from aion_dagster.values import Dataset, Loss
+
+LISTED = 10
+"""Unusable files and problems that are named; the rest are counted."""
+
+
+@dataclass
+class Summary:
+    """What a run did, for people and as JSON."""
+
+    new_batches: int = 0
+    batches: int = 0
+    files: int = 0
+    ok: int = 0
+    paid_calls: int = 0
+    seconds: float = 0.0
+    did_work: bool = False
+    errors: list[str] = field(default_factory=list)
+    problems: list[Loss] = field(default_factory=list)
+    unusable: list[tuple[str, str, str]] = field(default_factory=list)
+
+    @property
+    def failed(self) -> int:
+        """Files that are no usable picture."""
+        return self.files - self.ok
+
+    def count(self, store: Store, batch: str) -> None:
+        """Add a batch that this run took in."""
+        if not store.tables.exists("images", batch):
+            return
+        columns = ["name", "status", "error"]
+        rows = store.tables.read("images", batch=batch, columns=columns).to_pylist()
+        bad = [(r["name"], r["status"], r["error"] or "") for r in rows if r["status"] != "ok"]
+        self.batches += 1
+        self.files += len(rows)
+        self.ok += len(rows) - len(bad)
+        self.unusable += bad
+
+
+def plural(number: int, word: str) -> str:
+    """`1 file`, `2 files`, `2 batches`."""
+    ending = "" if number == 1 else ("es" if word.endswith("ch") else "s")
+    return f"{number} {word}{ending}"
+
+
+def exports_of(store: Store, dataset: DatasetConfig) -> dict[str, str]:
+    """Where a dataset's exports are, by format."""
+    root = store.exports / dataset.name
+    return {e: str(root / e) for e in dataset.exports if (root / e).is_dir()}
+
+
+def report_of(store: Store, dataset: DatasetConfig) -> str | None:
+    """Where a dataset's page is."""
+    page = store.exports / dataset.name / "card" / "index.html"
+    return str(page) if page.is_file() else None
+
+
+def as_json(store: Store, dataset: DatasetConfig, summary: Summary) -> dict[str, Any]:
+    """The object that `--json` prints."""
+    version = current_dataset(store, dataset)
+    return {
+        "batches": summary.batches,
+        "files": summary.files,
+        "ok": summary.ok,
+        "failed": summary.failed,
+        "paid_calls": summary.paid_calls,
+        "seconds": round(summary.seconds, 3),
+        "exports": exports_of(store, dataset),
+        "report": report_of(store, dataset),
+        "losses": {} if version is None else dict(Counter(x.kind for x in version.losses)),
+        "errors": summary.errors,
+    }
+
+
+def current_dataset(store: Store, dataset: DatasetConfig) -> Dataset | None:
+    """The version that stands now."""
+    name = f"dataset/{dataset.name}"
+    if store.sets.current(name) is None:
+        return None
+    return Dataset.from_tables(*store.sets.read(name))
+
+
+def summary_lines(
+    config: LibraryConfig, store: Store, dataset: DatasetConfig, summary: Summary
+) -> list[str]:
+    """What a person reads at the end of a run."""
+    lines = [_work(config, store, summary)]
+    lines += [f"  {status}: {name!r}: {why}" for name, status, why in summary.unusable[:LISTED]]
+    if len(summary.unusable) > LISTED:
+        lines.append(
+            f"  … and {len(summary.unusable) - LISTED} more: table 'images', column 'error'"
+        )
+    lines += [f"  {p.kind}: {p.subject}: {p.detail}" for p in summary.problems[:LISTED]]
+    if len(summary.problems) > LISTED:
+        lines.append(f"  … and {len(summary.problems) - LISTED} more files that were not taken in")
+    lines += _labels(config, store, dataset)
+    lines += [f"{name:8} {place}" for name, place in exports_of(store, dataset).items()]
+    page = report_of(store, dataset)
+    if page:
+        lines.append(f"report   {Path(page).as_uri()}")
+    others = [d.name for d in config.datasets if d.name != dataset.name]
+    if others:
+        lines.append(f"also     {', '.join(others)}, below {store.exports}")
+    lines.append(f"store    {store.root}")
+    lines.append(f"UI       {_command()} dev --store {shlex.quote(config.store)}")
+    return lines
+
+
+def _work(config: LibraryConfig, store: Store, summary: Summary) -> str:
+    """How much was done, in a sentence."""
+    if summary.did_work and not (summary.batches or summary.new_batches or summary.errors):
+        return f"No new files; what changed was computed again ({summary.seconds:.1f} s)."
+    if summary.did_work:
+        return (
+            f"{plural(summary.files, 'file')} in {plural(summary.batches, 'batch')}: "
+            f"{plural(summary.ok, 'picture')}, {summary.failed} not usable, {summary.seconds:.1f} s"
+        )
+    if store.ledger.batches():
+        return f"Nothing new: no work was done ({summary.seconds:.1f} s)."
+    return f"No files found in {', '.join(s.path for s in config.sources) or 'no source'}."
+
+
+def _labels(config: LibraryConfig, store: Store, dataset: DatasetConfig) -> list[str]:
+    """What became of the labels: pictures without any do not pass silently for pictures without objects."""
+    version = current_dataset(store, dataset)
+    if version is None or not version.images.num_rows:
+        return []
+    kinds = Counter(loss.kind for loss in version.losses)
+    boxes = plural(version.annotations.num_rows, "box").replace("boxs", "boxes")
+    pictures = plural(version.images.num_rows, "picture")
+    lines = [f"labels   {boxes} of {len(version.categories)} classes on {pictures}"]
+    if not config.labels and dataset.origins == ("labels",):
+        lines.append("  no labels were given (--labels): no picture has boxes")
+    elif kinds["unlabelled"]:
+        lines.append(
+            f"  {plural(kinds['unlabelled'], 'picture')} that no label file names stand among those without "
+            "objects; 'unlabelled: exclude' leaves them out"
+        )
+    for kind, text in (
+        ("unmatched", "fit no picture"),
+        ("ambiguous", "fit several pictures and were not guessed"),
+        ("mismatched", "were made for another size of picture"),
+    ):
+        if kinds[kind]:
+            lines.append(f"  {plural(kinds[kind], 'label')} {text}: losses.csv")
+    return lines
+
+
+def _command() -> str:
+    """What a person types to reach this program: its name, or its path where the name is not found."""
+    if shutil.which("aion-dagster"):
+        return "aion-dagster"
+    program = Path(sys.executable).with_name("aion-dagster")
+    near = os.path.relpath(program)
+    return shlex.quote(str(program) if near.startswith("..") else near)
