@@ -12,3 +12,5 @@ def quiet_console() -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     warnings.filterwarnings("ignore", module="dagster")
+    # Damage in a picture's metadata is no news to a person: what cannot be used has a row that says why.
+    warnings.filterwarnings("ignore", category=UserWarning, module="PIL")

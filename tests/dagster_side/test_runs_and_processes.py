@@ -63,7 +63,7 @@ def test_commands_wait_for_others_say_so_and_take_in_every_file_once(
         out, err = command.communicate()
         assert command.returncode == 0, err
         outputs.append(out)
-    assert sorted("3 files in 1 batches" in out for out in outputs) == [False, True]
+    assert sorted("3 files in 1 batch:" in out for out in outputs) == [False, True]
     assert sorted("Nothing new" in out for out in outputs) == [False, True]
     assert sorted(files_of_batches(store)) == sorted(p.as_uri() for p in inbox.iterdir())
     assert store.tables.read("library").num_rows == 3
