@@ -16,7 +16,8 @@ from aion_dagster.identity import slug
 from aion_dagster.storage.store import RESERVED
 
 ExportFormat = Literal["coco", "yolo", "voc", "csv"]
-Detection = Literal["text", "codes"]
+Detection = Literal["text", "codes", "objects"]
+DocumentFormat = Literal["pdf", "docx", "txt", "md"]
 
 ENVIRONMENT = {
     "AION_STORE": "store",
@@ -69,11 +70,81 @@ def _source_name(path: Path) -> str:
 SourceConfig = Annotated[FolderSourceConfig, Field()]
 
 
+class ModelConfig(_Model):
+    """A model: a folder in the layout of `save_pretrained`, or a hub id with the revision to take.
+
+    A string `org/name@revision` or `/folder` says the same.
+    """
+
+    model: str = Field(min_length=1)
+    revision: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, data: Any) -> Any:
+        if not isinstance(data, str):
+            return data
+        model, at, revision = data.rpartition("@")
+        if not at or is_folder(data):
+            return {"model": data}
+        return {"model": model, "revision": revision}
+
+    @model_validator(mode="after")
+    def _pinned(self) -> ModelConfig:
+        if not is_folder(self.model) and not self.revision:
+            raise ValueError(
+                f"{self.model!r} is a hub id and needs a revision (a commit), as in "
+                f"'{self.model}@<commit>'; or name a folder by its path"
+            )
+        return self
+
+
+def is_folder(model: str) -> bool:
+    """Whether a model is named by a path: absolute, below ~ or ., or there."""
+    return model.startswith(("/", "~", "./", "../")) or Path(model).is_dir()
+
+
+class ModelsConfig(_Model):
+    """Models of the extra `models` (transformers); what is not named is not there, and nothing is guessed.
+
+    `captions` writes descriptions (image to text, Florence-2 and its like), `ocr` reads text in place of rapidocr,
+    `objects` finds boxes, `joint` (SigLIP 2, CLIP) makes image vectors that texts can be compared with, and tags pictures
+    with those of `tags` whose score reaches `min_tag_score`.
+    """
+
+    captions: ModelConfig | None = None
+    ocr: ModelConfig | None = None
+    objects: ModelConfig | None = None
+    joint: ModelConfig | None = None
+    tags: tuple[str, ...] = ()
+    min_tag_score: float = Field(default=0.3, ge=0, le=1)
+    min_object_score: float = Field(default=0.3, ge=0, le=1)
+    device: str = "auto"
+    batch_size: int = Field(default=32, ge=1, le=1024)
+
+
+class EndpointConfig(_Model):
+    """An OpenAI-compatible vision endpoint (vLLM, Ollama, llama.cpp, …) that describes pictures.
+
+    `api_key_env` names the environment variable that holds the key; the key itself stands in no file.
+    """
+
+    base_url: str = Field(pattern=r"^https?://")
+    model: str = Field(min_length=1)
+    api_key_env: str = ""
+    longest_side: int = Field(default=1024, ge=64, le=4096)
+    parallel: int = Field(default=4, ge=1, le=256)
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    timeout_seconds: float = Field(default=120.0, gt=0)
+    attempts: int = Field(default=5, ge=1, le=20)
+    max_output_tokens: int = Field(default=1024, ge=64)
+
+
 class DatasetConfig(_Model):
     """A dataset: which annotations and pictures, how they are split, and what is exported."""
 
     name: str = Field(default="main", pattern=r"^[a-z0-9][a-z0-9_]{0,39}$")
-    origins: tuple[Literal["labels", "text", "codes"], ...] = ("labels",)
+    origins: tuple[Literal["labels", "text", "codes", "objects"], ...] = ("labels",)
     unlabelled: Literal["include", "exclude"] = "include"
     classes: tuple[str, ...] | None = None
     splits: dict[Literal["train", "val", "test"], float] = {"train": 0.8, "val": 0.1, "test": 0.1}
@@ -118,6 +189,9 @@ class LibraryConfig(_Model):
     max_pixels: int = Field(default=250_000_000, ge=1)
     colors: int = Field(default=16, ge=3, le=16)
     text_model: str = "auto"
+    models: ModelsConfig = ModelsConfig()
+    endpoint: EndpointConfig | None = None
+    documents: tuple[DocumentFormat, ...] = ()
     near_duplicate_distance: int = Field(default=4, ge=0, le=8)
     max_unreadable_share: float = Field(default=1.0, ge=0, le=1)
     max_undescribed_share: float = Field(default=1.0, ge=0, le=1)
@@ -211,11 +285,12 @@ class LibraryConfig(_Model):
         """Write the configuration into the store, so that `dev`, `status` and later runs find it."""
         self.remembered_path.parent.mkdir(parents=True, exist_ok=True)
         beside = self.remembered_path.with_name(f".{REMEMBERED}.{os.getpid()}")
-        text = yaml.safe_dump(
-            self.model_dump(mode="json", exclude_defaults=True, exclude={"store", "name"}),
-            sort_keys=True,
-            allow_unicode=True,
-        )
+        data = self.model_dump(mode="json", exclude_defaults=True, exclude={"store", "name"})
+        text = yaml.safe_dump(data, sort_keys=True, allow_unicode=True)
+        if (
+            yaml.safe_load(text) != data
+        ):  # line breaks beyond ASCII (U+0085) are folded when left as they are
+            text = yaml.safe_dump(data, sort_keys=True)
         beside.write_text(text, encoding="utf-8")
         beside.replace(self.remembered_path)
 

@@ -141,7 +141,7 @@ ANNOTATIONS: Final = pa.schema(
         ("origin_ref", pa.string()),
     ]
 )
-"""`origin` is labels | text | codes; `origin_ref` names the label file and row, or the engine and version."""
+"""`origin` is labels | text | codes | objects; `origin_ref` names the label file and row, or the engine and version."""
 
 DETECTED_REGION: Final = pa.struct(
     [
@@ -194,6 +194,61 @@ EMBEDDINGS: Final = pa.schema(
         ("vector", pa.list_(pa.float32(), TEXT_VECTOR_DIMENSIONS)),
     ]
 )
+
+IMAGE_EMBEDDINGS: Final = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("kind", pa.string()),
+        ("model", pa.string()),
+        ("vector", pa.list_(pa.float32())),
+        ("status", pa.string()),
+        ("error", pa.string()),
+    ]
+)
+"""One row per picture that an image model was asked about, `kind` image; vectors of one model have one length, which
+another model's need not share, so the list is not of fixed size. `vector` is null where `status` is failed."""
+
+DOCUMENTS: Final = pa.schema(
+    [
+        ("source", pa.string()),
+        ("uri", pa.string()),
+        ("name", pa.string()),
+        ("version", pa.string()),
+        ("document_id", pa.string()),
+        ("sha256", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("modified_at", pa.timestamp("us", tz="UTC")),
+        ("media_type", pa.string()),
+        ("document_type", pa.string()),
+        ("title", pa.string()),
+        ("author", pa.string()),
+        ("page_count", pa.int32()),
+        ("character_count", pa.int64()),
+        ("chunk_count", pa.int32()),
+        ("engine", pa.string()),
+        ("text_extraction_status", pa.string()),
+        ("error", pa.string()),
+    ]
+)
+"""One row per document file of a batch, whatever became of it."""
+
+DOCUMENT_CHUNKS: Final = pa.schema(
+    [
+        ("document_id", pa.string()),
+        ("chunk_id", pa.string()),
+        ("chunk_index", pa.int32()),
+        ("content", pa.string()),
+        ("page_numbers", pa.list_(pa.int32())),
+        ("heading_hierarchy", pa.list_(pa.string())),
+        ("start_offset", pa.int64()),
+        ("end_offset", pa.int64()),
+        ("token_count", pa.int32()),
+        ("model", pa.string()),
+        ("vector", pa.list_(pa.float32(), TEXT_VECTOR_DIMENSIONS)),
+    ]
+)
+"""Pieces of each distinct document in order; offsets count characters of its whole text, page numbers begin at 1 and are
+empty where the format has no pages; `vector` and `model` are null where no text model is there."""
 
 LOCATION: Final = pa.struct(
     [
@@ -300,7 +355,11 @@ TABLES: Final[dict[str, pa.Schema]] = {
     "label_matches": LABEL_MATCHES,
     "label_losses": LOSSES,
     "annotations": ANNOTATIONS,
+    "objects": DETECTIONS,
     "embeddings": EMBEDDINGS,
+    "image_embeddings": IMAGE_EMBEDDINGS,
+    "documents": DOCUMENTS,
+    "document_chunks": DOCUMENT_CHUNKS,
     "library": LIBRARY,
     "near_duplicates": NEAR_DUPLICATES,
 }

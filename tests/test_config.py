@@ -215,6 +215,15 @@ DATASETS = st.lists(
 ).map(tuple)
 
 
+def test_a_class_name_with_an_uncommon_line_break_is_remembered_as_it_is(folder: Path) -> None:
+    store = folder / "line breaks"
+    config = LibraryConfig.parse(
+        {"store": str(store), "datasets": [{"classes": ["a\x85b", "Möwe", "\u2028"]}]}
+    )
+    config.remember()
+    assert LibraryConfig.from_env({}, flags={"store": str(store)}) == config
+
+
 @given(
     st.sampled_from(["default", "beach"]),
     layer(VALUES | ONLY_IN_FILES),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
 
-Operation = Literal["text", "codes", "describe", "embed_text"]
+Operation = Literal["text", "codes", "objects", "describe", "embed_text", "embed_images"]
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,18 @@ class Picture:
     read: Callable[[], bytes]
 
 
+def _no_variants(_image_ids: Sequence[str]) -> Mapping[str, bytes]:
+    """For backends that look at measurements only."""
+    return {}
+
+
 @dataclass(frozen=True)
 class DescribeRequest:
     """Everything about a batch that a description may draw on.
 
-    `images` has one row per distinct content (schema `IMAGES`), the others one per picture or none.
+    `images` has one row per distinct content (schema `IMAGES`), the others one per picture or none. `variants` gives
+    the JPEG bytes of the large variant (longest side 1024 pixels at most, upright) of some image ids; ids without one
+    are missing in what it returns.
     """
 
     images: pa.Table
@@ -33,6 +40,8 @@ class DescribeRequest:
     visual_features: pa.Table
     text_regions: pa.Table | None
     codes: pa.Table | None
+    objects: pa.Table | None = None
+    variants: Callable[[Sequence[str]], Mapping[str, bytes]] = _no_variants
 
 
 class VisionBackend(Protocol):
@@ -62,6 +71,22 @@ class VisionBackend(Protocol):
 
     def detect_codes(self, pictures: Iterable[Picture]) -> Iterator[pa.Table]:
         """Barcodes and QR codes, in chunks of schema `DETECTIONS`, a row per picture."""
+        ...
+
+    def detect_objects(self, pictures: Iterable[Picture]) -> Iterator[pa.Table]:
+        """Objects with category, box and score, in chunks of schema `DETECTIONS`, a row per picture.
+
+        Raises:
+            UnavailableError: nothing here can see objects; `unavailable` says the same beforehand.
+        """
+        ...
+
+    def embed_images(self, pictures: Iterable[Picture]) -> Iterator[pa.Table]:
+        """Vectors of pictures, in chunks of schema `IMAGE_EMBEDDINGS`, a row per picture.
+
+        Raises:
+            UnavailableError: no image model; `unavailable` says the same beforehand.
+        """
         ...
 
     def describe(self, request: DescribeRequest) -> pa.Table:
