@@ -1,0 +1,84 @@
+"""Which models and endpoints answer: the part of the configuration that backends are made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Strict(BaseModel):
+    """Settings that are checked once and never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelConfig(Strict):
+    """A model: a folder in the layout of `save_pretrained`, or a hub id with the revision to take.
+
+    A string `org/name@revision` or `/folder` says the same.
+    """
+
+    model: str = Field(min_length=1)
+    revision: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, data: Any) -> Any:
+        if not isinstance(data, str):
+            return data
+        model, at, revision = data.rpartition("@")
+        if not at or is_folder(data):
+            return {"model": data}
+        return {"model": model, "revision": revision}
+
+    @model_validator(mode="after")
+    def _pinned(self) -> ModelConfig:
+        if not is_folder(self.model) and not self.revision:
+            raise ValueError(
+                f"{self.model!r} is a hub id and needs a revision (a commit), as in "
+                f"'{self.model}@<commit>'; or name a folder by its path"
+            )
+        return self
+
+
+def is_folder(model: str) -> bool:
+    """Whether a model is named by a path: absolute, below ~ or ., or there."""
+    return model.startswith(("/", "~", "./", "../")) or Path(model).is_dir()
+
+
+class ModelsConfig(Strict):
+    """Models of the extra `models` (transformers); what is not named is not there, and nothing is guessed.
+
+    `captions` writes descriptions (image to text, Florence-2 and its like), `ocr` reads text in place of rapidocr,
+    `objects` finds boxes, `joint` (SigLIP 2, CLIP) makes image vectors that texts can be compared with, and tags pictures
+    with those of `tags` whose score reaches `min_tag_score`.
+    """
+
+    captions: ModelConfig | None = None
+    ocr: ModelConfig | None = None
+    objects: ModelConfig | None = None
+    joint: ModelConfig | None = None
+    tags: tuple[str, ...] = ()
+    min_tag_score: float = Field(default=0.3, ge=0, le=1)
+    min_object_score: float = Field(default=0.3, ge=0, le=1)
+    device: str = "auto"
+    batch_size: int = Field(default=32, ge=1, le=1024)
+
+
+class EndpointConfig(Strict):
+    """An OpenAI-compatible vision endpoint (vLLM, Ollama, llama.cpp, …) that describes pictures.
+
+    `api_key_env` names the environment variable that holds the key; the key itself stands in no file.
+    """
+
+    base_url: str = Field(pattern=r"^https?://")
+    model: str = Field(min_length=1)
+    api_key_env: str = ""
+    longest_side: int = Field(default=1024, ge=64, le=4096)
+    parallel: int = Field(default=4, ge=1, le=256)
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    timeout_seconds: float = Field(default=120.0, gt=0)
+    attempts: int = Field(default=5, ge=1, le=20)
+    max_output_tokens: int = Field(default=1024, ge=64)
