@@ -93,7 +93,9 @@ def _run_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--backend", choices=["local"], help="who computes heavy steps")
     command.add_argument(
-        "--detect", metavar="KINDS", help="text,codes or none: look for them in the pictures"
+        "--detect",
+        metavar="KINDS",
+        help="text,codes,objects or none: look for them in the pictures",
     )
     command.add_argument("--batch-size", type=_positive, metavar="N", help="files per batch (500)")
     command.add_argument(

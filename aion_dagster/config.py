@@ -74,7 +74,9 @@ class DatasetConfig(Strict):
     origins: tuple[Literal["labels", "text", "codes", "objects"], ...] = ("labels",)
     unlabelled: Literal["include", "exclude"] = "include"
     classes: tuple[str, ...] | None = None
-    splits: dict[Literal["train", "val", "test"], float] = {"train": 0.8, "val": 0.1, "test": 0.1}
+    splits: dict[Literal["train", "val", "test"], float] = Field(
+        default={"train": 0.8, "val": 0.1, "test": 0.1}
+    )
     seed: int = 0
     near_duplicates: Literal["group", "keep_one", "ignore"] = "group"
     group_by: tuple[Literal["folder", "source"], ...] = ()

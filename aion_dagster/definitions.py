@@ -12,12 +12,13 @@ from aion_dagster.assets.datasets import dataset_asset
 from aion_dagster.assets.descriptions import description_asset, embedding_asset
 from aion_dagster.assets.detections import detection_asset
 from aion_dagster.assets.exports import card_asset, export_asset
+from aion_dagster.assets.image_embeddings import image_embedding_asset
 from aion_dagster.assets.labels import annotation_assets, label_asset
 from aion_dagster.assets.library import library_asset, near_duplicate_asset, search_index_asset
 from aion_dagster.assets.pictures import picture_assets
 from aion_dagster.assets.workbench import Advance, Workbench, keys, silent
 from aion_dagster.config import LibraryConfig
-from aion_dagster.planning import partitioned_assets, whole_assets
+from aion_dagster.planning import detection_tables, partitioned_assets, whole_assets
 from aion_dagster.quiet import silence_preview_warnings
 from aion_dagster.resources.compute import LocalComputeResource
 from aion_dagster.resources.sources import SourceReader
@@ -83,21 +84,23 @@ def build_definitions(
 
 def library_assets(bench: Workbench) -> list[dg.AssetsDefinition]:
     """Every asset of a library, in topological order."""
-    detect = bench.config.detect
+    config = bench.config
     assets = [label_asset(bench), picture_assets(bench)]
-    if "text" in detect:
-        assets.append(detection_asset(bench, "text_regions"))
-    if "codes" in detect:
-        assets.append(detection_asset(bench, "codes"))
+    assets += [detection_asset(bench, operation) for operation in detection_tables(config)]
+    assets += [description_asset(bench), embedding_asset(bench)]
+    if config.models.joint is not None:
+        assets.append(image_embedding_asset(bench))
+    if config.documents:
+        from aion_dagster.assets.documents import document_assets
+
+        assets.append(document_assets(bench))
     assets += [
-        description_asset(bench),
-        embedding_asset(bench),
         annotation_assets(bench),
         library_asset(bench),
         near_duplicate_asset(bench),
         search_index_asset(bench),
     ]
-    for dataset in bench.config.datasets:
+    for dataset in config.datasets:
         assets.append(dataset_asset(bench, dataset))
         assets += [export_asset(bench, dataset, e) for e in dataset.exports]
         assets.append(card_asset(bench, dataset))
@@ -113,7 +116,12 @@ def library_resources(config: LibraryConfig) -> dict[str, Any]:
         names.tables: TableIOManager(**place),
         names.resource("table_sets"): TableSetIOManager(**place),
         names.resource("sources"): SourceReader.from_config(config),
-        names.resource("compute"): LocalComputeResource(text_model=config.text_model),
+        names.resource("compute"): LocalComputeResource(
+            text_model=config.text_model,
+            models=config.models.model_dump(mode="json", exclude_defaults=True),
+            endpoint=config.endpoint
+            and config.endpoint.model_dump(mode="json", exclude_defaults=True),
+        ),
     }
 
 

@@ -6,7 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from aion_dagster.backends.detections import DETECTION_TABLES, Detection, DetectionTable
+from aion_dagster.backends.local import LocalBackend
 from aion_dagster.backends.protocol import VisionBackend
 from aion_dagster.compute.picture_pass import PassSettings
 from aion_dagster.config import DatasetConfig, LibraryConfig
@@ -14,8 +17,14 @@ from aion_dagster.errors import ConfigError
 from aion_dagster.identity import digest
 from aion_dagster.storage.store import Store
 
+if TYPE_CHECKING:
+    from aion_dagster.backends.documents import DocumentSettings
+
 PICTURE_TABLES = ("images", "variants", "color_analyses", "visual_features")
 """Tables that come from the one decode pass."""
+
+DOCUMENT_TABLES = ("documents", "document_chunks")
+"""Tables that one reading of the document files makes."""
 
 ANNOTATION_TABLES = ("label_matches", "label_losses", "annotations")
 """Tables that one matching step writes together."""
@@ -27,6 +36,8 @@ LOGIC = {
     "detections": 1,
     "descriptions": 1,
     "embeddings": 2,
+    "image_embeddings": 1,
+    "documents": 1,
     "labels": 1,
     "annotations": 1,
     "library": 1,
@@ -57,13 +68,26 @@ class Plan:
 
 def partitioned_assets(config: LibraryConfig) -> tuple[str, ...]:
     """Assets with a partition per batch, in topological order."""
-    detected = {"text": "text_regions", "codes": "codes"}
     return (
         *PICTURE_TABLES,
-        *(detected[d] for d in ("text", "codes") if d in config.detect),
+        *detection_tables(config).values(),
         "descriptions",
         "embeddings",
+        *(("image_embeddings",) if config.models.joint is not None else ()),
+        *(DOCUMENT_TABLES if config.documents else ()),
         *ANNOTATION_TABLES,
+    )
+
+
+def detection_tables(config: LibraryConfig) -> dict[Detection, DetectionTable]:
+    """What is looked for in pictures → its table."""
+    return {d: table for d, table in DETECTION_TABLES.items() if d in config.detect}
+
+
+def configured_backend(config: LibraryConfig) -> VisionBackend:
+    """Who answers heavy questions for this library."""
+    return LocalBackend(
+        text_model=config.text_model, models=config.models, endpoint=config.endpoint
     )
 
 
@@ -88,6 +112,13 @@ def pass_settings(config: LibraryConfig) -> PassSettings:
     return PassSettings(
         n_colors=config.colors, max_pixels=config.max_pixels, max_bytes=config.max_file_bytes
     )
+
+
+def document_settings(config: LibraryConfig) -> DocumentSettings:
+    """The reading of documents as configured."""
+    from aion_dagster.backends.documents import DocumentSettings
+
+    return DocumentSettings(ocr="text" in config.detect, max_bytes=config.max_file_bytes)
 
 
 def word_index(store: Store) -> Path:
@@ -166,23 +197,40 @@ class Planner:
 
     def _fingerprints(self, manifest: str, labels: str) -> dict[str, str]:
         settings = pass_settings(self.config)
-        picture = digest([manifest, settings.operation(), settings.parameters()])
+        # Which files are pictures depends on which are documents.
+        files: list[object] = [
+            manifest,
+            *([list(self.config.documents)] if self.config.documents else []),
+        ]
+        picture = digest([*files, settings.operation(), settings.parameters()])
         prints = dict.fromkeys(PICTURE_TABLES, picture)
-        for operation, table in (("text", "text_regions"), ("codes", "codes")):
+        detected: list[str | None] = [None, None]  # text, codes; what older stores were built with
+        for place, (operation, table) in enumerate(DETECTION_TABLES.items()):
             if operation in self.config.detect:
                 identity = self.backend.identity(operation)
                 prints[table] = digest([picture, identity, LOGIC["detections"]])
-        detected = [prints.get("text_regions"), prints.get("codes")]
+                detected[place : place + 1] = [prints[table]]
         prints["descriptions"] = digest(
             [picture, detected, self.backend.identity("describe"), LOGIC["descriptions"]]
         )
         prints["embeddings"] = digest(
             [prints["descriptions"], self.backend.identity("embed_text"), LOGIC["embeddings"]]
         )
+        if self.config.models.joint is not None:
+            identity = self.backend.identity("embed_images")
+            prints["image_embeddings"] = digest([picture, identity, LOGIC["image_embeddings"]])
+        if self.config.documents:
+            prints |= dict.fromkeys(DOCUMENT_TABLES, self._documents_print(files))
         prints["label_matches"] = digest([picture, labels, LOGIC["annotations"]])
         prints["label_losses"] = prints["label_matches"]
         prints["annotations"] = digest([prints["label_matches"], detected])
         return prints
+
+    def _documents_print(self, files: list[object]) -> str:
+        settings = document_settings(self.config)
+        identity = self.backend.identity("embed_text")
+        parts = [files, settings.operation(), settings.parameters(), identity]
+        return digest([*parts, LOGIC["documents"]])
 
     def whole(self, asset: str) -> str:
         """Fingerprint of what an asset over all batches would be made from, as its inputs stand in the store."""

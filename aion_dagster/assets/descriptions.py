@@ -1,6 +1,8 @@
 """descriptions: what each picture shows, as far as the backend can tell, and text vectors of it."""
 
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
 
 import dagster as dg
 import pyarrow as pa
@@ -8,23 +10,28 @@ import pyarrow.compute as pc
 
 from aion_dagster import schemas
 from aion_dagster.assets.workbench import Workbench, final_failures, keys, table_output
+from aion_dagster.backends.detections import DetectionTable
 from aion_dagster.backends.embeddings import embed_descriptions
 from aion_dagster.backends.protocol import DescribeRequest
 from aion_dagster.checks.batches import description_check_specs, undescribed_check
+from aion_dagster.planning import detection_tables
 from aion_dagster.resources.outputs import Built
 from aion_dagster.storage.store import Store
+
+LARGE: Final = "large_1024"
 
 
 def description_asset(bench: Workbench) -> dg.AssetsDefinition:
     """A description per distinct content of a batch."""
     names = bench.names
-    detected = [
-        t for d, t in (("text", "text_regions"), ("codes", "codes")) if d in bench.config.detect
-    ]
+    detected = list(detection_tables(bench.config).values())
+    # Measured facts need no pixels; whoever looks at pictures looks at their large variant.
+    looks = bench.config.endpoint is not None or bench.config.models.captions is not None
+    seen = ["variants"] if looks else []
 
     @dg.asset(
         key=names.key("descriptions"),
-        deps=keys(names, ["images", "color_analyses", "visual_features", *detected]),
+        deps=keys(names, ["images", "color_analyses", "visual_features", *seen, *detected]),
         io_manager_key=names.tables,
         description="Title, description, tags and visible text of each picture; `provider` says who wrote them.",
         kinds={"parquet"},
@@ -51,7 +58,9 @@ def description_asset(bench: Workbench) -> dg.AssetsDefinition:
     return descriptions
 
 
-def describe_request(store: Store, batch: str, detected: list[str]) -> DescribeRequest:
+def describe_request(
+    store: Store, batch: str, detected: Sequence[DetectionTable]
+) -> DescribeRequest:
     """Everything that the store knows about a batch's pictures, a row per content."""
     images = store.tables.read("images", batch=batch)
     images = images.filter(pc.is_valid(images["image_id"]))
@@ -69,7 +78,15 @@ def describe_request(store: Store, batch: str, detected: list[str]) -> DescribeR
         read["visual_features"],
         read.get("text_regions"),
         read.get("codes"),
+        read.get("objects"),
+        partial(_large_variants, store, batch),
     )
+
+
+def _large_variants(store: Store, batch: str, image_ids: Sequence[str]) -> dict[str, bytes]:
+    """Image id → JPEG of the large variant, of those that have one."""
+    rows = store.tables.take_by_id("variants", {batch: set(image_ids)}, ["image_id", LARGE])
+    return dict(zip(rows["image_id"].to_pylist(), rows[LARGE].to_pylist(), strict=True))
 
 
 def embedding_asset(bench: Workbench) -> dg.AssetsDefinition:

@@ -1,31 +1,31 @@
-"""text_regions and codes: steps of their own, there only when `detect` asks for them."""
+"""text_regions, codes and objects: steps of their own, there only when `detect` asks for them."""
 
 from typing import Any
 
 import dagster as dg
 
 from aion_dagster.assets.workbench import Workbench, final_failures, table_output
-from aion_dagster.backends.detections import Detections, DetectionTable, detect
-from aion_dagster.backends.protocol import Operation
+from aion_dagster.backends.detections import DETECTION_TABLES, Detection, Detections, detect
 from aion_dagster.errors import UnavailableError
 from aion_dagster.resources.outputs import Built
 
-DESCRIPTIONS: dict[DetectionTable, str] = {
-    "text_regions": "Text in each picture: lines in reading order with their boxes.",
+DESCRIPTIONS: dict[Detection, str] = {
+    "text": "Text in each picture: lines in reading order with their boxes.",
     "codes": "QR codes and barcodes in each picture with their content and boxes.",
+    "objects": "Objects that the configured model found in each picture, with scores and boxes.",
 }
 
 
-def detection_asset(bench: Workbench, table: DetectionTable) -> dg.AssetsDefinition:
+def detection_asset(bench: Workbench, operation: Detection) -> dg.AssetsDefinition:
     """One detector over the batch's pictures."""
     names = bench.names
-    operation: Operation = "text" if table == "text_regions" else "codes"
+    table = DETECTION_TABLES[operation]
 
     @dg.asset(
         key=names.key(table),
         deps=[names.key("images")],
         io_manager_key=names.tables,
-        description=DESCRIPTIONS[table],
+        description=DESCRIPTIONS[operation],
         kinds={"parquet"},
         pool=names.pool("detect"),
         output_required=True,
@@ -41,7 +41,7 @@ def detection_asset(bench: Workbench, table: DetectionTable) -> dg.AssetsDefinit
                 raise UnavailableError(reason)
             for batch in context.partition_keys:
                 found[batch] = detect(
-                    table,
+                    operation,
                     batch,
                     store.tables.read("images", batch=batch),
                     store,

@@ -4,17 +4,17 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 
 from aion_dagster import schemas
 from aion_dagster.assets.workbench import Workbench, final_failures, keys, table_output
-from aion_dagster.backends.detections import as_annotations
+from aion_dagster.backends.detections import Detection, DetectionTable, as_annotations
 from aion_dagster.curation.matching import LabelIndex, LabelMatches, index_labels, match_labels
 from aion_dagster.formats.labels import merge_labels, read_labels
-from aion_dagster.planning import ANNOTATION_TABLES
+from aion_dagster.planning import ANNOTATION_TABLES, detection_tables
 from aion_dagster.resources.access import open_store
 from aion_dagster.resources.outputs import Built
 from aion_dagster.storage.store import Store
@@ -53,13 +53,11 @@ def label_asset(bench: Workbench) -> dg.AssetsDefinition:
 def annotation_assets(bench: Workbench) -> dg.AssetsDefinition:
     """Labels matched with a batch's pictures, beside what detectors found in them."""
     names = bench.names
-    detected = {
-        d: t for d, t in (("text", "text_regions"), ("codes", "codes")) if d in bench.config.detect
-    }
+    detected = detection_tables(bench.config)
     descriptions = {
         "label_matches": "Which picture is named by which entry of the labels, with boxes or without.",
         "label_losses": "Labels of this batch that were ambiguous or did not fit their picture.",
-        "annotations": "Boxes: imported labels, and text and codes where they were looked for.",
+        "annotations": "Boxes: imported labels, and text, codes and objects where they were looked for.",
     }
 
     @dg.multi_asset(
@@ -124,7 +122,7 @@ def batch_annotations(
     store: Store,
     batch: str,
     matches: LabelMatches,
-    detected: Mapping[Literal["text", "codes"], str],
+    detected: Mapping[Detection, DetectionTable],
 ) -> pa.Table:
     """Label boxes and detected regions of one batch, in the schema of `annotations`."""
     tables = [matches.annotations]

@@ -17,8 +17,10 @@ from aion_dagster.checks.batches import (
     unreadable_check,
 )
 from aion_dagster.compute.contact_sheet import contact_sheet
+from aion_dagster.document_names import document_type
 from aion_dagster.planning import PICTURE_TABLES, pass_settings
 from aion_dagster.resources.outputs import Built
+from aion_dagster.values import FileRef
 
 SHEET_BYTES = 15_000
 """A JPEG of this size is 20 KB as base64 in the event log."""
@@ -103,12 +105,17 @@ def _run(
     parts = frozenset(selected | {"images"})
     return compute_pictures(
         batch,
-        store.manifests.read(batch),
+        [f for f in store.manifests.read(batch) if not _is_document(bench, f)],
         bench.sources(context).read,
         store,
         replace(settings, parts=parts),
         lambda n: bench.advance("images", n),
     )
+
+
+def _is_document(bench: Workbench, file: FileRef) -> bool:
+    """Documents have their rows in `documents`."""
+    return document_type(file.name, bench.config.documents) is not None
 
 
 def _picture_metadata(result: PictureTables) -> dict[str, Any]:
@@ -136,6 +143,9 @@ def _checks(
     for record in store.ledger.batches():
         if record.key in passes:
             made = passes[record.key].images.num_rows
+            if bench.config.documents:
+                manifest_files = store.manifests.read(record.key)
+                made += sum(_is_document(bench, f) for f in manifest_files)
             files, rows = files + record.file_count, rows + made
             manifest = store.manifests.digest(record.key)
             problems[record.key] = manifest_problem(record, manifest, made)

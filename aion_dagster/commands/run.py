@@ -10,7 +10,6 @@ from pathlib import Path
 
 import dagster as dg
 
-from aion_dagster.backends.local import LocalBackend
 from aion_dagster.commands.materialize import Materializer, Outcome, side_by_side
 from aion_dagster.commands.progress import Bars
 from aion_dagster.commands.quiet import quiet_console
@@ -18,7 +17,7 @@ from aion_dagster.commands.settings import chosen_dataset, run_config
 from aion_dagster.commands.summary import Summary, as_json, summary_lines
 from aion_dagster.config import LibraryConfig
 from aion_dagster.ingest import ingest
-from aion_dagster.planning import Plan, Planner
+from aion_dagster.planning import Plan, Planner, configured_backend
 from aion_dagster.resources.access import open_store
 from aion_dagster.resources.instance import embedded_instance, report_dead_runs
 from aion_dagster.resources.naming import Names
@@ -69,7 +68,7 @@ def _take_in(config: LibraryConfig, store: Store, summary: Summary) -> None:
         if source.path in gone:
             continue
         result = ingest(
-            build_source(source, max_bytes=config.max_file_bytes),
+            build_source(source, max_bytes=config.max_file_bytes, documents=config.documents),
             store,
             batch_files=config.batch_files,
             batch_bytes=config.batch_bytes,
@@ -122,8 +121,7 @@ class Run:
             self._finish(self._dagster().whole(left))
 
     def _planner(self) -> Planner:
-        backend = LocalBackend(text_model=self._config.text_model)
-        return Planner(self._config, self._store, backend)
+        return Planner(self._config, self._store, configured_backend(self._config))
 
     def _dagster(self) -> Materializer:
         """Built when there is work: a run without any is over before that."""
@@ -151,7 +149,7 @@ class Run:
     def _batches(self, plan: Plan, whole_before: set[str]) -> None:
         """Materialize what is left of each batch; those that were not whole before count as taken in."""
         sizes = {b.key: b.file_count for b in self._store.ledger.batches()}
-        for asset in ("images", "text_regions", "codes"):
+        for asset in ("images", "text_regions", "codes", "objects", "documents"):
             total = sum(sizes[b] for b, assets in plan.batches.items() if asset in assets)
             self._bars.announce(asset, total)
         if self._jobs > 1 and len(plan.batches) > 1:

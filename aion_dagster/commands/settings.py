@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 
 from aion_dagster.config import DatasetConfig, FolderSourceConfig, LibraryConfig
 from aion_dagster.errors import ConfigError
+from aion_dagster.planning import configured_backend
 
 NO_EXPORTS = "none"
 
@@ -101,7 +101,8 @@ def check_reachable(config: LibraryConfig) -> None:
     for path in config.labels:
         if not Path(path).exists():
             raise ConfigError(f"--labels {path}: does not exist")
-    if "text" in config.detect and (
-        find_spec("rapidocr") is None or find_spec("onnxruntime") is None
-    ):
-        raise ConfigError("--detect text needs the extra 'ocr': pip install 'aion_dagster[ocr]'")
+    backend = configured_backend(config)
+    for kind in config.detect:
+        reason = backend.unavailable(kind)
+        if reason:
+            raise ConfigError(f"--detect {kind}: {reason}")

@@ -10,10 +10,9 @@ from typing import Any
 import pyarrow.compute as pc
 import yaml
 
-from aion_dagster.backends.local import LocalBackend
 from aion_dagster.commands.settings import store_config
 from aion_dagster.config import LibraryConfig
-from aion_dagster.planning import Planner
+from aion_dagster.planning import Planner, configured_backend
 from aion_dagster.storage.store import Store
 
 
@@ -33,7 +32,7 @@ def store_facts(config: LibraryConfig, store: Store) -> dict[str, Any]:
     """Counts of files, pictures, batches and datasets, and the work that is left."""
     images = store.tables.dataset("images").to_table(columns=["status"])
     library = store.ledger.build("library")
-    plan = Planner(config, store, LocalBackend(text_model=config.text_model)).plan()
+    plan = Planner(config, store, configured_backend(config)).plan()
     records = store.ledger.batches()
     return {
         "store": str(store.root),

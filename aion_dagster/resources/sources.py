@@ -11,7 +11,9 @@ from aion_dagster.sources.source import Source
 from aion_dagster.values import FileRef
 
 
-def build_source(config: FolderSourceConfig, *, max_bytes: int) -> Source:
+def build_source(
+    config: FolderSourceConfig, *, max_bytes: int, documents: tuple[str, ...] = ()
+) -> Source:
     """The source that a configuration describes."""
     return FolderSource(
         name=config.name,
@@ -20,6 +22,7 @@ def build_source(config: FolderSourceConfig, *, max_bytes: int) -> Source:
         include_hidden=config.include_hidden,
         include=config.include,
         exclude=config.exclude,
+        documents=documents,
         max_bytes=max_bytes,
     )
 

@@ -9,12 +9,17 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
-from aion_dagster.backends.local import LocalBackend
 from aion_dagster.config import LibraryConfig
 from aion_dagster.errors import SourceError, StoreLockedError
 from aion_dagster.identity import digest
 from aion_dagster.ingest import ingest
-from aion_dagster.planning import Plan, Planner, partitioned_assets, whole_assets
+from aion_dagster.planning import (
+    Plan,
+    Planner,
+    configured_backend,
+    partitioned_assets,
+    whole_assets,
+)
 from aion_dagster.resources.access import open_store
 from aion_dagster.resources.naming import Names
 from aion_dagster.resources.sources import build_source
@@ -106,7 +111,7 @@ def scan_sources(
     for source in config.sources:
         try:
             result = ingest(
-                build_source(source, max_bytes=config.max_file_bytes),
+                build_source(source, max_bytes=config.max_file_bytes, documents=config.documents),
                 store,
                 batch_files=config.batch_files,
                 batch_bytes=config.batch_bytes,
@@ -133,7 +138,7 @@ def tick(
         SourceError: a source could not be listed, and there is nothing else that would be lost by a failed tick.
     """
     names = Names(config.name)
-    planner = Planner(config, store, LocalBackend(text_model=config.text_model))
+    planner = Planner(config, store, configured_backend(config))
     plan = planner.plan()
     recorded = [b.key for b in store.ledger.batches()]
     known = instance.get_existing_dynamic_partitions(names.partitions_name, recorded)

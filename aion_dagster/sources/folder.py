@@ -50,6 +50,7 @@ class FolderSource:
         include_hidden: bool = False,
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
+        documents: Sequence[str] = (),
         max_bytes: int | None = None,
         page_files: int = PAGE_FILES,
     ) -> None:
@@ -62,6 +63,7 @@ class FolderSource:
             include_hidden: take names that begin with a dot.
             include: patterns of names to take; see `Selection`.
             exclude: patterns of names to leave out.
+            documents: formats of documents (pdf, docx, txt, md) to take beside pictures.
             max_bytes: larger files are listed and cannot be read.
             page_files: files in one page of a scan.
         """
@@ -69,7 +71,9 @@ class FolderSource:
         # Absolute, but links on the way to the folder stay: what the user named is what the URIs say.
         self.root = Path(os.path.abspath(Path(root).expanduser()))  # noqa: PTH100
         self._recursive = recursive
-        self._selection = Selection(tuple(include), tuple(exclude), include_hidden)
+        self._selection = Selection(
+            tuple(include), tuple(exclude), include_hidden, tuple(documents)
+        )
         self._max_bytes = max_bytes
         self._page_files = page_files
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
+from aion_dagster.document_names import document_type
+
 _EXTENSIONS = """
 labels, sidecars, settings: json jsonl ndjson geojson xml xmp aae txt csv tsv yaml yml toml ini cfg conf names data log
     lock md5 sha256 torrent
@@ -43,23 +45,27 @@ class Selection:
         include: only names that match one of these are taken, whatever their extension; empty: all possible pictures.
         exclude: names that match one of these are left out; folders too, with all that is in them.
         include_hidden: take names that begin with a dot as well.
+        documents: formats of documents (pdf, docx, txt, md) that are taken beside pictures.
     """
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     include_hidden: bool = False
+    documents: tuple[str, ...] = ()
 
     def takes_folder(self, name: str) -> bool:
         """Whether to go into a folder, given by its relative path."""
         return self._visible(name) and not _matches(self._excluded, name)
 
     def takes_file(self, name: str) -> bool:
-        """Whether a file, given by its relative path, is a possible picture."""
+        """Whether a file, given by its relative path, is a possible picture or a document."""
         if not self._visible(name) or _matches(self._excluded, name):
             return False
         if self.include:
             return _matches(self._included, name)
         base = name.rpartition("/")[2].lower()
+        if document_type(base, self.documents) is not None:
+            return True
         _, dot, extension = base.rpartition(".")
         return not (dot and extension in NOT_PICTURES) and base not in _NOT_PICTURE_NAMES
 

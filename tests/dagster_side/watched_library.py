@@ -16,10 +16,9 @@ from typing import Any
 import dagster as dg
 from small_library import draw_picture
 
-from aion_dagster.backends.local import LocalBackend
 from aion_dagster.config import LibraryConfig
 from aion_dagster.definitions import BATCH_JOB, LABELS_JOB, build_definitions
-from aion_dagster.planning import Planner
+from aion_dagster.planning import Planner, configured_backend
 from aion_dagster.resources.access import open_store
 from aion_dagster.resources.naming import Names
 from aion_dagster.storage.store import Store
@@ -142,7 +141,7 @@ class WatchedLibrary:
 
     def planned(self) -> Mapping[str, tuple[str, ...]]:
         """The work that is left on batches."""
-        backend = LocalBackend(text_model=self.config.text_model)
+        backend = configured_backend(self.config)
         return Planner(self.config, self.store, backend).plan().batches
 
     def partitions(self) -> set[str]:
