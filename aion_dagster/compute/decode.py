@@ -29,8 +29,8 @@ __all__ = ["DEFAULT_MAX_PIXELS", "Decoded", "UndecodableError", "decode_picture"
 DEFAULT_MAX_PIXELS: Final = 178_956_970
 """Where Pillow, too, refuses a picture as a decompression bomb (twice its MAX_IMAGE_PIXELS)."""
 
-_HEADROOM: Final = 1.2
-"""At 1.0 a picture is only 34 dB from a full decode and Lanczos; from 1.2 on, above 40 dB (dense aerial photographs)."""
+_HEADROOM: Final = 1.7
+"""At 1.2 a sharp photograph is only 31 dB from a full decode and Lanczos, at 1.5 34 dB; from 1.7 on, above 36 dB."""
 
 _LARGE: Final = 24_000_000
 """Pictures of which more pixels than this are held at once are decoded one at a time, whatever the number of threads."""
@@ -156,7 +156,7 @@ def _decode_jpeg(data: bytes, longest_side: int | None, max_pixels: int) -> Deco
     factor = _reduction(max(segments.width, segments.height), longest_side)
     held = segments.width * segments.height // (1 if segments.progressive else factor**2)
     with _room_for(held):
-        pixels = _jpeg_pixels(data, segments, factor)
+        pixels = _jpeg_pixels(data, segments, factor, exact=longest_side is None)
     width, height = segments.width, segments.height
     if longest_side is not None:
         pixels = shrink_to(pixels, fitted_size(width, height, longest_side))
@@ -181,7 +181,10 @@ def _reduction(longest: int, wanted: int | None) -> int:
     return next((f for f in (8, 4, 2) if longest / f >= wanted * _HEADROOM), 1)
 
 
-def _jpeg_pixels(data: bytes, segments: JpegSegments, factor: int) -> npt.NDArray[np.uint8]:
+def _jpeg_pixels(
+    data: bytes, segments: JpegSegments, factor: int, *, exact: bool
+) -> npt.NDArray[np.uint8]:
+    """Pixels reduced by `factor`; unless `exact`, rounded a little faster (above 39 dB, 42 when shrunk by two)."""
     if segments.precision != 8:
         reason = f"JPEG with {segments.precision} bits per sample; convert it to 8 bits"
         raise UndecodableError("unsupported", reason, format="jpeg")
@@ -189,7 +192,9 @@ def _jpeg_pixels(data: bytes, segments: JpegSegments, factor: int) -> npt.NDArra
         return _jpeg_through_pillow(data, factor)
     least = {"min_width": -(-segments.width // factor), "min_height": -(-segments.height // factor)}
     try:
-        decoded = simplejpeg.decode_jpeg(data, "RGB", **least)
+        decoded = simplejpeg.decode_jpeg(
+            data, "RGB", fastdct=not exact, fastupsample=not exact, **least
+        )
     except ValueError as error:
         # Bytes too many between segments leave every pixel intact; anything else does not.
         if "extraneous bytes" in str(error):

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from aion_dagster.compute.descriptor import descriptor
+from aion_dagster.compute.resize import shrink
 
-FEATURES_SIDE: Final = 750
+FEATURES_SIDE: Final = 320
 """Longest side at which sharpness, contrast and clipping are measured; smaller pictures as they are."""
 
 _SHADOW, _HIGHLIGHT = 2, 253
@@ -54,7 +55,7 @@ def visual_features(
     """Measure one picture.
 
     Args:
-        pixels: upright sRGB (h, w, 3), longest side at most `FEATURES_SIDE`.
+        pixels: upright sRGB (h, w, 3), longest side `FEATURES_SIDE` or more where the picture has that.
         small: the same picture with a longest side of at most 128, for color and descriptor.
         dct: `phash.gray_dct` of the same picture.
     """
@@ -64,6 +65,7 @@ def visual_features(
 def gray_features(pixels: npt.NDArray[np.uint8]) -> GrayFeatures:
     """The part of `visual_features` that needs all `pixels`."""
     gray = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+    gray = shrink(gray, FEATURES_SIDE)
     return GrayFeatures(
         sharpness=_variance(cv2.Laplacian(gray, cv2.CV_16S)),
         contrast=math.sqrt(_variance(gray)) / 127.5,

@@ -6,7 +6,7 @@ picture, then each small measurement for all of them, while its code and tables 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -32,7 +32,6 @@ from aion_dagster.compute.variants import encode_variants, pyramid
 from aion_dagster.schemas import VARIANTS
 
 _WORKING_SIDE: Final = max(VARIANTS.values())
-_SIDES: Final = (*VARIANTS.values(), FEATURES_SIDE)
 _HASHED_SIDE: Final = VARIANTS["small_256"]
 _BLURRED_SIDE: Final = VARIANTS["tiny_64"]
 
@@ -127,7 +126,7 @@ def _look(
         decoded = decode_picture(data, longest_side=_WORKING_SIDE, max_pixels=max_pixels)
     except UndecodableError as error:
         return error
-    arrays = pyramid(decoded.pixels, (decoded.width, decoded.height), _SIDES)
+    arrays = pyramid(decoded.pixels, (decoded.width, decoded.height), VARIANTS.values())
     hashed = arrays[_HASHED_SIDE]
     gray = cv2.cvtColor(hashed, cv2.COLOR_RGB2GRAY)
     # Averages are what colors are counted from: nothing of their sharpness is missed, and no filter rings.
@@ -142,8 +141,16 @@ def _look(
         variants=encode_variants(arrays, quality=jpeg_quality, original=original)
         if "variants" in parts
         else None,
-        gray=gray_features(arrays[FEATURES_SIDE]) if "visual_features" in parts else None,
+        gray=gray_features(_reaching(arrays, FEATURES_SIDE))
+        if "visual_features" in parts
+        else None,
     )
+
+
+def _reaching(arrays: Mapping[int, npt.NDArray[np.uint8]], side: int) -> npt.NDArray[np.uint8]:
+    """The smallest array whose longer side is `side` or more; where none is, the largest."""
+    reaching = [a for a in arrays.values() if max(a.shape[:2]) >= side]
+    return min(reaching, key=lambda a: a.size, default=arrays[_WORKING_SIDE])
 
 
 def _facts(decoded: Decoded, blur_hash: str, bits: str) -> PictureFacts:

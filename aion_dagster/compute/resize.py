@@ -1,8 +1,8 @@
 """Shrinking pictures: close to antialiased Lanczos, at a fraction of its cost.
 
-A short symmetric filter, fitted so that filter and bilinear sampling together have the frequency response of a Lanczos
-kernel (a = 3, Duchon 1979) stretched by the factor, is followed by OpenCV's bilinear resize. Against Pillow's
-Lanczos the result stays above 36 dB PSNR (median about 50 dB) at a third of the time.
+Short symmetric filters are fitted so that they and bilinear sampling together have the frequency response of a Lanczos
+kernel (a = 3, Duchon 1979) stretched by the factor. Against Pillow's Lanczos the result stays above 36 dB PSNR (median
+about 46 dB) at a quarter of the time.
 """
 
 from __future__ import annotations
@@ -15,12 +15,21 @@ import numpy as np
 import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float64]
+
+_REPLICATE: Final = cv2.BORDER_REPLICATE
 
 _LOBES: Final = 3
 _REACH: Final = 3
 """Taps on each side of the filter's centre: seven in all."""
-_LARGEST_STEP: Final = 2.6
-"""Beyond this factor seven taps are too few; an area average to twice the target goes first."""
+_NEAR_ONE: Final = 1.5
+"""Below this factor bilinear sampling blurs by how near a pixel each sample lies; cubic sampling hardly does."""
+_NEAR_TWO: Final = (1.55, 2.0)
+"""Factors at which the fast 3-tap blur, bilinear sampling and sharpening of what comes out do: at worst 37.6 dB."""
+_LARGEST_STEP: Final = 2.85
+"""Beyond this factor seven taps are too few; blurring and halving goes first."""
+_LARGEST_HALVED: Final = 4.5
+"""Beyond this factor an area average to twice the target goes first."""
 
 
 def fitted_size(width: int, height: int, longest_side: int) -> tuple[int, int]:
@@ -49,13 +58,43 @@ def shrink_to(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     if max(size) == max(width, height):
         return np.ascontiguousarray(pixels[: size[1], : size[0]])
     factor = max(width, height) / max(size)
-    if factor > _LARGEST_STEP:
+    if _NEAR_TWO[0] <= factor <= _NEAR_TWO[1]:
+        return _blurred_and_sharpened(pixels, size, round(factor, 2))
+    if factor > _LARGEST_HALVED:
         twice = min(width, 2 * size[0]), min(height, 2 * size[1])
         pixels = _pixels(cv2.resize(pixels, twice, interpolation=cv2.INTER_AREA))
         factor = 2.0
+    elif factor > _LARGEST_STEP and min(width, height) > 1:
+        return _halved_first(pixels, size, factor)
     kernel = _kernel(round(factor, 2))
     filtered = cv2.sepFilter2D(pixels, -1, kernel, kernel)
-    return _pixels(cv2.resize(filtered, size, interpolation=cv2.INTER_LINEAR))
+    sampling = cv2.INTER_CUBIC if round(factor, 2) < _NEAR_ONE else cv2.INTER_LINEAR
+    return _pixels(cv2.resize(filtered, size, interpolation=sampling))
+
+
+def _blurred_and_sharpened(pixels: Pixels, size: tuple[int, int], factor: float) -> Pixels:
+    """The long filter works on the result, of which there are fewer pixels, and a short one on the source."""
+    blurred = cv2.GaussianBlur(pixels, (3, 3), 0)
+    small = cv2.resize(blurred, size, interpolation=cv2.INTER_LINEAR)
+    kernel = _sharpening(factor)
+    return _pixels(cv2.sepFilter2D(small, -1, kernel, kernel))
+
+
+def _halved_first(pixels: Pixels, size: tuple[int, int], factor: float) -> Pixels:
+    """Blur, average pairs, filter what is left, and sample it; at worst 37.5 dB (factor 2.9)."""
+    blurred = cv2.GaussianBlur(pixels, (3, 3), 0)
+    height, width = (side // 2 for side in pixels.shape[:2])
+    even = blurred[: 2 * height, : 2 * width]
+    half = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
+    kernel = _kernel(round(factor / 2, 2), halved=True)
+    filtered = cv2.sepFilter2D(half, -1, kernel, kernel)
+    if pixels.shape[0] % 2 == 0 == pixels.shape[1] % 2:
+        return _pixels(cv2.resize(filtered, size, interpolation=cv2.INTER_LINEAR))
+    # The row or column that has no partner still counts where the picture's edge is.
+    across, down = pixels.shape[1] / 2 / size[0], pixels.shape[0] / 2 / size[1]
+    places = np.array([[across, 0, across / 2 - 0.5], [0, down, down / 2 - 0.5]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return _pixels(cv2.warpAffine(filtered, places, size, flags=flags, borderMode=_REPLICATE))
 
 
 def _pixels(array: object) -> Pixels:
@@ -63,16 +102,46 @@ def _pixels(array: object) -> Pixels:
 
 
 @lru_cache(maxsize=512)
-def _kernel(factor: float) -> npt.NDArray[np.float32]:
-    """The filter for one factor: least squares over 0 … 0.5 cycles per pixel, taps summing to one."""
+def _kernel(factor: float, *, halved: bool = False) -> npt.NDArray[np.float32]:
+    """The filter before sampling, for one factor; `halved`: of what was blurred and halved, by the factor that is left."""
     frequency = np.linspace(0, 0.5, 257)
-    wanted = _lanczos_response(factor, frequency)
     # At 2 : 1 every sample lies midway between two pixels; elsewhere all positions occur.
-    sampling = np.cos(np.pi * frequency) if factor == 2.0 else np.sinc(frequency) ** 2
+    response = np.cos(np.pi * frequency) if factor == 2.0 else np.sinc(frequency) ** 2
+    if factor < _NEAR_ONE and not halved:
+        response = _cubic_response(frequency)
+    if halved:
+        response = response * np.cos(np.pi * frequency / 2) ** 3
+    return _fitted(factor, frequency, response, _REACH, spacing=1.0)
+
+
+@lru_cache(maxsize=64)
+def _sharpening(factor: float) -> npt.NDArray[np.float32]:
+    """The filter after blurring and sampling, in steps of the result's pixels."""
+    frequency = np.linspace(0, 0.5 / factor, 257)
+    response = np.cos(np.pi * frequency) ** 2 * np.sinc(frequency) ** 2
+    return _fitted(factor, frequency, response, 1, spacing=factor)
+
+
+def _cubic_response(frequency: Floats) -> Floats:
+    """Mean frequency response of OpenCV's cubic sampling (R. Keys, 1981, with a = −0.75)."""
+    x = np.linspace(-2, 2, 4001)
+    t = np.abs(x)
+    near = (1.25 * t - 2.25) * t**2 + 1
+    far = ((-0.75 * t + 3.75) * t - 6) * t + 3
+    kernel = np.where(t <= 1, near, far)
+    response = (kernel[:, None] * np.cos(2 * np.pi * np.outer(x, frequency))).sum(axis=0)
+    return np.asarray(response / kernel.sum(), dtype=np.float64)
+
+
+def _fitted(
+    factor: float, frequency: Floats, response: Floats, reach: int, *, spacing: float
+) -> npt.NDArray[np.float32]:
+    """Taps (2 · reach + 1) summing to one that make Lanczos of `response`, by least squares over `frequency`."""
+    wanted = _lanczos_response(factor, frequency)
     weight = 1 / (frequency + 0.01)  # photographs have about 1/f amplitude
-    cosines = 2 * np.cos(2 * np.pi * np.outer(frequency, np.arange(1, _REACH + 1))) - 2
-    system = cosines * (sampling * weight)[:, None]
-    side, *_ = np.linalg.lstsq(system, (wanted - sampling) * weight, rcond=None)
+    cosines = 2 * np.cos(2 * np.pi * spacing * np.outer(frequency, np.arange(1, reach + 1))) - 2
+    system = cosines * (response * weight)[:, None]
+    side, *_ = np.linalg.lstsq(system, (wanted - response) * weight, rcond=None)
     taps = np.concatenate([side[::-1], [1 - 2 * side.sum()], side])
     return taps.astype(np.float32)
 
