@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aion_dagster.compute.descriptor import descriptor
-from aion_dagster.compute.resize import shrink
+from aion_dagster.compute.resize import fitted_size
 
 FEATURES_SIDE: Final = 320
 """Longest side at which sharpness, contrast and clipping are measured; smaller pictures as they are."""
@@ -65,13 +65,25 @@ def visual_features(
 def gray_features(pixels: npt.NDArray[np.uint8]) -> GrayFeatures:
     """The part of `visual_features` that needs all `pixels`."""
     gray = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-    gray = shrink(gray, FEATURES_SIDE)
+    gray = _measured_size(gray)
     return GrayFeatures(
         sharpness=_variance(cv2.Laplacian(gray, cv2.CV_16S)),
         contrast=math.sqrt(_variance(gray)) / 127.5,
         clipped_shadows=np.count_nonzero(gray <= _SHADOW) / gray.size,
         clipped_highlights=np.count_nonzero(gray >= _HIGHLIGHT) / gray.size,
     )
+
+
+def _measured_size(gray: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Grey levels with a longer side of `FEATURES_SIDE` at most; averages, halves first, as those are cheap."""
+    height, width = gray.shape
+    target = fitted_size(width, height, FEATURES_SIDE)
+    while width >= 2 * target[0] and height >= 2 * target[1] and width % 2 == 0 == height % 2:
+        width, height = width // 2, height // 2
+        gray = np.asarray(cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    if (width, height) == target:
+        return gray
+    return np.asarray(cv2.resize(gray, target, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def with_color_features(

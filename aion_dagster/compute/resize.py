@@ -24,8 +24,8 @@ _REACH: Final = 3
 """Taps on each side of the filter's centre: seven in all."""
 _NEAR_ONE: Final = 1.5
 """Below this factor bilinear sampling blurs by how near a pixel each sample lies; cubic sampling hardly does."""
-_NEAR_TWO: Final = (1.55, 2.0)
-"""Factors at which the fast 3-tap blur, bilinear sampling and sharpening of what comes out do: at worst 37.6 dB."""
+_AVERAGED: Final = (1.85, 2.51)
+"""Factors at which averages of 3 × 3 pixels, sampled and sharpened, do: at worst 36.5 dB, at half of the time."""
 _LARGEST_STEP: Final = 2.85
 """Beyond this factor seven taps are too few; blurring and halving goes first."""
 _LARGEST_HALVED: Final = 4.5
@@ -58,8 +58,8 @@ def shrink_to(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     if max(size) == max(width, height):
         return np.ascontiguousarray(pixels[: size[1], : size[0]])
     factor = max(width, height) / max(size)
-    if _NEAR_TWO[0] <= factor <= _NEAR_TWO[1]:
-        return _blurred_and_sharpened(pixels, size, round(factor, 2))
+    if _AVERAGED[0] <= factor <= _AVERAGED[1]:
+        return _averaged_and_sharpened(pixels, size, round(factor, 2))
     if factor > _LARGEST_HALVED:
         twice = min(width, 2 * size[0]), min(height, 2 * size[1])
         pixels = _pixels(cv2.resize(pixels, twice, interpolation=cv2.INTER_AREA))
@@ -72,10 +72,10 @@ def shrink_to(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     return _pixels(cv2.resize(filtered, size, interpolation=sampling))
 
 
-def _blurred_and_sharpened(pixels: Pixels, size: tuple[int, int], factor: float) -> Pixels:
-    """The long filter works on the result, of which there are fewer pixels, and a short one on the source."""
-    blurred = cv2.GaussianBlur(pixels, (3, 3), 0)
-    small = cv2.resize(blurred, size, interpolation=cv2.INTER_LINEAR)
+def _averaged_and_sharpened(pixels: Pixels, size: tuple[int, int], factor: float) -> Pixels:
+    """The long filter works on the result, of which there are fewer pixels, and the cheapest one on the source."""
+    averages = cv2.blur(pixels, (3, 3))
+    small = cv2.resize(averages, size, interpolation=cv2.INTER_LINEAR)
     kernel = _sharpening(factor)
     return _pixels(cv2.sepFilter2D(small, -1, kernel, kernel))
 
@@ -116,10 +116,11 @@ def _kernel(factor: float, *, halved: bool = False) -> npt.NDArray[np.float32]:
 
 @lru_cache(maxsize=64)
 def _sharpening(factor: float) -> npt.NDArray[np.float32]:
-    """The filter after blurring and sampling, in steps of the result's pixels."""
+    """The filter after averaging and sampling, in steps of the result's pixels."""
     frequency = np.linspace(0, 0.5 / factor, 257)
-    response = np.cos(np.pi * frequency) ** 2 * np.sinc(frequency) ** 2
-    return _fitted(factor, frequency, response, 1, spacing=factor)
+    averaging = (1 + 2 * np.cos(2 * np.pi * frequency)) / 3
+    response = averaging * np.sinc(frequency) ** 2
+    return _fitted(factor, frequency, response, 2, spacing=factor)
 
 
 def _cubic_response(frequency: Floats) -> Floats:
