@@ -29,7 +29,7 @@ __all__ = [
     "named_colors",
 ]
 
-ANALYSIS_SIDE: Final = 128
+ANALYSIS_SIDE: Final = 96
 """Longest side, in pixels, of the picture whose colors are counted."""
 
 _WARM_HUE: Final = np.radians(55.0)

@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from aion_dagster.compute.descriptor import descriptor
-from aion_dagster.compute.resize import fitted_size
 
-FEATURES_SIDE: Final = 320
+FEATURES_SIDE: Final = 256
 """Longest side at which sharpness, contrast and clipping are measured; smaller pictures as they are."""
 
 _SHADOW, _HIGHLIGHT = 2, 253
@@ -48,42 +47,28 @@ class GrayFeatures:
 
 
 def visual_features(
-    pixels: npt.NDArray[np.uint8],
+    gray: npt.NDArray[np.uint8],
     small: npt.NDArray[np.uint8],
     dct: npt.NDArray[np.float32],
 ) -> VisualFeatures:
     """Measure one picture.
 
     Args:
-        pixels: upright sRGB (h, w, 3), longest side `FEATURES_SIDE` or more where the picture has that.
+        gray: upright grey levels (h, w), longest side at most `FEATURES_SIDE`.
         small: the same picture with a longest side of at most 128, for color and descriptor.
         dct: `phash.gray_dct` of the same picture.
     """
-    return with_color_features(gray_features(pixels), small, dct)
+    return with_color_features(gray_features(gray), small, dct)
 
 
-def gray_features(pixels: npt.NDArray[np.uint8]) -> GrayFeatures:
-    """The part of `visual_features` that needs all `pixels`."""
-    gray = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-    gray = _measured_size(gray)
+def gray_features(gray: npt.NDArray[np.uint8]) -> GrayFeatures:
+    """The part of `visual_features` that follows from grey levels (h, w), longer side `FEATURES_SIDE` at most."""
     return GrayFeatures(
         sharpness=_variance(cv2.Laplacian(gray, cv2.CV_16S)),
         contrast=math.sqrt(_variance(gray)) / 127.5,
         clipped_shadows=np.count_nonzero(gray <= _SHADOW) / gray.size,
         clipped_highlights=np.count_nonzero(gray >= _HIGHLIGHT) / gray.size,
     )
-
-
-def _measured_size(gray: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Grey levels with a longer side of `FEATURES_SIDE` at most; averages, halves first, as those are cheap."""
-    height, width = gray.shape
-    target = fitted_size(width, height, FEATURES_SIDE)
-    while width >= 2 * target[0] and height >= 2 * target[1] and width % 2 == 0 == height % 2:
-        width, height = width // 2, height // 2
-        gray = np.asarray(cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-    if (width, height) == target:
-        return gray
-    return np.asarray(cv2.resize(gray, target, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def with_color_features(

@@ -6,7 +6,7 @@ picture, then each small measurement for all of them, while its code and tables 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -32,7 +32,7 @@ from aion_dagster.compute.variants import encode_variants, pyramid
 from aion_dagster.schemas import VARIANTS
 
 _WORKING_SIDE: Final = max(VARIANTS.values())
-_HASHED_SIDE: Final = VARIANTS["small_256"]
+_HASHED_SIDE: Final = FEATURES_SIDE
 _BLURRED_SIDE: Final = VARIANTS["tiny_64"]
 
 
@@ -128,7 +128,7 @@ def _look(
         return error
     arrays = pyramid(decoded.pixels, (decoded.width, decoded.height), VARIANTS.values())
     hashed = arrays[_HASHED_SIDE]
-    gray = cv2.cvtColor(hashed, cv2.COLOR_RGB2GRAY)
+    gray = np.asarray(cv2.cvtColor(hashed, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     # Averages are what colors are counted from: nothing of their sharpness is missed, and no filter rings.
     small_size = fitted_size(decoded.width, decoded.height, ANALYSIS_SIDE)
     small = cv2.resize(hashed, small_size, interpolation=cv2.INTER_AREA)
@@ -137,20 +137,12 @@ def _look(
         decoded=replace(decoded, pixels=arrays[_BLURRED_SIDE], jpeg=None),
         small=np.asarray(small, dtype=np.uint8),
         tiny=arrays[_BLURRED_SIDE],
-        dct=gray_dct(np.asarray(gray, dtype=np.uint8)),
+        dct=gray_dct(gray),
         variants=encode_variants(arrays, quality=jpeg_quality, original=original)
         if "variants" in parts
         else None,
-        gray=gray_features(_reaching(arrays, FEATURES_SIDE))
-        if "visual_features" in parts
-        else None,
+        gray=gray_features(gray) if "visual_features" in parts else None,
     )
-
-
-def _reaching(arrays: Mapping[int, npt.NDArray[np.uint8]], side: int) -> npt.NDArray[np.uint8]:
-    """The smallest array whose longer side is `side` or more; where none is, the largest."""
-    reaching = [a for a in arrays.values() if max(a.shape[:2]) >= side]
-    return min(reaching, key=lambda a: a.size, default=arrays[_WORKING_SIDE])
 
 
 def _facts(decoded: Decoded, blur_hash: str, bits: str) -> PictureFacts:

@@ -22,7 +22,7 @@ class PassSettings:
     Args:
         parts: the tables wanted, of `PARTS`; images is always made.
         n_colors: dominant colors per picture at most, 3–16.
-        jpeg_quality: quality 1–100 of the variants above 256 pixels.
+        jpeg_quality: quality 1–100 of the variants above 64 pixels.
         max_pixels: pictures whose header states more are `too_large`.
         max_bytes: files with more bytes are `too_large`, unread where their size is known.
         in_flight: pictures held at once, at least 1.

@@ -15,9 +15,9 @@ from aion_dagster.schemas import VARIANTS
 
 Pixels = npt.NDArray[np.uint8]
 
-_FINE_SIDE: Final = 256
+_FINE_SIDE: Final = 64
 _FINE_QUALITY: Final = 95
-"""Small variants are looked at enlarged and cost little: full chroma and this quality at least."""
+"""The smallest variant is looked at enlarged and costs little: full chroma and this quality at least."""
 _MOST_BYTES_PER_PIXEL: Final = 1.0
 
 

@@ -196,7 +196,8 @@ def test_plain_pictures_have_one_hash() -> None:
 
 def featured(pixels: np.ndarray) -> VisualFeatures:
     small = shrink(pixels, 128)
-    return visual_features(pixels, small, gray_dct(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)))
+    gray = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    return visual_features(gray, small, gray_dct(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)))
 
 
 def test_a_blurred_picture_is_less_sharp_and_a_flat_one_has_no_contrast() -> None:
