@@ -1,0 +1,329 @@
+"""The documents of one batch: rows and pieces in the store's tables, nothing read twice."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Protocol, cast, runtime_checkable
+
+import pyarrow as pa
+
+from aion_dagster import schemas
+from aion_dagster.backends.document_rows import (
+    CONTENT_FACTS,
+    Embed,
+    chunk_tables,
+    content_facts,
+    documents_table,
+    located,
+    refused,
+)
+from aion_dagster.backends.protocol import VisionBackend
+from aion_dagster.compute.documents.chunks import ChunkSettings, chunk
+from aion_dagster.compute.documents.document import DocumentType, Limits
+from aion_dagster.compute.documents.identifiers import document_id
+from aion_dagster.compute.documents.ocr import ReadPage
+from aion_dagster.compute.documents.reader import DocumentReader
+from aion_dagster.compute.documents.tokens import WORDS, TokenOffsets, word_offsets
+from aion_dagster.document_names import DOCUMENT_EXTENSIONS, document_type
+from aion_dagster.errors import ConfigError, FileTooLargeError, SourceError
+from aion_dagster.identity import digest
+from aion_dagster.storage.parquet import take_rows
+from aion_dagster.storage.staged import StagedTable
+from aion_dagster.storage.store import Store
+from aion_dagster.values import FileRef
+
+ENGINE: Final = "aion_dagster.documents/1"
+"""Changes whenever the same bytes would give other text or other pieces, so that stored ones are not taken for new."""
+
+_FORMATS: Final = frozenset(DOCUMENT_EXTENSIONS.values())
+_COPIED_ROWS: Final = 20_000
+"""Pieces of known documents that are copied at a time, at most, but for one document with more."""
+
+
+@dataclass(frozen=True)
+class DocumentSettings:
+    """How documents are read and divided.
+
+    Args:
+        ocr: pages without text are rendered and read by the backend's text detection.
+        max_tokens: tokens of a piece at most, 16–254, so that it fits the text model with its two special tokens.
+        overlap: tokens at the end of a piece that the next repeats, up to half of `max_tokens`.
+        max_bytes: files with more bytes are `too_large`, unread where their size is known.
+        max_pages: PDFs with more pages are `too_many_pages`.
+        max_characters: documents with more text are `too_large`.
+        max_ocr_pages: pages of one document that are rendered to be read.
+
+    Raises:
+        ConfigError: a value outside its range.
+    """
+
+    ocr: bool = False
+    max_tokens: int = 200
+    overlap: int = 32
+    max_bytes: int = 256 * 2**20
+    max_pages: int = 20_000
+    max_characters: int = 32_000_000
+    max_ocr_pages: int = 200
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        if not 16 <= self.max_tokens <= 254:
+            raise ConfigError(f"max_tokens = {self.max_tokens}: give 16 to 254")
+        for name in ("max_bytes", "max_pages", "max_characters", "max_ocr_pages"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} = {getattr(self, name)}: give 1 or more")
+        self.chunks()
+
+    def operation(self) -> str:
+        """The name under which results are stored."""
+        return "documents"
+
+    def parameters(self) -> str:
+        """Digest of the engine and of every setting that results depend on."""
+        return digest({"engine": ENGINE, **asdict(self)})
+
+    def limits(self) -> Limits:
+        """The bounds for one document."""
+        return Limits(
+            max_bytes=self.max_bytes,
+            max_pages=self.max_pages,
+            max_characters=self.max_characters,
+            max_ocr_pages=self.max_ocr_pages,
+        )
+
+    def chunks(self) -> ChunkSettings:
+        """How pieces are made."""
+        return ChunkSettings(max_tokens=self.max_tokens, overlap=self.overlap)
+
+
+def document_parameters(settings: DocumentSettings, backend: VisionBackend) -> str:
+    """What results of `settings` with `backend` are known by in the ledger."""
+    parts = [settings.parameters(), backend.identity("embed_text")]
+    if settings.ocr:
+        missing = backend.unavailable("text") is not None
+        parts.append("unavailable" if missing else backend.identity("text"))
+    return "/".join(parts)
+
+
+@dataclass
+class DocumentTables:
+    """What was made of a batch's documents; `chunks` is on disk already and waits to be committed.
+
+    Attributes:
+        documents: a row per file, schema `DOCUMENTS`, in the order of the files.
+        chunks: pieces of each distinct document, schema `DOCUMENT_CHUNKS`; commit or discard it.
+        reused: files whose content had results in an earlier batch.
+        finished: contents (SHA-256) whose results may be reused.
+    """
+
+    documents: pa.Table
+    chunks: StagedTable
+    reused: int
+    finished: list[str]
+
+    @property
+    def failed(self) -> int:
+        """Files without text."""
+        statuses: list[str] = self.documents["text_extraction_status"].to_pylist()
+        return len(statuses) - statuses.count("completed")
+
+
+def compute_documents(
+    batch: str,
+    files: Sequence[FileRef],
+    read: Callable[[FileRef], bytes],
+    store: Store,
+    settings: DocumentSettings,
+    backend: VisionBackend,
+    advance: Callable[[int], None],
+) -> DocumentTables:
+    """Read `files`, whose names say document; contents that an earlier batch has read are copied from its tables.
+
+    One document is held at a time, its pieces a few hundred at a time. Vectors come from `backend` where it has a text
+    model, whose tokenizer then measures the pieces; else the built-in one does and the vectors are null.
+
+    Raises:
+        UnavailableError: a library of the extra `documents` is missing.
+    """
+    staged = store.tables.stage("document_chunks", batch=batch)
+    work = _Work(batch, store, settings, staged, *_tokens(backend), *_vectors(backend))
+    known = document_parameters(settings, backend)
+    scans, missing = _scan_reader(settings, backend)
+    rows: list[dict[str, Any]] = []
+    try:
+        with DocumentReader(settings.limits()) as reader:
+            for ref in files:
+                rows.append(work.row(ref, read, reader, known, scans, missing))
+                advance(1)
+        work.copy_known()
+    except BaseException:
+        staged.discard()
+        raise
+    return DocumentTables(documents_table(rows), staged, work.reused, sorted(work.finished))
+
+
+@dataclass
+class _Work:
+    """The tables of a batch as they grow."""
+
+    batch: str
+    store: Store
+    settings: DocumentSettings
+    staged: StagedTable
+    offsets: TokenOffsets
+    tokenizer: str
+    embed: Embed | None
+    model: str | None
+    reused: int = 0
+    finished: set[str] = field(default_factory=set)
+    _facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _copied: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+
+    def row(
+        self,
+        ref: FileRef,
+        read: Callable[[FileRef], bytes],
+        reader: DocumentReader,
+        known: str,
+        scans: ReadPage | None,
+        missing: str | None,
+    ) -> dict[str, Any]:
+        """The row of one file; its pieces are written on the way."""
+        if ref.size_bytes > self.settings.max_bytes:
+            return refused(ref, "too_large", _too_many_bytes(ref.size_bytes, self.settings))
+        try:
+            data = read(ref)
+        except FileTooLargeError as error:
+            return refused(ref, "too_large", str(error))
+        except (SourceError, OSError) as error:
+            return refused(ref, "unreadable", str(error) or type(error).__name__)
+        sha256 = hashlib.sha256(data).hexdigest()
+        if sha256 not in self._facts:
+            facts = self._known(sha256, known)
+            self._facts[sha256] = facts or self._new(ref, data, sha256, reader, scans, missing)
+        return located(self._facts[sha256], ref)
+
+    def _known(self, sha256: str, parameters: str) -> dict[str, Any] | None:
+        """The facts that an earlier batch holds; its pieces are noted to be copied."""
+        tables, name = self.store.tables, document_id(sha256)
+        found = self.store.ledger.find_results(self.settings.operation(), parameters, [sha256])
+        where = found.get(sha256, self.batch)
+        if where == self.batch or not all(
+            tables.exists(t, where) for t in ("documents", "document_chunks")
+        ):
+            return None
+        rows = take_rows(
+            tables.path("documents", where),
+            "document_id",
+            [name],
+            CONTENT_FACTS,
+            schemas.DOCUMENTS,
+        )
+        if not rows.num_rows:
+            return None
+        facts: dict[str, Any] = rows.slice(0, 1).to_pylist()[0]
+        self.reused += 1
+        self.finished.add(sha256)
+        if facts["chunk_count"]:
+            self._copied[where][name] = facts["chunk_count"]
+        return facts
+
+    def _new(
+        self,
+        ref: FileRef,
+        data: bytes,
+        sha256: str,
+        reader: DocumentReader,
+        scans: ReadPage | None,
+        missing: str | None,
+    ) -> dict[str, Any]:
+        name = document_id(sha256)
+        document = reader.extract(data, document_type=_proposed(ref), ocr=scans)
+        parameters = digest([self.settings.parameters(), self.tokenizer])
+        before = self.staged.rows
+        pieces = chunk(document, self.offsets, self.settings.chunks())
+        for table in chunk_tables(name, pieces, parameters, self.embed, self.model):
+            self.staged.append(table)
+        if not document.transient:
+            self.finished.add(sha256)
+        facts = content_facts(
+            document,
+            sha256=sha256,
+            document_id=name,
+            size=len(data),
+            chunks=self.staged.rows - before,
+        )
+        if missing and document.textless_pages:
+            facts["error"] = f"{facts['error']}; {missing}"
+        return facts
+
+    def copy_known(self) -> None:
+        """Copy the pieces of documents that earlier batches have read."""
+        for batch, counts in self._copied.items():
+            path = self.store.tables.path("document_chunks", batch)
+            for names in _portions(counts):
+                schema = schemas.DOCUMENT_CHUNKS
+                self.staged.append(take_rows(path, "document_id", names, schema.names, schema))
+
+
+def _portions(counts: dict[str, int]) -> Iterator[list[str]]:
+    """Documents in portions of a bounded number of pieces."""
+    names: list[str] = []
+    rows = 0
+    for name, count in counts.items():
+        if names and rows + count > _COPIED_ROWS:
+            yield names
+            names, rows = [], 0
+        names.append(name)
+        rows += count
+    if names:
+        yield names
+
+
+def _proposed(ref: FileRef) -> DocumentType:
+    return cast("DocumentType", document_type(ref.name, _FORMATS) or "txt")
+
+
+def _too_many_bytes(size: int, settings: DocumentSettings) -> str:
+    return f"the file has {size} bytes, more than max_bytes = {settings.max_bytes}"
+
+
+class _Encoder(Protocol):
+    def token_offsets(self, text: str) -> list[tuple[int, int]]: ...
+
+
+@runtime_checkable
+class _HasEncoder(Protocol):
+    """A backend with a text model of its own."""
+
+    def text_encoder(self) -> _Encoder: ...
+
+
+def _tokens(backend: VisionBackend) -> tuple[TokenOffsets, str]:
+    """What measures pieces, and its name: the text model's tokenizer where there is one."""
+    if backend.unavailable("embed_text") is None and isinstance(backend, _HasEncoder):
+        return backend.text_encoder().token_offsets, backend.identity("embed_text")
+    return word_offsets, WORDS
+
+
+def _vectors(backend: VisionBackend) -> tuple[Embed | None, str | None]:
+    if backend.unavailable("embed_text") is not None:
+        return None, None
+    return backend.embed_text, backend.identity("embed_text")
+
+
+def _scan_reader(
+    settings: DocumentSettings, backend: VisionBackend
+) -> tuple[ReadPage | None, str | None]:
+    """What reads scanned pages, or why nothing does."""
+    if not settings.ocr:
+        return None, "switch on text detection (detect: text) to have such pages read"
+    missing = backend.unavailable("text")
+    if missing is not None:
+        return None, missing
+    from aion_dagster.backends.document_scans import page_reader
+
+    return page_reader(backend), None
