@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Final
 
-from aion_dagster.compute.documents.wire import HEAD, WireError, message
+from aion_dagster.compute.documents.wire import HEAD, WireError, high_water, message
 from aion_dagster.errors import AionError
 
 _STARTING: Final = 30.0
@@ -29,6 +29,11 @@ _KEPT_VARIABLES: Final = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH
 
 class ChildLostError(AionError):
     """The process crashed or ran out of time, and is gone; the message says which."""
+
+    def __init__(self, reason: str, *, crashed: bool = False) -> None:
+        """`crashed`: it ended by itself, or was ended by a stranger."""
+        super().__init__(reason)
+        self.crashed = crashed
 
 
 class Child:
@@ -69,7 +74,9 @@ class Child:
 
     @property
     def ended(self) -> bool:
-        """True once it is known to be gone."""
+        """True once it is gone, by whoever's hand."""
+        if self._process.returncode is None and self._process.poll() is not None:
+            self._reap()
         return self._process.returncode is not None
 
     def send(self, header: Mapping[str, Any], body: bytes, deadline: float) -> None:
@@ -114,14 +121,13 @@ class Child:
         """Kill it, whatever it does, and note the most memory that it held."""
         if self._process.returncode is not None:
             return
+        self.peak = max(self.peak, high_water(self._process.pid))
         self._process.kill()
         self._reap()
 
     def _reap(self) -> None:
-        """Wait for the end; `wait4` also tells the most memory held."""
-        _, status, usage = os.wait4(self._process.pid, 0)
-        self._process.returncode = os.waitstatus_to_exitcode(status)
-        self.peak = max(self.peak, usage.ru_maxrss * 1024)
+        """Wait for the end."""
+        self._process.wait()
         self._to.close()
         self._from.close()
 
@@ -153,7 +159,8 @@ class Child:
         self.end()
         code = self._process.returncode
         how = f"signal {-code}" if code < 0 else f"exit status {code}"
-        return ChildLostError(f"reading it ended the process that read it ({how})")
+        reason = f"reading it ended the process that read it, twice ({how})"
+        return ChildLostError(reason, crashed=True)
 
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:

@@ -87,7 +87,7 @@ def chunk(
     starts, ends = covering_tokens(text, offsets, space)
     if not len(starts):
         return
-    cuts = _cuts(points, space, starts, ends, document.headings)
+    cuts = _cuts(points, space, starts, ends, document)
     outline = _Outline(document.headings)
     for index, (first, last) in enumerate(_packed(cuts, settings)):
         start, end = int(starts[first]), int(ends[first:last].max())
@@ -154,7 +154,7 @@ def _cuts(
     space: NDArray[np.bool_],
     starts: NDArray[np.int64],
     ends: NDArray[np.int64],
-    headings: tuple[Heading, ...],
+    document: ExtractedDocument,
 ) -> NDArray[np.int8]:
     """What stands before each token, int8 (n,)."""
     before = np.maximum.accumulate(ends)[:-1]
@@ -176,6 +176,11 @@ def _cuts(
     inner[breaks > 1] = _PARAGRAPH
     inner[here < before] = _NEVER
     kinds[0] = _PARAGRAPH
+    # Sentences run on from page to page: the empty line between them was put there to divide the pages.
+    turns = np.searchsorted(starts, [p.start for p in document.pages if p.end > p.start])
+    turns = turns[(turns > 0) & (kinds[turns] == _PARAGRAPH)]
+    kinds[turns] = np.where(stop[turns - 1], _PARAGRAPH, _LINE)
+    headings = document.headings
     if headings:
         top = min(h.level for h in headings)
         for level, kind in ((False, _HEADING), (True, _TOP)):

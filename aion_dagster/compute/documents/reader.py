@@ -37,7 +37,7 @@ class DocumentReader:
     """Reads documents, one at a time, in a process that is started with the first PDF or DOCX and used until `close`.
 
     A file that crashes that process, takes too long or too much memory is a row with status `unreadable` and a reason;
-    the next file gets a new process. Threads may share a reader; they wait for each other.
+    the next file gets a new process. A crash is tried again once. Threads may share a reader; they wait for each other.
 
     Attributes:
         peak_bytes: the most memory that any of its processes ever held.
@@ -71,17 +71,24 @@ class DocumentReader:
         with self._lock:
             if self._is_plain(data, document_type):
                 return read(data, document_type, self.limits)
+            begun = time.monotonic()
             try:
-                return self._apart(data, document_type, ocr)
+                try:
+                    return self._apart(data, document_type, ocr, begun)
+                except ChildLostError as error:
+                    if not error.crashed:
+                        raise
+                # Processes are also ended by others (out of memory elsewhere): a second crash is the file's fault.
+                return self._apart(data, document_type, ocr, begun)
             except ChildLostError as error:
                 return ExtractedDocument("unreadable", document_type, str(error), transient=True)
             finally:
                 self._settle()
 
-    def start(self) -> None:
-        """Start the process now, so that the first document does not wait for it."""
+    def start(self) -> int:
+        """Start the process now, so that the first document does not wait for it; returns its process id."""
         with self._lock:
-            self._started()
+            return self._started().pid
 
     def close(self) -> None:
         """End the process."""
@@ -113,12 +120,13 @@ class DocumentReader:
             return True
 
     def _started(self) -> Child:
+        self._settle()  # one that was killed between two documents must not cost the next one its text
         if self._child is None:
             self._child = Child(self.limits.memory_bytes)
         return self._child
 
     def _apart(
-        self, data: bytes, proposed: DocumentType, ocr: ReadPage | None
+        self, data: bytes, proposed: DocumentType, ocr: ReadPage | None, begun: float
     ) -> ExtractedDocument:
         child = self._started()
         header = {
@@ -127,7 +135,6 @@ class DocumentReader:
             "limits": limits_message(self.limits),
             "keep": ocr is not None,
         }
-        begun = time.monotonic()
         child.send(header, data, begun + self.limits.seconds)
         answer, body = self._answer(child, begun, len(data), 4 * self.limits.max_characters)
         try:

@@ -11,7 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 TokenOffsets = Callable[[str], Sequence[tuple[int, int]]]
-"""Gives (start, end) of each token of a text in characters, in order, without special tokens and never cut short."""
+"""Gives (start, end) of each token of a text in characters, in order, without special tokens and never cut short.
+
+White space must end a token and keep what stands on either side of it apart, as with WordPiece and with words: every
+distinct word of a text is then tokenized once."""
 
 WORDS: Final = "words/1"
 """The name of the built-in tokenizer."""
@@ -20,8 +23,8 @@ _IDEOGRAPHS: Final = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD: Final = re.compile(rf"[{_IDEOGRAPHS}]|[^\W_{_IDEOGRAPHS}]{{1,12}}|[^\w\s]|_")
 
 _SPACES: Final = np.array(sorted(c for c in range(0x3001) if chr(c).isspace()), np.uint32)
-_BLOCK: Final = 16_384
-"""Characters that are tokenized in one call: the tokens of a whole book would be a gigabyte of tuples."""
+_BLOCK: Final = 2**18
+"""Characters whose words are tokenized in one call: the tokens of a whole book would be a gigabyte of tuples."""
 
 LONGEST: Final = 300
 """Characters of a token at most; longer ones (models take any string of more than 100 letters for one unknown word)
@@ -60,18 +63,45 @@ def covering_tokens(
         offsets: its tokenizer.
         space: `is_space` of its characters.
     """
-    spans = _spans(text, offsets)
+    spans = _spans(text, offsets, space)
     spans = _with_gaps(spans, space, len(text))
     return _divided(spans)
 
 
-def _spans(text: str, offsets: TokenOffsets) -> NDArray[np.int64]:
+def _spans(text: str, offsets: TokenOffsets, space: NDArray[np.bool_]) -> NDArray[np.int64]:
     found = [np.empty((0, 2), np.int64)]
     for start, end in blocks(text):
-        tokens = offsets(text[start:end])
-        flat = np.fromiter(chain.from_iterable(tokens), np.int64, 2 * len(tokens)).reshape(-1, 2)
-        found.append(flat[flat[:, 1] > flat[:, 0]] + start)
+        found.append(_block_spans(text[start:end], offsets, space[start:end]) + start)
     return np.concatenate(found)
+
+
+def _block_spans(text: str, offsets: TokenOffsets, space: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Spans of a text's tokens, int64 (n, 2): those of each distinct word, put wherever the word stands."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[True], space, [True]]).astype(np.int8)))
+    word_starts = edges[0::2]
+    words = text.split()
+    distinct = {word: i for i, word in enumerate(dict.fromkeys(words))}
+    spans, counts = _tokens_of_words(list(distinct), offsets)
+    which = np.fromiter(map(distinct.__getitem__, words), np.int64, len(words))
+    firsts = np.cumsum(counts) - counts
+    many = counts[which]
+    order = np.arange(many.sum()) - np.repeat(np.cumsum(many) - many, many)
+    tokens: NDArray[np.int64] = spans[np.repeat(firsts[which], many) + order]
+    tokens += np.repeat(word_starts, many)[:, None]
+    return tokens
+
+
+def _tokens_of_words(
+    words: list[str], offsets: TokenOffsets
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Spans (n, 2) within their words of the tokens of all words in order, and how many each word has."""
+    lengths = np.fromiter(map(len, words), np.int64, len(words)) + 1
+    starts = np.cumsum(lengths) - lengths
+    found = offsets(" ".join(words))
+    spans = np.fromiter(chain.from_iterable(found), np.int64, 2 * len(found)).reshape(-1, 2)
+    spans = spans[spans[:, 1] > spans[:, 0]]
+    which = np.searchsorted(starts, spans[:, 0], "right") - 1
+    return spans - starts[which][:, None], np.bincount(which, minlength=len(words))
 
 
 def blocks(text: str) -> Iterator[tuple[int, int]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from aion_dagster.compute.documents.document import (
@@ -109,3 +111,16 @@ def _text_or_none(value: object) -> str | None:
 def limits_message(limits: Any) -> dict[str, Any]:
     """Limits as JSON."""
     return asdict(limits)
+
+
+def high_water(pid: int) -> int:
+    """The most memory that a running process ever held, in bytes; 0 where it is gone or there is no /proc.
+
+    Not ru_maxrss, which counts what the parent held when it started the process.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0

@@ -20,7 +20,7 @@ from aion_dagster.compute.documents.document import (
     ExtractionError,
     Limits,
 )
-from aion_dagster.compute.documents.wire import document_message, receive, send
+from aion_dagster.compute.documents.wire import document_message, high_water, receive, send
 from aion_dagster.errors import UnavailableError
 
 BELIEVABLE_PAGE_BYTES: Final = 256
@@ -119,7 +119,7 @@ def _end_with_parent(parent: int) -> None:
 
 def _peak() -> int:
     """Most memory that this process ever held, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return high_water(os.getpid())
 
 
 if __name__ == "__main__":
