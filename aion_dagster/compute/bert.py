@@ -140,6 +140,16 @@ class Bert:
         """Length of a vector."""
         return int(self.words.shape[1])
 
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are."""
+        return len(self.words)
+
+    @property
+    def longest(self) -> int:
+        """How many tokens a text may have."""
+        return len(self.positions)
+
     def encode(self, batch: Sequence[Sequence[int]]) -> Floats:
         """One vector of unit length per sequence of token ids, (n, width).
 

