@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from aion_dagster.compute.color_names import plain_color
 
-FACTS_VERSION: Final = 1
+FACTS_VERSION: Final = 2
 """Changes with the wording, so that stored descriptions are known to be older."""
 
 _NAMED_COLORS: Final = 3
@@ -17,6 +17,21 @@ _LEAST_SHARE: Final = 10.0
 _QUOTED_CHARACTERS: Final = 300
 _PANORAMA: Final = 2.0
 _SQUARE: Final = 1.02
+
+_BLURRED: Final = 150.0
+_BLURRED_SHARE: Final = 0.2
+"""Sharpness (variance of the Laplacian at 256 pixels), and its share of the variance of grey levels, below which a picture
+is blurred. Of 43 sharp photographs none is below both (the lowest: 208); of their copies blurred with a sigma of 0.4 % of
+the longer side 95 % are, with 0.6 % all.
+"""
+_UNIFORM_CONTRAST: Final = 0.03
+_UNIFORM_COLORFULNESS: Final = 8.0
+_LOW_CONTRAST: Final = 0.12
+"""Of the same photographs the lowest contrast is 0.145."""
+_CLIPPED: Final = 0.25
+_DARK, _BRIGHT = 30.0, 75.0
+_GRAYSCALE: Final = 2.0
+"""Colorfulness below which nobody sees a color."""
 
 Row = Mapping[str, Any]
 
@@ -55,7 +70,7 @@ def describe(facts: Facts) -> Described:
         _size(facts.image),
         *_origin(facts.image),
         *_color_sentences(facts.colors),
-        *_feature_sentences(facts.features),
+        *_feature_sentences(facts),
         *_text_sentences(facts),
     ]
     return Described(_title(facts), " ".join(sentences), tuple(dict.fromkeys(_tags(facts))))
@@ -116,13 +131,46 @@ def _temperature(colors: Row) -> str:
     return "neither warm nor cool" if category == "neutral" else category
 
 
-def _feature_sentences(features: Row | None) -> Iterator[str]:
+_QUALITY: Final = {
+    "near-uniform": "It is nearly of one color.",
+    "blurred": "It is blurred.",
+    "low contrast": "Its contrast is low.",
+    "underexposed": "It is underexposed.",
+    "overexposed": "It is overexposed.",
+    "grayscale": "It has no colors but greys.",
+}
+"""What is wrong, or special, about how a picture was taken: tag → sentence."""
+
+
+def _quality_tags(features: Row | None, colors: Row | None) -> Iterator[str]:
+    if features is None:
+        return
+    contrast, sharpness = features["contrast"], features["sharpness"]
+    uniform = contrast < _UNIFORM_CONTRAST and features["colorfulness"] < _UNIFORM_COLORFULNESS
+    if uniform:
+        yield "near-uniform"  # nothing there to be sharp or of contrast
+    elif sharpness < _BLURRED and sharpness < _BLURRED_SHARE * (contrast * 127.5) ** 2:
+        yield "blurred"
+    if not uniform and contrast < _LOW_CONTRAST:
+        yield "low contrast"
+    brightness = None if colors is None else colors["brightness"]
+    if features["clipped_shadows"] >= _CLIPPED and (brightness is None or brightness < _DARK):
+        yield "underexposed"
+    if features["clipped_highlights"] >= _CLIPPED and (brightness is None or brightness >= _BRIGHT):
+        yield "overexposed"
+    if features["colorfulness"] < _GRAYSCALE:
+        yield "grayscale"
+
+
+def _feature_sentences(facts: Facts) -> Iterator[str]:
+    features = facts.features
     if features is None:
         return
     yield (
         f"Contrast {features['contrast']:.2f}, sharpness {features['sharpness']:.0f}, "
         f"colorfulness {features['colorfulness']:.0f}."
     )
+    yield from (_QUALITY[tag] for tag in _quality_tags(features, facts.colors))
     for column, where in (("clipped_shadows", "black"), ("clipped_highlights", "white")):
         if features[column] >= 0.05:
             yield f"{features[column] * 100:.0f} % of it is plain {where}."
@@ -163,8 +211,13 @@ def _tags(facts: Facts) -> Iterator[str]:
         if facts.colors["temperature"] != "neutral":
             yield str(facts.colors["temperature"])
         yield from _main_colors(facts.colors)
+        if facts.colors["dominant_colors"]:
+            yield str(facts.colors["dominant_colors"][0]["family"]).replace("_", " ")
+    yield from _quality_tags(facts.features, facts.colors)
     if _printable(facts.visible_text or ""):
-        yield "text"
+        yield from ("has_text", "text")
+    if facts.codes:
+        yield "has_code"
     yield from (_spoken(category).lower() for category, _ in facts.codes)
 
 

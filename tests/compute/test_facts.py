@@ -7,13 +7,15 @@ from datetime import datetime
 import numpy as np
 import picture_files as files
 import pytest
+from PIL import Image, ImageFilter
+from skimage import data
 
 from aion_dagster.compute.facts import Facts, describe
 from aion_dagster.compute.picture_pass import PassSettings, run_pass
 
 
-def measured(data: bytes, **more: object) -> Facts:
-    (chunk,) = run_pass([files.picture("holiday in Rome.jpg", data)], PassSettings())
+def measured(content: bytes, **more: object) -> Facts:
+    (chunk,) = run_pass([files.picture("holiday in Rome.jpg", content)], PassSettings())
     image = chunk.images.to_pylist()[0]
     colors, features = chunk.color_analyses.to_pylist()[0], chunk.visual_features.to_pylist()[0]
     return Facts({**image, **more.pop("image", {})}, colors, features, **more)  # type: ignore[arg-type, dict-item]
@@ -90,3 +92,49 @@ def test_no_tag_sounds_like_a_thing() -> None:
     told = describe(facts)
     assert "coffee" not in f"{told}"
     assert "brown" in told.tags
+
+
+def photographs() -> dict[str, Image.Image]:
+    arrays = {name: getattr(data, name)() for name in ("astronaut", "chelsea", "coffee", "rocket")}
+    return {name: Image.fromarray(array) for name, array in arrays.items()}
+
+
+def tags_of(image: Image.Image, **more: object) -> tuple[str, ...]:
+    return describe(measured(files.saved(np.asarray(image), "PNG"), **more)).tags
+
+
+@pytest.mark.parametrize("name", photographs())
+def test_a_sharp_photograph_is_not_called_blurred_and_a_blurred_copy_is(name: str) -> None:
+    photograph = photographs()[name]
+    assert "blurred" not in tags_of(photograph)
+    radius = 0.006 * max(photograph.size)
+    assert "blurred" in tags_of(photograph.filter(ImageFilter.GaussianBlur(radius)))
+
+
+def test_a_plain_area_is_nearly_uniform_and_not_blurred() -> None:
+    noise = np.random.default_rng(0).normal(0, 1, (100, 100, 3))
+    plain = Image.fromarray((np.array([120, 125, 122]) + noise).astype(np.uint8))
+    found = tags_of(plain)
+    assert "near-uniform" in found
+    assert not {"blurred", "low contrast"} & set(found)
+
+
+def test_exposure_is_told() -> None:
+    photograph = photographs()["coffee"]
+    darker, lighter = (photograph.point(lambda v, f=f: v * f // 10) for f in (1, 60))
+    assert "underexposed" in tags_of(photograph.point(lambda v: max(0, v - 190)))
+    assert "overexposed" in tags_of(lighter)
+    assert "low contrast" in tags_of(darker)
+    assert not {"underexposed", "overexposed", "low contrast"} & set(tags_of(photograph))
+
+
+def test_greys_are_told_from_colors() -> None:
+    photograph = photographs()["chelsea"]
+    assert "grayscale" in tags_of(photograph.convert("L").convert("RGB"))
+    assert "grayscale" not in tags_of(photograph)
+
+
+def test_the_family_of_the_largest_color_and_what_was_found_are_tags() -> None:
+    found = describe(measured(two_colors(), visible_text="STOP", codes=[("qr", "x")])).tags
+    assert {"vibrant", "has_text", "has_code"} <= set(found)
+    assert not {"has_text", "has_code"} & set(describe(measured(two_colors())).tags)
