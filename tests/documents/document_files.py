@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from io import BytesIO
 
 LINE = 14
-WORDS = (
+PROSE = (
     "the vision of a library begins with light and ends where every picture can be found again by what it shows "
     "because someone wrote down its colours its places and the names of things that stand in it"
-).split()
+)
+WORDS = PROSE.split()
 
 
 def sentence(rng: random.Random) -> str:

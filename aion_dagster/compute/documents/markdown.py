@@ -20,7 +20,9 @@ _CLOSING: Final = re.compile(r"(?:^|[ \t])#+[ \t]*$")
 _SETEXT: Final = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})(.*)$")
 _INDENTED: Final = re.compile(r" {4}| {0,3}\t")
-_OTHER_BLOCK: Final = re.compile(r" {0,3}(?:>|[-*+][ \t]|\d{1,9}[.)][ \t]|<|\|)")
+_OTHER_BLOCK: Final = re.compile(
+    r" {0,3}(?:>|[-*+][ \t]|\d{1,9}[.)][ \t]|<|\||(?:[*_][ \t]*){3,}$)"
+)
 _META: Final = re.compile(r"(title|author)[ \t]*:[ \t]*(.+)$", re.IGNORECASE)
 
 
