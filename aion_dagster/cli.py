@@ -116,8 +116,45 @@ def _dev_arguments(command: argparse.ArgumentParser) -> None:
 
 def _search_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("text", nargs="?", metavar="TEXT", help="words or a sentence")
-    command.add_argument("--color", metavar="HEX", help="a color such as '#c4a87c', or its name")
+    command.add_argument(
+        "--color",
+        metavar="COLOR",
+        help="a color such as '#c4a87c', its name or its family; beside TEXT or --like a filter",
+    )
     command.add_argument("--like", metavar="FILE", help="a picture: find ones that look like it")
+    command.add_argument("--documents", action="store_true", help="search documents for TEXT")
+    command.add_argument(
+        "--pictures",
+        action="store_true",
+        help="compare TEXT with the pictures themselves (needs models.joint)",
+    )
+    command.add_argument(
+        "--tag", action="append", default=[], metavar="TAG", help="has this tag; repeat for several"
+    )
+    command.add_argument("--since", metavar="DATE", help="captured on this day or later")
+    command.add_argument("--until", metavar="DATE", help="captured on this day or before")
+    command.add_argument("--min-width", type=_positive, metavar="N", help="pixels, upright")
+    command.add_argument("--min-height", type=_positive, metavar="N", help="pixels, upright")
+    command.add_argument(
+        "--source", action="append", default=[], metavar="NAME", help="comes from this source"
+    )
+    command.add_argument(
+        "--format", action="append", default=[], metavar="NAME", help="jpeg, png, image/webp …"
+    )
+    command.add_argument(
+        "--min-percentage",
+        type=float,
+        default=5.0,
+        metavar="N",
+        help="share of the picture that the color must have",
+    )
+    command.add_argument(
+        "--delta-e",
+        type=float,
+        default=15.0,
+        metavar="N",
+        help="how far a color may be (CIEDE2000)",
+    )
     command.add_argument("--limit", type=_positive, default=20, metavar="N", help="most results")
     command.add_argument("--json", action="store_true", help="as JSON")
 

@@ -1,162 +1,138 @@
-"""`aion-dagster search`: pictures by words and meaning, by color, or by looks."""
+"""`aion-dagster search`: pictures by words and meaning, by color, or by looks; pieces of documents."""
 
 from __future__ import annotations
 
 import json
-import sys
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
 from aion_dagster.backends.local import LocalBackend
 from aion_dagster.commands.settings import store_config
-from aion_dagster.compute.picture_pass import PassSettings, PictureInput, run_pass
+from aion_dagster.compute.color_names import FAMILIES
 from aion_dagster.config import LibraryConfig
-from aion_dagster.errors import ConfigError, StorageError
-from aion_dagster.planning import word_index
-from aion_dagster.schemas import STATUS_OK
-from aion_dagster.search.colors import by_color
-from aion_dagster.search.fusion import reciprocal_rank
-from aion_dagster.search.hits import Hit
-from aion_dagster.search.index import WordIndex
-from aion_dagster.search.looks import similar
-from aion_dagster.search.vectors import nearest
-from aion_dagster.storage.store import Store
-from aion_dagster.values import FileRef
-
-Result = dict[str, Any]
-DEPTH = 200
-"""Pictures of each ranking that are fused: a short list must not depend on how short it is."""
+from aion_dagster.errors import ConfigError, SourceError
+from aion_dagster.search.color_query import ColorQuery, ColorQueryError, is_hex
+from aion_dagster.search.filters import Filters
+from aion_dagster.search.found import Found, FoundChunk
+from aion_dagster.search.library import LibrarySearch
 
 
 def search(args: Namespace) -> int:
-    """Print the pictures found, best first."""
-    asked = [a for a in (args.text, args.color, args.like) if a]
-    if len(asked) != 1:
-        raise ConfigError("name one of: TEXT, --color COLOR, --like FILE")
-    config = store_config(args)
-    store = Store.open(config.store, library=config.name, create=False)
-    if store.ledger.build("library") is None:
-        raise StorageError(
-            f"{store.root}: nothing to search yet; 'aion-dagster run SOURCE' fills it"
-        )
-    library = _live(store)
-    if args.text:
-        found = _by_text(config, store, args.text, args.limit)
-    elif args.color:
-        found = _by_color(store, args.color, args.limit)
-    else:
-        found = _by_looks(store, library, Path(args.like), args.limit)
-    results = [_located(r, library) for r in found if r["image_id"] in library][: args.limit]
+    """Print what was found, best first, each with the reasons why."""
+    if bool(args.text) + bool(args.like) > 1 or not (args.text or args.like or args.color):
+        raise ConfigError("name one of: TEXT, --like FILE, --color COLOR (a filter beside another)")
+    with _open(store_config(args)) as library:
+        found = _found(library, args)
     if args.json:
-        print(json.dumps(results))  # noqa: T201 - the command's output
+        print(json.dumps([_plain(f) for f in found]))  # noqa: T201 - the command's output
     else:
-        _print(results)
+        _print(found)
     return 0
 
 
-def _live(store: Store) -> dict[str, dict[str, Any]]:
-    """Pictures in use by id."""
-    columns = ["image_id", "name", "uri", "phash", "superseded_by"]
-    rows = store.tables.read("library", columns=columns).to_pylist()
-    return {r["image_id"]: r for r in rows if r["superseded_by"] is None}
-
-
-def _by_text(config: LibraryConfig, store: Store, text: str, limit: int) -> list[Result]:
-    """Words by BM25 and meaning by vectors, fused by rank."""
-    with WordIndex.open(word_index(store)) as index:
-        words = index.search(text, limit=max(limit, DEPTH))
-    if not words:
-        print("No picture has these words; the nearest in meaning, if any:", file=sys.stderr)  # noqa: T201
-    lists: list[Sequence[Hit]] = [words]
-    backend = LocalBackend(text_model=config.text_model)
-    if backend.unavailable("embed_text") is None:
-        vectors = store.tables.read("embeddings", columns=["image_id", "vector"])
-        if vectors.num_rows:
-            flat = vectors["vector"].combine_chunks().flatten().to_numpy()
-            matrix = flat.reshape(vectors.num_rows, -1)
-            query = backend.embed_text([text])[0]
-            lists.append(nearest(vectors["image_id"].to_pylist(), matrix, query, max(limit, DEPTH)))
-    snippets = {h.image_id: h.snippet for h in words if h.snippet}
-    return [
-        {"image_id": h.image_id, "score": h.score, "text": snippets.get(h.image_id)}
-        for h in reciprocal_rank(lists, limit=max(limit, DEPTH))
-    ]
-
-
-def _by_color(store: Store, color: str, limit: int) -> list[Result]:
-    """Pictures that hold a color near the one named, by hex code or name."""
-    table = store.tables.read("color_analyses", columns=["image_id", "dominant_colors"])
-    is_hex = color.startswith("#") or _is_hex(color)
-    hits = by_color(
-        table,
-        hex=color if is_hex else None,
-        name=None if is_hex else color,
-        limit=limit * 2,
+def _open(config: LibraryConfig) -> LibrarySearch:
+    """The library with the models that its tables were made with, where they are there."""
+    backend = LocalBackend(
+        text_model=config.text_model, models=config.models, endpoint=config.endpoint
     )
-    return [
-        {
-            "image_id": h.image_id,
-            "score": h.match_score,
-            "hex": h.matched_hex,
-            "percentage": h.matched_percentage,
-        }
-        for h in hits
-    ]
-
-
-def _is_hex(text: str) -> bool:
-    return len(text) == 6 and all(c in "0123456789abcdefABCDEF" for c in text)
-
-
-def _by_looks(
-    store: Store, library: Mapping[str, Mapping[str, Any]], path: Path, limit: int
-) -> list[Result]:
-    """Pictures that look like a file: same shapes and colors, not the same meaning."""
-    phash, descriptor = looks_of(path)
-    features = store.tables.read("visual_features", columns=["image_id", "descriptor"])
-    images = pa.table(
-        {
-            "image_id": list(library),
-            "phash": pa.array([r["phash"] for r in library.values()], pa.string()),
-        }
+    texts = backend.unavailable("embed_text") is None
+    pictures = backend.unavailable("embed_images") is None
+    return LibrarySearch.open(
+        config.store,
+        config.name,
+        embed=backend.embed_text if texts else None,
+        text_model=backend.identity("embed_text") if texts else None,
+        embed_for_pictures=backend.embed_query if pictures else None,
+        picture_model=backend.identity("embed_images") if pictures else None,
     )
-    hits = similar(features, images, np.asarray(descriptor, np.float32), phash, limit * 2)
-    return [{"image_id": h.image_id, "score": h.score} for h in hits]
 
 
-def looks_of(path: Path) -> tuple[str, list[float]]:
-    """Perceptual hash and descriptor of a picture file.
+def _found(library: LibrarySearch, args: Namespace) -> Sequence[Found | FoundChunk]:
+    color = _color(args)
+    filters = _filters(args, color if args.text or args.like else None)
+    if args.documents:
+        if not args.text or filters:
+            raise ConfigError("--documents searches for TEXT; filters are for pictures")
+        return library.documents(args.text, limit=args.limit)
+    if args.pictures:
+        if not args.text:
+            raise ConfigError("--pictures searches for TEXT in the pictures themselves")
+        return library.image_text(args.text, filters=filters, limit=args.limit)
+    if args.text:
+        return library.text(args.text, filters=filters, limit=args.limit)
+    if args.like:
+        try:
+            return library.like(Path(args.like), filters=filters, limit=args.limit)
+        except SourceError as error:
+            raise ConfigError(f"--like: {error}") from None
+    return library.color(**asdict(color or ColorQuery()), filters=filters, limit=args.limit)
 
-    Raises:
-        ConfigError: it cannot be read, or is no picture.
-    """
+
+def _color(args: Namespace) -> ColorQuery | None:
+    """`--color` as a code, a family or a name."""
+    if not args.color:
+        return None
+    if args.color.startswith("#") or (len(args.color) == 6 and is_hex(args.color)):
+        asked = {"hex": args.color}
+    else:
+        asked = {"family" if args.color.lower() in FAMILIES else "name": args.color}
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"--like {path}: cannot be read ({error.strerror})") from None
-    ref = FileRef("", path.as_posix(), path.name, "", len(data), datetime.now(UTC))
-    settings = PassSettings(parts=frozenset({"images", "visual_features"}))
-    chunk = next(run_pass([PictureInput(ref, lambda: data)], settings))
-    row = chunk.images.to_pylist()[0]
-    if row["status"] != STATUS_OK:
-        raise ConfigError(f"--like {path}: {row['error']}")
-    return row["phash"], chunk.visual_features["descriptor"].to_pylist()[0]
+        return ColorQuery(
+            **asked, delta_e_threshold=args.delta_e, min_percentage=args.min_percentage
+        )
+    except ColorQueryError as error:
+        raise ConfigError(f"--color, --delta-e: {error}") from None
 
 
-def _located(result: Result, library: Mapping[str, Mapping[str, Any]]) -> Result:
-    row = library[result["image_id"]]
-    return {**result, "name": row["name"], "uri": row["uri"]}
+def _filters(args: Namespace, color: ColorQuery | None) -> Filters:
+    return Filters(
+        tags=tuple(args.tag),
+        since=_day("--since", args.since),
+        until=_day("--until", args.until),
+        min_width=args.min_width,
+        min_height=args.min_height,
+        sources=tuple(args.source),
+        formats=tuple(args.format),
+        color=color,
+    )
 
 
-def _print(results: Sequence[Result]) -> None:
-    if not results:
+def _day(flag: str, text: str | None) -> date | None:
+    """A date, or a date and time."""
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text) if len(text) <= 10 else datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(
+            f"{flag} {text}: write a date as 2026-05-31, with a time as 2026-05-31T18:00"
+        ) from None
+
+
+def _plain(found: Found | FoundChunk) -> dict[str, Any]:
+    """A result as JSON: what does not belong to a reason's kind is left out."""
+    reasons = [{k: v for k, v in asdict(r).items() if v not in (None, ())} for r in found.reasons]
+    return {**asdict(found), "reasons": reasons}
+
+
+def _print(found: Sequence[Found | FoundChunk]) -> None:
+    if not found:
         print("Nothing found.")  # noqa: T201 - the command's output
-    for r in results:
-        detail = r.get("text") or (f"{r['hex']} {r['percentage']:.0f} %" if r.get("hex") else "")
-        print(f"{r['score']:.3f}  {r['name']}  {detail}".rstrip())  # noqa: T201
+    for one in found:
+        print(f"{one.score:.3f}  {_title(one)}")  # noqa: T201
+        if isinstance(one, FoundChunk) and not any(r.snippet for r in one.reasons):
+            print(f"       {one.snippet}")  # noqa: T201
+        for reason in one.reasons:
+            print(f"       {reason}")  # noqa: T201
+
+
+def _title(found: Found | FoundChunk) -> str:
+    if isinstance(found, Found):
+        return found.name
+    pages = ", ".join(map(str, found.page_numbers))
+    word = "page" if len(found.page_numbers) == 1 else "pages"
+    return " › ".join([f"{found.name}{f', {word} {pages}' if pages else ''}", *found.heading])

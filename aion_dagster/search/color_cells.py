@@ -56,7 +56,8 @@ class ColorCells:
         """Positions in `order` of everything in some cells."""
         starts, sizes = self.starts[cells], np.diff(self.starts)[cells]
         ends = np.cumsum(sizes)
-        return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + sizes, sizes)
+        before = np.arange(int(ends[-1]) if len(ends) else 0)
+        return np.asarray(before + np.repeat(starts - ends + sizes, sizes), np.int64)
 
     def least_delta_e(self, wanted: tuple[float, float, float]) -> Doubles:
         """A number (m,) that no color of the cell is nearer to `wanted` than, by CIEDE2000.
@@ -124,7 +125,7 @@ def _stretch(mean_chroma: Doubles) -> Doubles:
 
 def _gap(low: Doubles, high: Doubles, value: float) -> Doubles:
     """How far a value is outside of intervals; 0 inside."""
-    return np.maximum(np.maximum(low - value, value - high), 0)
+    return np.asarray(np.maximum(np.maximum(low - value, value - high), 0))
 
 
 def _distances(low: Doubles, high: Doubles) -> tuple[Doubles, Doubles]:

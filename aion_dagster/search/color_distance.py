@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Reals = NDArray[np.floating[Any]]
 
 TOLERANCE: Final = 0.02
 """More than the result is off from the formula in double precision, for colors that sRGB has."""
@@ -33,10 +34,10 @@ def rough_delta_e(lab: tuple[Floats, Floats, Floats], wanted: tuple[float, float
         lab: L*, a*, b* (n,) float32 each.
         wanted: L*, a*, b* of the other color.
     """
-    (l1, a1, b1), (l2, a2, b2) = lab, wanted
-    mean7 = _seventh((np.sqrt(a1 * a1 + b1 * b1) + math.hypot(a2, b2)) * 0.5)
+    (l1, a, b1), (l2, other_a, b2) = lab, wanted
+    mean7 = _seventh((np.sqrt(a * a + b1 * b1) + math.hypot(other_a, b2)) * 0.5)
     stretch = 1.5 - 0.5 * np.sqrt(mean7 / (mean7 + _25_POW_7))
-    a1, a2 = a1 * stretch, stretch * a2
+    a1, a2 = a * stretch, stretch * other_a
     c1, c2 = np.sqrt(a1 * a1 + b1 * b1), np.sqrt(a2 * a2 + b2 * b2)
     product, dot = c1 * c2, a1 * a2 + b1 * b2
     # ΔH' is 2 √(C1' C2') sin(Δh / 2); of the two forms below each is exact where the other cancels. Of greys it is 0,
@@ -59,12 +60,12 @@ def rough_delta_e(lab: tuple[Floats, Floats, Floats], wanted: tuple[float, float
     return np.asarray(np.sqrt(np.maximum(squared, 0)), np.float32)
 
 
-def _seventh(x: Floats) -> Floats:
+def _seventh(x: Reals) -> Reals:
     square = x * x
     return np.asarray(square * square * square * x)
 
 
-def _hue_weight(cos: Floats, sin: Floats) -> Floats:
+def _hue_weight(cos: Reals, sin: Reals) -> Reals:
     """T of the mean hue: 1 - 0.17 cos(h - 30°) + 0.24 cos 2h + 0.32 cos(3h + 6°) - 0.20 cos(4h - 63°)."""
     cos2, sin2 = 2 * cos * cos - 1, 2 * sin * cos
     cos3, sin3 = cos * cos2 - sin * sin2, sin * cos2 + cos * sin2
@@ -78,7 +79,7 @@ def _hue_weight(cos: Floats, sin: Floats) -> Floats:
     )
 
 
-def _rotation(cos: Floats, sin: Floats) -> Floats:
+def _rotation(cos: Reals, sin: Reals) -> Reals:
     """Sine of 2 Δθ, 0 but around the blue hue of 275°."""
     result = np.zeros_like(cos)
     # Beyond 100° from 275° it is below 1e-6; cos(h - 275°) > cos 100°.

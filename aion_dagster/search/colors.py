@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from aion_dagster.search.palettes import ColorHit, ColorQuery, ColorQueryError, PaletteIndex
+from aion_dagster.search.color_query import ColorHit, ColorQuery, ColorQueryError
+from aion_dagster.search.palettes import PaletteIndex
 
 __all__ = ["ColorHit", "ColorQuery", "ColorQueryError", "by_color"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from aion_dagster.search.hits import Hit
 
@@ -11,8 +10,8 @@ from aion_dagster.search.hits import Hit
 def reciprocal_rank(lists: Iterable[Sequence[Hit]], k: int = 60, limit: int = 20) -> list[Hit]:
     """Reciprocal rank fusion: a picture's score is the sum of 1 / (k + rank) over the lists that have it.
 
-    Only ranks count, so that BM25 and cosines can be mixed. A picture that a list has twice counts by its first place;
-    the snippet is the first one found. Equal scores come in the order of their ids.
+    Only ranks count, so that BM25 and cosines can be mixed. A picture that a list has twice counts by its first place.
+    Equal scores come in the order of their ids.
 
     Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning Methods"
     (2009), where k = 60.
@@ -22,17 +21,13 @@ def reciprocal_rank(lists: Iterable[Sequence[Hit]], k: int = 60, limit: int = 20
         k: how little the first places are favoured; 0 or more.
         limit: how many hits at most.
     """
-    fused: dict[str, Hit] = {}
+    fused: dict[str, float] = {}
     for ranking in lists:
         seen: set[str] = set()
         for hit in ranking:
             if hit.image_id in seen:
                 continue
             seen.add(hit.image_id)
-            known = fused.get(hit.image_id, Hit(hit.image_id, 0.0))
-            fused[hit.image_id] = replace(
-                known,
-                score=known.score + 1.0 / (k + len(seen)),
-                snippet=known.snippet or hit.snippet,
-            )
-    return sorted(fused.values(), key=lambda hit: (-hit.score, hit.image_id))[: max(limit, 0)]
+            fused[hit.image_id] = fused.get(hit.image_id, 0.0) + 1.0 / (k + len(seen))
+    hits = (Hit(image_id, score) for image_id, score in fused.items())
+    return sorted(hits, key=lambda hit: (-hit.score, hit.image_id))[: max(limit, 0)]

@@ -1,31 +1,25 @@
-"""Words: a full-text index in one SQLite file (FTS5), built anew and swapped in at once."""
+"""Words: a full-text index in one SQLite file (FTS5), read."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import re
+import json
 import secrets
 import sqlite3
 import threading
-import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import quote
+from typing import Any, Final, Self
 
 import pyarrow as pa
 
 from aion_dagster.errors import StorageError
 from aion_dagster.search.hits import Hit
-
-_APPLICATION_ID: Final = 0x41494F4E
-"""Says "AION" in the file's header, where `file` and this module look for it."""
-
-_FORMAT: Final = 1
+from aion_dagster.search.index_file import open_for_reading
+from aion_dagster.search.index_update import WORD_COLUMNS, tag_key, update_index
+from aion_dagster.search.words import expressions
 
 _WEIGHTS: Final = {
-    "image_id": 0.0,
     "name": 2.0,
     "title": 4.0,
     "description": 2.0,
@@ -34,84 +28,96 @@ _WEIGHTS: Final = {
 }
 """Column → how much a word in it counts (BM25); long and noisy columns count less."""
 
-_COLUMNS: Final = tuple(_WEIGHTS)
+_CHUNK_WEIGHTS: Final = {"heading": 2.0, "content": 1.0}
 
-_CREATE: Final = (
-    "CREATE VIRTUAL TABLE words USING fts5("
-    "image_id UNINDEXED, name, title, description, tags, visible_text, "
-    "tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3')"
-)
-_INSERT: Final = f"INSERT INTO words ({', '.join(_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants
-_SELECT: Final = (
-    f"SELECT image_id, bm25(words, {', '.join(map(str, _WEIGHTS.values()))}) AS cost, "  # noqa: S608 - constants
-    "snippet(words, -1, '[', ']', '…', 16) FROM words WHERE words MATCH ? ORDER BY cost, image_id LIMIT ?"
-)
+MOST_RANKED: Final = 4_000
+"""Rows that BM25 is computed for. A word that more pictures have says little about any of them, and ranking all would take
+a tenth of a second per 100,000."""
 
-_PHRASE_OR_WORD: Final = re.compile(r'"([^"]*)"|([^\s"]+)')
-_MOST_TERMS: Final = 32
-"""Terms of a query that count; a pasted page must not become an expression that SQLite refuses."""
+_OPEN: Final = "\x02"
+_CLOSE: Final = "\x03"
+"""Marks around matches; the index takes no text that has them."""
+
+_SNIPPET_TOKENS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class FieldMatch:
+    """A field that has words of a query: the words as they stand there, and the text around the first of them.
+
+    In `snippet` matches stand in [brackets]. It is text from outside: hostile until escaped.
+    """
+
+    field: str
+    words: tuple[str, ...]
+    snippet: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a document: what is shown of it."""
+
+    chunk_id: str
+    document_id: str
+    name: str
+    uri: str
+    page_numbers: tuple[int, ...]
+    heading: tuple[str, ...]
+    content: str
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """An FTS5 table and the table that knows the ids of its rows."""
+
+    words: str
+    weights: dict[str, float]
+    owners: str
+    key: str
+    id_column: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(self.weights)
+
+    @property
+    def rank(self) -> str:
+        return f"bm25({self.words}, {', '.join(map(str, self.weights.values()))})"
+
+
+_PICTURES: Final = _Texts("words", _WEIGHTS, "pictures", "picture", "image_id")
+_CHUNKS: Final = _Texts("chunk_words", _CHUNK_WEIGHTS, "chunks", "chunk", "chunk_id")
 
 
 def build_index(target: Path, rows: Iterable[pa.RecordBatch]) -> int:
-    """Write the index to `target`, beside it first and then renamed: readers see the old one or the new one.
-
-    Args:
-        target: the file; an index that is there is replaced.
-        rows: batches with columns image_id, name, title, description, tags (list of strings) and visible_text, one row per
-            picture; nulls are fine, other columns are ignored. They are read once and one at a time.
+    """Make the index say what some rows say: image_id, name, title, description, tags and visible_text.
 
     Returns:
-        How many rows were written.
+        How many rows there are.
 
     Raises:
-        StorageError: the folder cannot be written, or the disk is full; `target` is as it was.
+        StorageError: the index cannot be written; `target` is as it was.
         KeyError: a batch lacks a column.
     """
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        count = _write(partial, rows)
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(target)
-    except (OSError, sqlite3.Error) as error:
-        raise StorageError(
-            f"the search index {target} cannot be written ({error}); check space and permissions, then build it again"
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
-    return count
-
-
-def _write(path: Path, rows: Iterable[pa.RecordBatch]) -> int:
-    # A file nobody else sees yet needs no journal: after a crash it is left over, never half right in place.
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode = OFF")
-        connection.execute("PRAGMA synchronous = OFF")
-        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {_FORMAT}")
-        connection.execute(_CREATE)
-        connection.execute("BEGIN")
-        count = 0
-        for batch in rows:
-            count += connection.executemany(_INSERT, _records(batch)).rowcount if len(batch) else 0
-        connection.execute("INSERT INTO words(words) VALUES ('optimize')")
-        connection.execute("COMMIT")
-    return count
-
-
-def _records(batch: pa.RecordBatch) -> Iterator[tuple[str, ...]]:
-    columns = [batch.column(name).to_pylist() for name in _COLUMNS]
-    for values in zip(*columns, strict=True):
-        yield tuple(_indexable(value) for value in values)
-
-
-def _indexable(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        return "\n".join(str(item) for item in value if item is not None)
-    return str(value)
+    schema = pa.schema(
+        [
+            (c, pa.list_(pa.string()) if c == "tags" else pa.string())
+            for c in ("image_id", "name", *WORD_COLUMNS)
+        ]
+    )
+    parts = [pa.Table.from_batches([batch]).select(schema.names).cast(schema) for batch in rows]
+    table = pa.concat_tables([schema.empty_table(), *parts])
+    nothing = pa.nulls(table.num_rows)
+    library = table.select(["image_id", "name"])
+    library = library.append_column("batch", pa.array(["all"] * table.num_rows, pa.string()))
+    for column in ("locations", "superseded_by"):
+        library = library.append_column(column, nothing)
+    return update_index(
+        target,
+        library=library,
+        batches={"all": secrets.token_hex()},
+        read_descriptions=lambda _: table,
+    ).rows
 
 
 class WordIndex:
@@ -122,32 +128,18 @@ class WordIndex:
         self.path = path
         self._connection = connection
         self._lock = threading.Lock()
+        self._numbers: dict[str, int] | None = None
 
     @classmethod
-    def open(cls, path: Path) -> WordIndex:
+    def open(cls, path: Path) -> Self:
         """Open the index; one that is built later under the same name is seen by the next `open`.
 
         Raises:
             StorageError: there is no index, or the file is something else, or from another version.
         """
-        if not path.is_file():
-            raise StorageError(f"there is no search index at {path}; build it first")
-        # Never written in place, and so safe to read without locks, which network folders are bad at.
-        address = f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1"
-        try:
-            connection = sqlite3.connect(address, uri=True, check_same_thread=False)
-            (application,) = connection.execute("PRAGMA application_id").fetchone()
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-        except sqlite3.Error as error:
-            raise StorageError(f"{path} is not a search index ({error}); build it anew") from error
-        if application != _APPLICATION_ID or version != _FORMAT:
-            connection.close()
-            raise StorageError(
-                f"{path} is not a search index of format {_FORMAT} (it says {version}); build it anew"
-            )
-        return cls(path, connection)
+        return cls(path, open_for_reading(path))
 
-    def __enter__(self) -> WordIndex:
+    def __enter__(self) -> Self:
         """The index itself."""
         return self
 
@@ -160,59 +152,186 @@ class WordIndex:
         with self._lock:
             self._connection.close()
 
-    def search(self, query: str, limit: int = 20) -> list[Hit]:
-        """Pictures whose texts have the words, best first.
+    def search(
+        self, query: str, limit: int = 20, *, among: Collection[str] | None = None
+    ) -> list[Hit]:
+        """Pictures whose texts have the words, best first, equal ones in the order of their ids.
 
         Pictures with all words; where there are none, those with any. Case and accents do not count; a word is also
         found as the beginning of a longer one, and then counts less; "words in quotes" are found in this order only.
         Nothing else in a query has a meaning, so that any text may be searched for. Words are not inflected or
-        translated.
+        translated. Where more than `MOST_RANKED` pictures have the words, as many are ranked, those with the words in
+        title or tags first.
 
         Args:
-            query: what somebody typed.
+            query: what somebody typed. One without letters or digits finds nothing.
             limit: how many hits at most.
-
-        Returns:
-            Hits with a snippet, in which matches stand in [brackets]. None for a query without letters or digits.
+            among: ids of the pictures that may be found; all by default.
 
         Raises:
             StorageError: the index cannot be read any more.
         """
-        terms = _terms(query)
-        if not terms or limit <= 0:
+        return self._search(_PICTURES, query, limit, self._rows(among))
+
+    def search_chunks(self, query: str, limit: int = 20) -> list[Hit]:
+        """As `search`, for pieces of documents; the ids of the hits are chunk ids."""
+        return self._search(_CHUNKS, query, limit, None)
+
+    def matches(self, query: str, image_ids: Sequence[str]) -> dict[str, tuple[FieldMatch, ...]]:
+        """Which words of a query stand in which fields of some pictures, fields in the order of their weight."""
+        return self._matches(_PICTURES, query, image_ids)
+
+    def chunk_matches(
+        self, query: str, chunk_ids: Sequence[str]
+    ) -> dict[str, tuple[FieldMatch, ...]]:
+        """As `matches`, for pieces of documents."""
+        return self._matches(_CHUNKS, query, chunk_ids)
+
+    def tagged(self, tags: Iterable[str]) -> set[str]:
+        """Ids of the pictures that have all of some tags, without regard to case."""
+        found: set[str] | None = None
+        for tag in tags:
+            rows = self._ask(
+                "SELECT image_id FROM tags JOIN pictures USING (picture) WHERE tag = ?",
+                (tag_key(tag),),
+            )
+            ids = {image for (image,) in rows}
+            found = ids if found is None else found & ids
+        return found or set()
+
+    def chunks(self, chunk_ids: Sequence[str]) -> dict[str, Chunk]:
+        """Some pieces of documents by id; those that the index does not have are left out."""
+        rows = self._ask(
+            "SELECT c.chunk_id, d.document_id, d.name, d.uri, c.page_numbers, w.heading, w.content "
+            "FROM chunks c JOIN documents d USING (document) JOIN chunk_words w ON w.rowid = c.chunk "
+            "WHERE c.chunk_id IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(chunk_ids)),),
+        )
+        return {
+            chunk: Chunk(
+                chunk,
+                document,
+                name,
+                uri,
+                tuple(json.loads(pages)),
+                tuple(heading.split("\n")) if heading else (),
+                content,
+            )
+            for chunk, document, name, uri, pages, heading, content in rows
+        }
+
+    def chunk_ids(self) -> list[str]:
+        """Ids of all pieces of documents."""
+        return [chunk for (chunk,) in self._ask("SELECT chunk_id FROM chunks", ())]
+
+    def _search(self, texts: _Texts, query: str, limit: int, among: list[int] | None) -> list[Hit]:
+        if limit <= 0 or among == []:
             return []
-        return self._matching(" AND ".join(terms), limit) or (
-            self._matching(" OR ".join(terms), limit) if len(terms) > 1 else []
+        for expression in expressions(query):
+            found = self._ranked(texts, expression, among)
+            if found:
+                return self._best(texts, found, limit)
+        return []
+
+    def _ranked(
+        self, texts: _Texts, expression: str, among: list[int] | None
+    ) -> list[tuple[int, float]]:
+        """Row and cost of what matches, in no order."""
+        found = self._costs(texts, expression, among)
+        if len(found) < MOST_RANKED or texts is not _PICTURES:
+            return found
+        better = self._costs(texts, f"{{title tags}} : ({expression})", among)
+        if len(better) >= MOST_RANKED:
+            return better
+        return list({**dict(found), **dict(better)}.items())
+
+    def _costs(
+        self, texts: _Texts, expression: str, among: list[int] | None
+    ) -> list[tuple[int, float]]:
+        # The sign keeps SQLite from asking FTS5 anew for every row of the list.
+        inside = "" if among is None else "AND +rowid IN (SELECT value FROM json_each(?)) "
+        arguments = [expression, *([] if among is None else [json.dumps(among)]), MOST_RANKED]
+        return self._ask(
+            f"SELECT rowid, {texts.rank} FROM {texts.words} "  # noqa: S608 - constants
+            f"WHERE {texts.words} MATCH ? {inside}LIMIT ?",
+            arguments,
         )
 
-    def _matching(self, expression: str, limit: int) -> list[Hit]:
+    def _best(self, texts: _Texts, found: list[tuple[int, float]], limit: int) -> list[Hit]:
+        found.sort(key=lambda row: row[1])
+        if len(found) > limit:
+            last = found[limit - 1][1]
+            found = [row for row in found if row[1] <= last]
+        ids = dict(
+            self._ask(
+                f"SELECT {texts.key}, {texts.id_column} FROM {texts.owners} "  # noqa: S608 - constants
+                f"WHERE {texts.key} IN (SELECT value FROM json_each(?))",
+                (json.dumps([row for row, _ in found]),),
+            )
+        )
+        hits = [Hit(ids[row], -cost) for row, cost in found]
+        return sorted(hits, key=lambda hit: (-hit.score, hit.image_id))[:limit]
+
+    def _matches(
+        self, texts: _Texts, query: str, ids: Sequence[str]
+    ) -> dict[str, tuple[FieldMatch, ...]]:
+        terms = expressions(query)
+        if not terms or not ids:
+            return {}
+        columns = ", ".join(
+            f"highlight({texts.words}, {i}, '{_OPEN}', '{_CLOSE}')"
+            for i in range(len(texts.columns))
+        )
+        statement = (
+            f"SELECT {columns} FROM {texts.words} WHERE {texts.words} MATCH ? AND rowid = "  # noqa: S608 - constants
+            f"(SELECT {texts.key} FROM {texts.owners} WHERE {texts.id_column} = ?)"
+        )
+        found = {}
+        for one in ids:
+            for row in self._ask(statement, (terms[-1], one)):
+                found[one] = _field_matches(texts, row)
+        return found
+
+    def _rows(self, among: Collection[str] | None) -> list[int] | None:
+        if among is None:
+            return None
+        if self._numbers is None:
+            self._numbers = dict(self._ask("SELECT image_id, picture FROM pictures", ()))
+        numbers = self._numbers
+        return [numbers[image] for image in among if image in numbers]
+
+    def _ask(self, statement: str, arguments: Sequence[Any]) -> list[Any]:
         try:
             with self._lock:
-                rows = self._connection.execute(_SELECT, (expression, limit)).fetchall()
+                return self._connection.execute(statement, arguments).fetchall()
         except sqlite3.Error as error:
             raise StorageError(
-                f"the search index {self.path} cannot be read ({error}); build it anew"
+                f"the search index {self.path} cannot be read ({error}); delete it, "
+                "'aion-dagster run' builds it anew"
             ) from error
-        return [Hit(image_id, -cost, snippet) for image_id, cost, snippet in rows]
 
 
-def _terms(query: str) -> list[str]:
-    """The words and phrases of a query as FTS5 expressions that mean only themselves.
-
-    A word stands as itself or as a prefix; documents that have the word itself match both, and so rank before
-    documents that only have a longer one.
-    """
-    text = query.encode("utf-8", "ignore").decode("utf-8").replace("\0", " ")
-    terms = []
-    for match in _PHRASE_OR_WORD.finditer(text):
-        phrase, word = match.group(1), match.group(2)
-        if phrase is not None and _has_token(phrase):
-            terms.append(f'"{phrase}"')
-        elif word is not None and _has_token(word):
-            terms.append(f'("{word}" OR "{word}"*)' if len(word) > 1 else f'"{word}"')
-    return list(dict.fromkeys(terms))[:_MOST_TERMS]
+def _field_matches(texts: _Texts, row: Sequence[str]) -> tuple[FieldMatch, ...]:
+    fields = []
+    for field, text in sorted(
+        zip(texts.columns, row, strict=True), key=lambda x: -texts.weights[x[0]]
+    ):
+        words = [part.split(_CLOSE)[0] for part in text.split(_OPEN)[1:]]
+        if words:
+            fields.append(FieldMatch(field, tuple(dict.fromkeys(words)), _snippet(field, text)))
+    return tuple(fields)
 
 
-def _has_token(text: str) -> bool:
-    """Whether the tokenizer finds a word in it: unicode61 takes letters, numbers and private-use characters."""
-    return any(unicodedata.category(c)[0] in "LN" for c in text)
+_BETWEEN_LINES: Final = {"tags": ", ", "heading": " › "}
+
+
+def _snippet(field: str, marked: str) -> str:
+    """Some words around the first match, on one line."""
+    words = _BETWEEN_LINES.get(field, " ").join(marked.split("\n")).split()
+    first = next(i for i, word in enumerate(words) if _OPEN in word)
+    start = max(0, min(first - _SNIPPET_TOKENS // 3, len(words) - _SNIPPET_TOKENS))
+    end = start + _SNIPPET_TOKENS
+    text = " ".join(words[start:end])
+    text += _CLOSE * (text.count(_OPEN) - text.count(_CLOSE))  # a phrase may end outside
+    text = text.replace(_OPEN, "[").replace(_CLOSE, "]")
+    return f"{'…' if start else ''}{text}{'…' if end < len(words) else ''}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -11,12 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from aion_dagster.compute.colors import delta_e_2000, hex_to_lab
-from aion_dagster.errors import AionError
+from aion_dagster.compute.colors import delta_e_2000
 from aion_dagster.search.color_cells import ColorCells
 from aion_dagster.search.color_distance import TOLERANCE, rough_delta_e
+from aion_dagster.search.color_query import ColorHit, ColorQuery, is_hex, lab_of_hex
 
-_HEX: Final = re.compile(r"#?(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 _CHANNELS: Final = ("lab_l", "lab_a", "lab_b")
 
 _FIRST: Final = 2_048
@@ -25,59 +23,6 @@ _LARGEST: Final = 16_384
 
 _SHARE_TOLERANCE: Final = 1e-4
 """Shares are stored in 32 bits, in which 5.1 is 5.0999999."""
-
-
-class ColorQueryError(AionError, ValueError):
-    """A color search that cannot be understood; the message says what can."""
-
-
-@dataclass(frozen=True, slots=True)
-class ColorHit:
-    """A picture that has the color.
-
-    `match_score` is 1 for the very color and 0 at the threshold, 1 where only a name or family was asked for;
-    `matched_hex` and `matched_name` are the picture's own color and `matched_percentage` its share of the picture, 0 to
-    100; `delta_e` the CIEDE2000 difference, None where no hex was asked for.
-    """
-
-    image_id: str
-    match_score: float
-    matched_hex: str
-    matched_percentage: float
-    matched_name: str | None = None
-    delta_e: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ColorQuery:
-    """Which color: what is given must hold for one and the same color of a picture.
-
-    `hex` is `#rgb` or `#rrggbb`; colors nearer than `delta_e_threshold` (CIEDE2000; about 2 is the same to the eye, 15 a
-    relative) match. `name` and `family` are compared without regard to case. `min_percentage` is the share of the
-    picture that the color must have, 0 to 100.
-
-    Raises:
-        ColorQueryError: nothing was asked for, or the hex or the threshold is none.
-    """
-
-    hex: str | None = None
-    name: str | None = None
-    family: str | None = None
-    delta_e_threshold: float = 15.0
-    min_percentage: float = 5.0
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be understood."""
-        if self.hex is None and self.name is None and self.family is None:
-            raise ColorQueryError(
-                "name a color: hex='#c4a87c', name='walnut' or family='earth_tone'"
-            )
-        if self.hex is not None and not _HEX.fullmatch(self.hex):
-            raise ColorQueryError(f"{self.hex!r} is not a color; '#c4a87c' and '#ca7' are")
-        if not self.delta_e_threshold > 0 or not np.isfinite(self.delta_e_threshold):
-            raise ColorQueryError(
-                f"delta_e_threshold is {self.delta_e_threshold}, it must be above 0"
-            )
 
 
 class PaletteIndex:
@@ -180,7 +125,7 @@ class PaletteIndex:
             if near.any():
                 radius = min(radius, found.add(rows[near], rough[near]) + 2 * TOLERANCE)
         rows = found.rows(radius + TOLERANCE)
-        exact = delta_e_2000(self._lab_of(rows), wanted)
+        exact = delta_e_2000(self._lab_of(rows), wanted).astype(np.float64)
         inside = exact < query.delta_e_threshold
         return rows[inside], exact[inside]
 
@@ -203,10 +148,8 @@ class PaletteIndex:
         limit: int,
     ) -> list[ColorHit]:
         scores = np.ones(len(rows)) if threshold is None else 1 - differences / threshold
-        rows, differences, scores = (
-            x[_best_per_picture(scores, self._shares[rows], self._owners[rows], limit)]
-            for x in (rows, differences, scores)
-        )
+        kept = _best_per_picture(scores, self._shares[rows], self._owners[rows], limit)
+        rows, differences, scores = rows[kept], differences[kept], scores[kept]
         shares = self._shares[rows].tolist()
         places = pa.array(rows)
         ids = self.images.take(pa.array(self._owners[rows])).to_pylist()
@@ -263,19 +206,6 @@ class _Nearest:
         return np.sort(rows[differences <= radius])
 
 
-def lab_of_hex(code: str) -> NDArray[np.float64]:
-    """L*a*b* (3,), D65, of `#rgb` or `#rrggbb`; the `#` may be missing."""
-    digits = code.removeprefix("#")
-    if len(digits) == 3:
-        digits = "".join(c * 2 for c in digits)
-    return np.asarray(hex_to_lab(f"#{digits}"), np.float64)
-
-
-def is_hex(text: str) -> bool:
-    """Whether a text is a color code, with or without `#`."""
-    return _HEX.fullmatch(text) is not None
-
-
 def _best_per_picture(
     scores: NDArray[np.float64],
     shares: NDArray[np.float32],
@@ -293,7 +223,8 @@ def _best_per_picture(
     behind = (scores[rows] < scores[last]) | (
         (scores[rows] == scores[last]) & (shares[rows] < shares[last])
     )
-    return rows[~behind]
+    best: NDArray[np.int64] = rows[~behind]
+    return best
 
 
 def _largest_shares(
@@ -329,7 +260,8 @@ class _Words:
         """Which of some rows say it, without regard to case."""
         folded = pc.utf8_lower(pc.utf8_trim_whitespace(self.dictionary))
         same = pc.equal(folded, wanted.strip().lower()).to_numpy(zero_copy_only=False)
-        return np.append(same.astype(bool), False)[self.codes[rows]]
+        found: NDArray[np.bool_] = np.append(same.astype(bool), False)[self.codes[rows]]
+        return found
 
     def texts(self, rows: pa.Array) -> list[str | None]:
         """The texts of some rows."""

@@ -41,6 +41,7 @@ class VectorCodes:
         """Code the rows of all blocks (m, d), d even, in order."""
         import faiss
 
+        built: Any = faiss.IndexPQFastScan
         sample = _sample(blocks)
         apart = (_SPACING * sample.std(axis=0)).astype(np.float32)
         apart = np.maximum(apart, np.float32(1e-6))
@@ -54,7 +55,7 @@ class VectorCodes:
         quantizer.ntotal, quantizer.is_trained = len(codes), True
         nearest = np.clip(np.rint((sample - lowest) / apart), 0, _LEVELS - 1)
         errors = ((lowest + nearest * apart - sample) ** 2).mean(axis=0)
-        return cls(faiss.IndexPQFastScan(quantizer), apart, errors.astype(np.float32))
+        return cls(built(quantizer), apart, errors.astype(np.float32))
 
     def best(self, query: Floats, count: int) -> tuple[NDArray[np.int64], Floats]:
         """Rows with the largest dot products by their codes, and these, best first."""

@@ -1,0 +1,397 @@
+"""`LibrarySearch`: everything that can be asked of a library, from Python. Reads the tables; needs no service, no Dagster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from aion_dagster.errors import AionError, StorageError, UnavailableError
+from aion_dagster.search.color_query import ColorQuery
+from aion_dagster.search.filters import COLUMNS, Filters, satisfying
+from aion_dagster.search.found import Found, FoundChunk, Reason
+from aion_dagster.search.fusion import reciprocal_rank
+from aion_dagster.search.hits import Hit
+from aion_dagster.search.index import FieldMatch, WordIndex
+from aion_dagster.search.looks import LookIndex, look_of_file
+from aion_dagster.search.palettes import PaletteIndex
+from aion_dagster.search.vectors import VectorIndex
+from aion_dagster.storage.store import Store
+
+Embed = Callable[[Sequence[str]], NDArray[np.float32]]
+"""Texts to vectors (n, d) of unit length."""
+
+LEAST_SIMILARITY: Final = 0.3
+"""Cosine below which a description is not taken to mean what was asked for.
+
+Measured with all-MiniLM-L6-v2 on 30 captions and 7 descriptions of measured facts: of 35 paraphrases ("puppy on a lawn"
+for a dog on the grass) 89 % lie above it, of other pairs 3 %; of 26 questions for what is not there or means nothing,
+19 % find anything above, then something akin (a violin for "piano"). At 0.25 it were 97 %, 5 % and 42 %.
+"""
+
+_DEPTH: Final = 200
+"""Results of each ranking that are fused: a short list must not depend on how short it is."""
+
+_BEGINNING: Final = 160
+"""Characters of a piece of a document that are shown where no word of it was asked for."""
+
+NO_FILTERS: Final = Filters()
+
+
+class UnknownPictureError(AionError, LookupError):
+    """A picture was named that the library does not have."""
+
+
+def index_path(store: Store) -> Path:
+    """Where the index of words of a library lies."""
+    return store.index / "words.sqlite"
+
+
+class LibrarySearch:
+    """Questions to one library; `open` it, use it as a context manager or `close` it.
+
+    Tables are read when they are first needed and kept: a later run is seen by the next `open`. Several threads may
+    share one.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        embed: Embed | None = None,
+        text_model: str | None = None,
+        embed_for_pictures: Embed | None = None,
+        picture_model: str | None = None,
+    ) -> None:
+        """As `open`, on a store that is open already and stays so."""
+        self.store = store
+        self._embed = embed
+        self._text_model = text_model
+        self._embed_for_pictures = embed_for_pictures
+        self._picture_model = picture_model
+        self._owned = False
+
+    @classmethod
+    def open(
+        cls,
+        store: str | Path,
+        library: str = "default",
+        *,
+        embed: Embed | None = None,
+        text_model: str | None = None,
+        embed_for_pictures: Embed | None = None,
+        picture_model: str | None = None,
+    ) -> Self:
+        """Open a library for searching; nothing is written.
+
+        Args:
+            store: the folder, or a `file://` URI.
+            library: its name in the store.
+            embed: the text model that `embeddings` and `document_chunks` were made with; without one, texts are
+                searched by words alone.
+            text_model: what the column `model` of these tables says of it; rows of other models are left out.
+            embed_for_pictures: the text side of the joint model that `image_embeddings` was made with.
+            picture_model: what the column `model` of that table says of it.
+
+        Raises:
+            StorageError: there is no such store.
+        """
+        opened = cls(
+            Store.open(store, library=library, create=False),
+            embed=embed,
+            text_model=text_model,
+            embed_for_pictures=embed_for_pictures,
+            picture_model=picture_model,
+        )
+        opened._owned = True
+        return opened
+
+    def __enter__(self) -> Self:
+        """The search itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Release the index, and the store where `open` opened it."""
+        if "_words" in self.__dict__:
+            self._words.close()
+        if self._owned:
+            self.store.close()
+
+    def __len__(self) -> int:
+        """Pictures in use."""
+        return int(self._pictures.num_rows)
+
+    def text(self, query: str, *, filters: Filters = NO_FILTERS, limit: int = 20) -> list[Found]:
+        """Pictures by what is written about them and in them: the words themselves and their meaning, best first.
+
+        Both rankings are joined by reciprocal rank; what both find comes first. Meaning below `LEAST_SIMILARITY` does
+        not count, so that a query may find nothing.
+
+        Raises:
+            StorageError: there is no index, or a table cannot be read; the message says what to run.
+        """
+        allowed = self._allowed(filters)
+        among = None if allowed is None else self._ids.filter(pa.array(allowed)).to_pylist()
+        depth = max(limit, _DEPTH)
+        words = self._words.search(query, depth, among=among)
+        words = [hit for hit in words if hit.image_id in self._place]
+        meaning = self._meaning(query, depth, allowed)
+        hits = reciprocal_rank([words, meaning], limit=limit)
+        matches = self._words.matches(query, [hit.image_id for hit in hits])
+        near = {hit.image_id: hit.score for hit in meaning}
+        return [
+            self._found(hit, _text_reasons(matches.get(hit.image_id, ()), near.get(hit.image_id)))
+            for hit in hits
+        ]
+
+    def color(
+        self,
+        *,
+        hex: str | None = None,  # noqa: A002 - the name that the Aionvision API gives it
+        name: str | None = None,
+        family: str | None = None,
+        delta_e_threshold: float = 15.0,
+        min_percentage: float = 5.0,
+        filters: Filters = NO_FILTERS,
+        limit: int = 20,
+    ) -> list[Found]:
+        """Pictures that have a color, nearest first, then the larger share; the score is 1 - ΔE / threshold.
+
+        Args:
+            hex: `#rgb` or `#rrggbb`.
+            name: a color's name, without regard to case; what is given of the three must hold for one and the same color.
+            family: neutral, earth_tone, warm, cool, metallic, pastel or vibrant.
+            delta_e_threshold: CIEDE2000 difference above 0 that is too far. About 2 is the same to the eye.
+            min_percentage: share of the picture that the color must have, 0 to 100.
+            filters: which pictures.
+            limit: how many results at most.
+
+        Raises:
+            ColorQueryError: nothing was asked for, or the hex or the threshold is none.
+        """
+        query = ColorQuery(hex, name, family, delta_e_threshold, min_percentage)
+        allowed = self._allowed(filters)
+        among = self._mask(self._palette.images, allowed)
+        return [
+            self._found(
+                Hit(hit.image_id, hit.match_score),
+                (
+                    Reason(
+                        "color",
+                        hex=hit.matched_hex,
+                        name=hit.matched_name,
+                        percentage=hit.matched_percentage,
+                        delta_e=hit.delta_e,
+                    ),
+                ),
+            )
+            for hit in self._palette.search(query, limit, among=among)
+        ]
+
+    def like(
+        self, picture: Path | str, *, filters: Filters = NO_FILTERS, limit: int = 20
+    ) -> list[Found]:
+        """Pictures that look like another: layout, tones and colors, not what is shown.
+
+        Args:
+            picture: a file, or as a string the id of a picture of the library, which is not among the results then.
+            filters: which pictures.
+            limit: how many results at most.
+
+        Raises:
+            SourceError: the file cannot be read, or is no picture.
+            UnknownPictureError: the library has no picture of this id that could be compared.
+        """
+        allowed = self._allowed(filters)
+        if isinstance(picture, Path):
+            look = look_of_file(picture)
+        else:
+            known = self._looks.look_of(picture)
+            if known is None:
+                raise UnknownPictureError(
+                    f"{picture!r} is no picture of this library that can be compared; name a file by its Path"
+                )
+            look = known
+            allowed = np.ones(len(self), bool) if allowed is None else allowed
+            allowed[self._place.get(picture, slice(0, 0))] = False
+        among = self._mask(self._looks.ids, allowed)
+        hits = self._looks.nearest(*look, limit, among=among)
+        return [self._found(h, (Reason("looks", similarity=h.score),)) for h in hits]
+
+    def image_text(
+        self, query: str, *, filters: Filters = NO_FILTERS, limit: int = 20
+    ) -> list[Found]:
+        """Pictures that a joint model of pictures and texts finds near a text, nearest first.
+
+        There is always a nearest one: similarities of such models have no common scale, so none is too low.
+
+        Raises:
+            UnavailableError: no joint model was given, or no picture has vectors of it.
+        """
+        if self._embed_for_pictures is None:
+            raise UnavailableError(
+                "Searching pictures by text needs the joint model that made 'image_embeddings': configure models.joint "
+                "and give its text side"
+            )
+        index = self._picture_vectors
+        if not len(index):
+            raise UnavailableError(
+                f"{self.store.root} has no image vectors of this model; configure models.joint and run again"
+            )
+        vector = np.asarray(self._embed_for_pictures([query])[0], np.float32)
+        hits = index.nearest(vector, limit, among=self._mask(index.ids, self._allowed(filters)))
+        return [self._found(h, (Reason("picture_text", similarity=h.score),)) for h in hits]
+
+    def documents(self, query: str, *, limit: int = 20) -> list[FoundChunk]:
+        """Pieces of documents by words and meaning, as `text` does it for pictures."""
+        depth = max(limit, _DEPTH)
+        words = self._words.search_chunks(query, depth)
+        meaning: list[Hit] = []
+        if self._embed is not None and query.strip() and len(self._chunk_vectors):
+            index = self._chunk_vectors
+            known = pc.is_in(index.ids, pa.array(self._words.chunk_ids(), pa.string()))
+            vector = np.asarray(self._embed([query])[0], np.float32)
+            mask = known.to_numpy()
+            meaning = index.nearest(vector, depth, among=mask, floor=LEAST_SIMILARITY)
+        hits = reciprocal_rank([words, meaning], limit=limit)
+        ids = [hit.image_id for hit in hits]
+        chunks, matches = self._words.chunks(ids), self._words.chunk_matches(query, ids)
+        near = {hit.image_id: hit.score for hit in meaning}
+        results = []
+        for hit in hits:
+            chunk = chunks[hit.image_id]
+            reasons = _text_reasons(matches.get(chunk.chunk_id, ()), near.get(chunk.chunk_id))
+            shown = next((r.snippet for r in reasons if r.field == "content"), None)
+            results.append(
+                FoundChunk(
+                    chunk.chunk_id,
+                    chunk.document_id,
+                    chunk.name,
+                    chunk.uri,
+                    hit.score,
+                    chunk.page_numbers,
+                    chunk.heading,
+                    shown or _beginning(chunk.content),
+                    reasons,
+                )
+            )
+        return results
+
+    def _meaning(self, query: str, limit: int, allowed: NDArray[np.bool_] | None) -> list[Hit]:
+        if self._embed is None or not query.strip() or not len(self._text_vectors):
+            return []
+        index = self._text_vectors
+        vector = np.asarray(self._embed([query])[0], np.float32)
+        among = self._mask(index.ids, allowed)
+        return index.nearest(vector, limit, among=among, floor=LEAST_SIMILARITY)
+
+    def _found(self, hit: Hit, reasons: tuple[Reason, ...]) -> Found:
+        place = self._place[hit.image_id]
+        name, uri = (self._pictures[c][place].as_py() for c in ("name", "uri"))
+        return Found(hit.image_id, name, uri, hit.score, reasons)
+
+    def _allowed(self, filters: Filters) -> NDArray[np.bool_] | None:
+        """Which pictures in use satisfy the filters; None for all."""
+        if not filters:
+            return None
+        mask = satisfying(self._pictures, filters)
+        if filters.tags:
+            tagged = pa.array(sorted(self._words.tagged(filters.tags)), pa.string())
+            mask &= pc.is_in(self._ids, tagged).to_numpy()
+        if filters.color is not None:
+            having = pa.array(self._palette.having(filters.color))
+            mask &= pc.is_in(
+                self._ids, self._palette.images.filter(having).combine_chunks()
+            ).to_numpy()
+        return mask
+
+    def _mask(
+        self, ids: pa.ChunkedArray, allowed: NDArray[np.bool_] | None
+    ) -> NDArray[np.bool_] | None:
+        """Which rows of an index belong to pictures in use that are allowed; None for all."""
+        wanted = self._ids if allowed is None else self._ids.filter(pa.array(allowed))
+        mask: NDArray[np.bool_] = pc.is_in(ids, wanted.combine_chunks()).to_numpy()
+        return None if mask.all() else mask
+
+    @cached_property
+    def _pictures(self) -> pa.Table:
+        """Pictures in use."""
+        if not self.store.tables.exists("library"):
+            raise StorageError(
+                f"{self.store.root}: nothing to search yet; 'aion-dagster run SOURCE --store {self.store.home}' fills it"
+            )
+        columns = ["image_id", "name", "uri", "phash", *COLUMNS, "superseded_by"]
+        table = self.store.tables.read("library", columns=columns)
+        return table.filter(pc.is_null(table["superseded_by"]))
+
+    @cached_property
+    def _ids(self) -> pa.ChunkedArray:
+        return self._pictures["image_id"]
+
+    @cached_property
+    def _place(self) -> Mapping[str, int]:
+        return {image: i for i, image in enumerate(self._ids.to_pylist())}
+
+    @cached_property
+    def _words(self) -> WordIndex:
+        # The library first: a store that has none needs pictures rather than an index.
+        _ = self._pictures
+        return WordIndex.open(index_path(self.store))
+
+    @cached_property
+    def _palette(self) -> PaletteIndex:
+        columns = ["image_id", "dominant_colors"]
+        table = self.store.tables.read("color_analyses", columns=columns)
+        known = pc.is_in(table["image_id"], self._ids.combine_chunks())
+        return PaletteIndex.from_table(table.filter(known))
+
+    @cached_property
+    def _looks(self) -> LookIndex:
+        features = self.store.tables.read("visual_features", columns=["image_id", "descriptor"])
+        known = pc.is_in(features["image_id"], self._ids.combine_chunks())
+        return LookIndex.from_tables(features.filter(known), self._pictures)
+
+    @cached_property
+    def _text_vectors(self) -> VectorIndex:
+        return self._vectors("embeddings", "image_id", self._text_model)
+
+    @cached_property
+    def _picture_vectors(self) -> VectorIndex:
+        return self._vectors("image_embeddings", "image_id", self._picture_model)
+
+    @cached_property
+    def _chunk_vectors(self) -> VectorIndex:
+        return self._vectors("document_chunks", "chunk_id", self._text_model)
+
+    def _vectors(self, table: str, key: str, model: str | None) -> VectorIndex:
+        tables = self.store.tables
+        paths = [tables.path(table, batch) for batch in tables.batches(table)]
+        try:
+            return VectorIndex.from_parquet(paths, key=key, model=model)
+        except (pa.ArrowInvalid, OSError, ValueError) as error:
+            raise StorageError(
+                f"Table {table!r} of {self.store.root} cannot be searched: {error}. Where a file is damaged, delete it "
+                "and run again."
+            ) from error
+
+
+def _text_reasons(matches: Sequence[FieldMatch], similarity: float | None) -> tuple[Reason, ...]:
+    reasons = [Reason("words", words=m.words, field=m.field, snippet=m.snippet) for m in matches]
+    if similarity is not None:
+        reasons.append(Reason("meaning", similarity=similarity))
+    return tuple(reasons)
+
+
+def _beginning(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _BEGINNING else f"{line[:_BEGINNING].rsplit(' ', 1)[0]}…"
