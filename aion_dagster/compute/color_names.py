@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -19,12 +20,14 @@ import numpy.typing as npt
 from PIL import ImageColor
 
 from aion_dagster.compute.color_space import delta_e_2000, lab_of_rgb
+from aion_dagster.identity import digest
 
 FAMILIES: Final = ("neutral", "earth_tone", "warm", "cool", "metallic", "pastel", "vibrant")
 
 _SYNONYMS: Final = ("aqua", "fuchsia")
 """CSS names that share their value with a more usual one; the spellings with "grey" are left out likewise."""
 _CELL_BITS: Final = 6
+_CELLS: Final = "color_cells.npz"
 _CANDIDATES: Final = 24
 """Names nearest by plain L*a*b* distance, among which CIEDE2000 decides."""
 _METALLIC_DISTANCE: Final = 4.0
@@ -32,6 +35,8 @@ _METALLIC_DISTANCE: Final = 4.0
 
 @dataclass(frozen=True)
 class _Names:
+    key: str
+    """Digest of names and values."""
     names: tuple[str, ...]
     lab: npt.NDArray[np.float64]
     metal: npt.NDArray[np.bool_]
@@ -54,13 +59,34 @@ def _table() -> _Names:
         names.setdefault(row["name"], (value, row["kind"] == "metal"))
     rgb = np.array([value for value, _ in names.values()])
     codes = (rgb @ (65536, 256, 1)).tolist()
+    key = digest([list(names), rgb.tolist()])
     return _Names(
+        key=key,
         names=tuple(names),
         lab=np.asarray(lab_of_rgb(rgb), dtype=np.float64),
         metal=np.array([metal for _, metal in names.values()]),
         exact={code: index for index, code in reversed(list(enumerate(codes)))},
-        nearest=np.full(1 << 3 * _CELL_BITS, -1, dtype=np.int16),
+        nearest=_known_cells(key),
     )
+
+
+def _known_cells(names: str) -> npt.NDArray[np.int16]:
+    """The nearest name of every cell, as `write_cells` left it; all unknown where names or values changed since."""
+    file = resources.files("aion_dagster.compute") / _CELLS
+    if file.is_file():
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
+            if str(stored["names"]) == names:
+                return np.array(stored["nearest"], dtype=np.int16)
+    return np.full(1 << 3 * _CELL_BITS, -1, dtype=np.int16)
+
+
+def write_cells(target: Path) -> None:
+    """Compute the nearest name of every cell, about ten seconds, and write them compressed."""
+    table = _table()
+    every = np.arange(1 << 3 * _CELL_BITS, dtype=np.int32)
+    parts = [nearest_names(part) for part in np.array_split(every, 64)]
+    cells = np.concatenate(parts).astype(np.int16)
+    np.savez_compressed(target, nearest=cells, names=np.array(table.key))
 
 
 def name_indices(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.int16]:
@@ -75,7 +101,7 @@ def name_indices(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.int16]:
     found: npt.NDArray[np.int16] = table.nearest[cells]
     if (found < 0).any():
         missing = np.unique(cells[found < 0])
-        table.nearest[missing] = _nearest(missing, table)
+        table.nearest[missing] = nearest_names(missing)
         found = table.nearest[cells]
     for i, code in enumerate((wide @ (65536, 256, 1)).tolist()):
         if code in table.exact:
@@ -83,8 +109,9 @@ def name_indices(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.int16]:
     return found
 
 
-def _nearest(cells: npt.NDArray[np.int32], table: _Names) -> npt.NDArray[np.intp]:
-    """Index of the name nearest to the middle of each cell."""
+def nearest_names(cells: npt.NDArray[np.int32]) -> npt.NDArray[np.intp]:
+    """Index of the name nearest to the middle of each cell (n,), computed."""
+    table = _table()
     mask, step = (1 << _CELL_BITS) - 1, 1 << 8 - _CELL_BITS
     levels = np.stack([cells >> 2 * _CELL_BITS, cells >> _CELL_BITS & mask, cells & mask], axis=1)
     lab = lab_of_rgb(levels * step + (step - 1) / 2)

@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from aion_dagster.compute.resize import squeezed
+
 SIDE: Final = 32
 _LOW: Final = 8
 _NOISE: Final = 0.05
@@ -20,8 +22,8 @@ _NOISE: Final = 0.05
 
 def gray_dct(gray: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """The DCT-II (32, 32) of a grey picture (h, w) squeezed to a square of 32 pixels."""
-    small = cv2.resize(gray, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.dct(small.astype(np.float32)), dtype=np.float32)
+    small = squeezed(gray, SIDE)
+    return np.asarray(cv2.dct(small), dtype=np.float32)
 
 
 def phash(dct: npt.NDArray[np.float32]) -> str:

@@ -72,6 +72,26 @@ def shrink_to(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     return _pixels(cv2.resize(filtered, size, interpolation=sampling))
 
 
+def squeezed(pixels: Pixels, side: int) -> npt.NDArray[np.float32]:
+    """Grey levels (h, w) at (side, side), `side` even, whatever their aspect: Lanczos as matrix products."""
+    height, width = pixels.shape
+    # Two rows at a time: larger products are given to several threads by BLAS, which then wait for each other.
+    down = _lanczos_rows(height, side).reshape(-1, 2, height)
+    rows = np.matmul(down, pixels.astype(np.float32)).reshape(side, width)
+    return np.asarray(rows @ _lanczos_rows(width, side).T, dtype=np.float32)
+
+
+@lru_cache(maxsize=256)
+def _lanczos_rows(length: int, wanted: int) -> npt.NDArray[np.float32]:
+    """Weights (wanted, length) of a Lanczos kernel, stretched where it reduces; each row sums to one."""
+    factor = length / wanted
+    stretch = max(factor, 1.0)
+    centres = (np.arange(wanted) + 0.5) * factor - 0.5
+    x = (np.arange(length) - centres[:, None]) / stretch
+    weights = np.where(np.abs(x) < _LOBES, np.sinc(x) * np.sinc(x / _LOBES), 0)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
 def _averaged_and_sharpened(pixels: Pixels, size: tuple[int, int], factor: float) -> Pixels:
     """The long filter works on the result, of which there are fewer pixels, and the cheapest one on the source."""
     averages = cv2.blur(pixels, (3, 3))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ImageColor
 
-from aion_dagster.compute.color_names import FAMILIES, plain_color
+from aion_dagster.compute.color_names import FAMILIES, name_indices, nearest_names, plain_color
 from aion_dagster.compute.color_space import hsl_of_rgb, lab_of_rgb, rgb_of_lab
 from aion_dagster.compute.colors import (
     ColorAnalysis,
@@ -242,3 +242,11 @@ def test_categories_follow_what_is_seen() -> None:
 
 def test_no_analyses_have_no_colors() -> None:
     assert named_colors([]).names == []
+
+
+def test_the_shipped_cells_hold_the_names_that_are_computed() -> None:
+    cells = np.random.default_rng(0).integers(0, 64**3, 3000).astype(np.int32)
+    middles = np.stack([cells >> 12, cells >> 6 & 63, cells & 63], axis=1) * 4 + 1
+    told = name_indices(middles.astype(np.uint8))
+    # A color that has a name of its own keeps it, whatever its cell's middle is called.
+    assert np.mean(told == nearest_names(cells)) > 0.999
