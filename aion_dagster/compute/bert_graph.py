@@ -1,188 +1,216 @@
-"""The forward pass of BERT by ONNX Runtime: the graph is made from the weights, without an exporter and without torch.
+"""The forward pass of BERT by ONNX Runtime: the graph is made here from the weights' names, the weights stay where they are.
 
-The graph consists of ONNX Runtime's own fused operators for transformers (domain `com.microsoft`), so that nothing is left
-to its optimizer, and is kept as a file, so that the package `onnx` is needed once per model.
+Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers" (2019), with mean pooling over tokens as in
+Reimers and Gurevych, "Sentence-BERT" (2019). What is rearranged, exactly up to rounding:
+
+- Matrix products take the residual as what they add to. Their own bias is added by the normalisation before, whose other
+  readers subtract what it does to them.
+- The key's bias moves all scores of a query by the same amount, which softmax takes out again: it is left out.
+- Texts of a run have one length, so that nothing is padded and nothing masked.
 """
 
 from __future__ import annotations
 
-import os
-import secrets
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aion_dagster.compute.bert import Bert, LayerNorm
+from aion_dagster.compute import onnx_format as onnx
 
-GRAPH_VERSION: Final = 1
-"""Changes with the graph, so that kept files of an older one are not taken."""
+Floats = NDArray[np.float32]
+
+RUN_TOKENS: Final = 512
+"""Tokens of one run at most (and always one text): enough for full speed of the products, little enough for the caches."""
 
 _CONTRIB: Final = "com.microsoft"
-_OPSET: Final = 17
-_FACTS: Final = ("width", "vocabulary", "longest")
+_OPSETS: Final = {"": 18, _CONTRIB: 1}
 
 
 class BertSession:
-    """A BERT encoder in ONNX Runtime; answers like `Bert.encode`."""
+    """A BERT encoder in ONNX Runtime; answers like `Bert`."""
 
-    def __init__(self, session: Any) -> None:
-        """Use `open`."""
-        self._session = session
-        facts = session.get_modelmeta().custom_metadata_map
-        self.width, self.vocabulary, self.longest = (int(facts[name]) for name in _FACTS)
+    def __init__(self, tensors: Mapping[str, Floats], *, heads: int, epsilon: float, threads: int):
+        """Build from the tensors of a checkpoint, named as Hugging Face names them, without `bert.` before.
 
-    @classmethod
-    def open(cls, graph: Path, *, threads: int) -> BertSession:
-        """Load a file that `write_graph` made; `threads` compute one batch together."""
+        Args:
+            tensors: float32, C order. They are not copied, and kept for as long as the session.
+            heads: attention heads.
+            epsilon: what the normalisations add to the variance.
+            threads: that work on one run together.
+
+        Raises:
+            ImportError: onnxruntime is not installed.
+            KeyError: a tensor is missing; its argument is the name.
+            ValueError: the width cannot be divided by `heads`, or a tensor has not the shape that others ask for.
+        """
         import onnxruntime
 
+        graph = _Graph(tensors, heads, epsilon)
+        self._words = tensors["embeddings.word_embeddings.weight"]
+        self._positions = (
+            tensors["embeddings.position_embeddings.weight"]
+            + tensors["embeddings.token_type_embeddings.weight"][0]
+        )
+        self._weights = graph.weights
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         # Threads that wait in a loop would take the processor from other work.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(
-            str(graph), options, providers=["CPUExecutionProvider"]
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(w) for w in self._weights.values()]
+        options.add_external_initializers(list(self._weights), values)
+        self._session: Any = onnxruntime.InferenceSession(
+            graph.model(), options, providers=["CPUExecutionProvider"]
         )
-        return cls(session)
 
-    def encode(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """One vector of unit length per sequence of token ids, (n, width); best with sequences of about one length."""
-        longest = max(map(len, batch))
-        ids = np.zeros((len(batch), longest), np.int32)
-        mask = np.zeros_like(ids)
-        for row, tokens in enumerate(batch):
-            ids[row, : len(tokens)] = tokens
-            mask[row, : len(tokens)] = 1
-        (vectors,) = self._session.run(None, {"ids": ids, "mask": mask})
-        return np.asarray(vectors, np.float32)
+    @property
+    def width(self) -> int:
+        """Length of a vector."""
+        return int(self._words.shape[1])
 
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens there are."""
+        return len(self._words)
 
-def cached_graph(name: str) -> Path:
-    """Where the graph of a model is kept in the user's cache; `name` changes with the weights and their settings."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aion_dagster"
-    return home / f"{name}-graph{GRAPH_VERSION}.onnx"
+    @property
+    def longest(self) -> int:
+        """How many tokens a text may have."""
+        return len(self._positions)
 
-
-def write_graph(target: Path, bert: Bert) -> None:
-    """Write the graph with its weights, beside it first and then renamed.
-
-    Raises:
-        ImportError: the package `onnx` is not installed.
-        OSError: the folder cannot be written.
-
-    Inputs: `ids` and `mask` (n, tokens), int32; output (n, width), unit vectors: means over the tokens that the mask keeps.
-    """
-    from onnx import TensorProto, helper
-
-    graph = _Graph(bert)
-    nodes, weights = graph.nodes, graph.weights
-    model = helper.make_model(
-        helper.make_graph(
-            nodes,
-            "bert",
-            [
-                helper.make_tensor_value_info(n, TensorProto.INT32, ["n", "t"])
-                for n in ("ids", "mask")
-            ],
-            [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["n", bert.width])],
-            weights,
-        ),
-        opset_imports=[helper.make_opsetid("", _OPSET), helper.make_opsetid(_CONTRIB, 1)],
-        ir_version=8,
-    )
-    facts = dict(zip(_FACTS, (bert.width, len(bert.words), len(bert.positions)), strict=True))
-    helper.set_model_props(model, {name: str(value) for name, value in facts.items()})
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
-    try:
-        partial.write_bytes(model.SerializeToString())
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    def encode(self, batch: Sequence[Sequence[int]]) -> Floats:
+        """One vector of unit length per sequence of token ids, (n, width); best with neighbours of the same length."""
+        vectors = np.empty((len(batch), self.width), np.float32)
+        start = 0
+        while start < len(batch):
+            length = len(batch[start])
+            end = start + 1
+            most = start + max(1, RUN_TOKENS // length)
+            while end < min(most, len(batch)) and len(batch[end]) == length:
+                end += 1
+            x = self._words[np.array(batch[start:end], np.int64)]
+            x += self._positions[:length]
+            (vectors[start:end],) = self._session.run(None, {"x": x})
+            start = end
+        return vectors
 
 
 class _Graph:
-    """Nodes and weights of one encoder."""
+    """Operators and weights of one encoder; `x` (texts, tokens, width) in, `vectors` (texts, width) out.
 
-    def __init__(self, bert: Bert) -> None:
-        self.nodes: list[Any] = []
-        self.weights: list[Any] = []
-        norm = bert.embedding_norm
-        tables = self._weight("words", bert.words), self._weight("places", bert.positions)
-        x = self._add(
-            "EmbedLayerNormalization",
-            ["ids", "", *tables, "", *self._norm("embedding", norm)],
-            epsilon=norm.epsilon,
-        )
-        for number, layer in enumerate(bert.layers):
-            name = f"layer{number}"
-            qkv = self._weight(f"{name}.qkv", layer.qkv.weight)
-            bias = self._weight(f"{name}.qkv.bias", layer.qkv.bias)
-            attended = self._add(
-                "Attention", [x, qkv, bias, "mask"], num_heads=bert.heads, scale=1.0
+    Between input and output everything is (texts·tokens, width), but for attention.
+    """
+
+    def __init__(self, tensors: Mapping[str, Floats], heads: int, epsilon: float) -> None:
+        self._tensors = tensors
+        self._epsilon = epsilon
+        self._heads = heads
+        self.weights: dict[str, Floats] = {}
+        self._nodes: list[bytes] = []
+        self.width = tensors["embeddings.word_embeddings.weight"].shape[1]
+        if self.width % heads:
+            raise ValueError(f"a width of {self.width} cannot be divided by {heads} heads")
+        layers = [
+            f"encoder.layer.{i}"
+            for i in range(
+                len({n.split(".")[2] for n in tensors if n.startswith("encoder.layer.")})
             )
-            attended = self._times(attended, f"{name}.out", layer.attention_out.weight)
-            x = self._residual(
-                attended, x, f"{name}.norm1", layer.attention_norm, layer.attention_out.bias
-            )
-            fed = self._times(x, f"{name}.up", layer.up.weight)
-            fed = self._add("BiasGelu", [fed, self._weight(f"{name}.up.bias", layer.up.bias)])
-            fed = self._times(fed, f"{name}.down", layer.down.weight)
-            x = self._residual(fed, x, f"{name}.norm2", layer.norm, layer.down.bias)
-        self._pool(x)
-
-    def _pool(self, x: str) -> None:
-        """The mean of the tokens that the mask keeps, at unit length."""
-        mask = self._add("Cast", ["mask"], domain="", to=1)
-        row = self._add(
-            "Unsqueeze", [mask, self._weight("one", np.array([1], np.int64))], domain=""
-        )
-        total = self._add("MatMul", [row, x], domain="")
-        summed = self._add(
-            "Squeeze", [total, self._weight("one again", np.array([1], np.int64))], domain=""
-        )
-        # Dividing by the number of tokens would change nothing: the length is made one anyway.
-        self._add("LpNormalization", [summed], domain="", output="vectors", axis=-1, p=2)
-
-    def _residual(
-        self, x: str, skip: str, name: str, norm: LayerNorm, bias: NDArray[np.float32]
-    ) -> str:
-        inputs = [x, skip, *self._norm(name, norm), self._weight(f"{name}.before", bias)]
-        return self._add("SkipLayerNormalization", inputs, epsilon=norm.epsilon)
-
-    def _times(self, x: str, name: str, weight: NDArray[np.float32]) -> str:
-        return self._add("MatMul", [x, self._weight(name, weight)], domain="")
-
-    def _norm(self, name: str, norm: LayerNorm) -> list[str]:
-        return [
-            self._weight(f"{name}.scale", norm.weight),
-            self._weight(f"{name}.shift", norm.bias),
         ]
+        self._node("Shape", ["x"], "shape")
+        x = self._node("Reshape", ["x", "flat"])
+        ahead = [self._attention_bias(layer) for layer in layers]
+        ahead.append(np.zeros(self.width, np.float32))
+        x = self._normalised(x, "embeddings.LayerNorm", ahead[0])
+        for layer, now, following in zip(layers, ahead, ahead[1:], strict=False):
+            x = self._layer(x, layer, now, following)
+        x = self._node("Reshape", [x, "shape"])
+        x = self._node("ReduceMean", [x, "tokens"], keepdims=0)
+        self._node("LpNormalization", [x], "vectors", axis=-1, p=2)
 
-    def _weight(self, name: str, value: NDArray[Any]) -> str:
-        from onnx import numpy_helper
+    def model(self) -> bytes:
+        """The graph in ONNX's format, without its weights."""
+        constants = [onnx.constant("flat", [-1, self.width]), onnx.constant("tokens", [1])]
+        return onnx.model(
+            nodes=self._nodes,
+            weights=[*constants, *(onnx.outside(n, w.shape) for n, w in self.weights.items())],
+            inputs=[onnx.value("x", ["texts", "length", self.width])],
+            outputs=[onnx.value("vectors", ["texts", self.width])],
+            opsets=_OPSETS,
+        )
 
-        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+    def _attention_bias(self, layer: str) -> Floats:
+        return self._tensor(f"{layer}.attention.output.dense.bias", self.width)
+
+    def _layer(self, x: str, layer: str, now: Floats, following: Floats) -> str:
+        """One transformer layer; x comes with `now` added to it and leaves with `following` added."""
+        part = f"{layer}.attention.self"
+        query = self._product(x, f"{part}.query", before=now)
+        key = self._product(x, f"{part}.key", bias=False)
+        value = self._product(x, f"{part}.value", before=now)
+        inputs = [self._node("Reshape", [each, "shape"]) for each in (query, key, value)]
+        attended = self._node("MultiHeadAttention", inputs, domain=_CONTRIB, num_heads=self._heads)
+        attended = self._node("Reshape", [attended, "flat"])
+        x = self._product(attended, f"{layer}.attention.output.dense", onto=x)
+        down = self._tensor(f"{layer}.output.dense.bias", self.width)
+        x = self._normalised(x, f"{layer}.attention.output.LayerNorm", down)
+        fed = self._product(x, f"{layer}.intermediate.dense", before=down)
+        fed = self._node("Gelu", [fed], domain=_CONTRIB)
+        x = self._product(fed, f"{layer}.output.dense", onto=x)
+        return self._normalised(x, f"{layer}.output.LayerNorm", following)
+
+    def _normalised(self, x: str, name: str, shift: Floats) -> str:
+        """Mean 0 and variance 1 along the width, scaled and moved, and moved by `shift` for the product that follows."""
+        scale = self._weight(f"{name}.weight", self._tensor(f"{name}.weight", self.width))
+        moved = self._weight(f"{name}.bias", self._tensor(f"{name}.bias", self.width) + shift)
+        return self._node(
+            "LayerNormalization", [x, scale, moved], axis=-1, epsilon=float(self._epsilon)
+        )
+
+    def _product(
+        self,
+        x: str,
+        name: str,
+        *,
+        bias: bool = True,
+        before: Floats | None = None,
+        onto: str | None = None,
+    ) -> str:
+        """x · weightᵀ, plus the bias less what `before` (already in x) makes of itself, or plus `onto`."""
+        weight = self._tensor(f"{name}.weight", None, None)
+        inputs = [x, self._weight(f"{name}.weight", weight)]
+        if onto is not None:
+            inputs.append(onto)
+        elif bias:
+            own = self._tensor(f"{name}.bias", len(weight))
+            made = own if before is None else own - weight @ before
+            inputs.append(self._weight(f"{name}.bias", made))
+        return self._node("Gemm", inputs, transB=1)
+
+    def _tensor(self, name: str, *shape: int | None) -> Floats:
+        tensor = self._tensors[name]
+        fits = len(shape) == tensor.ndim and all(
+            asked in (None, size) for asked, size in zip(shape, tensor.shape, strict=True)
+        )
+        if not fits:
+            raise ValueError(f"{name} has the shape {tensor.shape}, which does not fit the others")
+        return tensor
+
+    def _weight(self, name: str, value: Floats) -> str:
+        self.weights[name] = np.ascontiguousarray(value, np.float32)
         return name
 
-    def _add(
+    def _node(
         self,
         kind: str,
         inputs: list[str],
-        *,
-        domain: str = _CONTRIB,
         output: str | None = None,
-        **attributes: Any,
+        *,
+        domain: str = "",
+        **attributes: onnx.Attribute,
     ) -> str:
-        from onnx import helper
-
-        name = output or f"{kind}{len(self.nodes)}"
-        # The second output of the embedding, a count of tokens, is not optional.
-        outputs = [name, f"{name}.mask"] if kind == "EmbedLayerNormalization" else [name]
-        self.nodes.append(helper.make_node(kind, inputs, outputs, domain=domain, **attributes))
+        name = output or f"{kind}{len(self._nodes)}"
+        self._nodes.append(onnx.node(kind, inputs, name, domain=domain, attributes=attributes))
         return name

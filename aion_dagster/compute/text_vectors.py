@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aion_dagster.compute.bert import Bert
-from aion_dagster.compute.bert_graph import BertSession, cached_graph, write_graph
+from aion_dagster.compute.bert_graph import BertSession
 from aion_dagster.compute.model_files import resolve_model
 from aion_dagster.engines import is_folder
 from aion_dagster.errors import ConfigError, UnavailableError
@@ -87,7 +87,7 @@ class TextEncoder:
             )
         settings = _settings(folder)
         name = MINILM if sha256 == MINILM_SHA256 else folder.resolve().name
-        bert = _engine(weights, settings, sha256, threads or os.cpu_count() or 1)
+        bert = _load_engine(weights, settings, threads or os.cpu_count() or 1)
         limit = min(MAX_TOKENS, int(settings["max_seq_length"]), bert.longest)
         return cls(f"{name}@{sha256[:12]}", bert, _load_tokenizer(folder, bert.vocabulary, limit))
 
@@ -131,24 +131,7 @@ def _model_folder(path: str) -> Path:
     """The folder that a path names, or a snapshot of a hub id with its revision."""
     if is_folder(path):
         return Path(path).expanduser()
-    model, _, revision = path.rpartition("@")
-    return resolve_model(model or path, revision if model else None).folder
-
-
-def _engine(
-    weights: Path, settings: Mapping[str, Any], sha256: str, threads: int
-) -> Bert | BertSession:
-    """ONNX Runtime where it and a graph are there, or one can be made; numpy otherwise."""
-    if find_spec("onnxruntime") is None:
-        return _load_bert(weights, settings)
-    graph = cached_graph(f"{sha256[:24]}-{settings['heads']}-{settings['epsilon']:g}")
-    if not graph.is_file():
-        bert = _load_bert(weights, settings)
-        try:
-            write_graph(graph, bert)
-        except (ImportError, OSError):
-            return bert  # slower by a quarter, and right
-    return BertSession.open(graph, threads=threads)
+    return resolve_model(path).folder
 
 
 def _wheel_folder() -> Path:
@@ -210,32 +193,46 @@ def _settings(folder: Path) -> dict[str, Any]:
     }
 
 
-def _load_bert(weights: Path, settings: Mapping[str, Any]) -> Bert:
+def _load_engine(weights: Path, settings: Mapping[str, Any], threads: int) -> Bert | BertSession:
+    """ONNX Runtime where it is installed, numpy otherwise: the same vectors, at less speed."""
+    tensors = _tensors(weights)
+    heads, epsilon = settings["heads"], settings["epsilon"]
+    engine: Bert | BertSession
+    try:
+        if find_spec("onnxruntime") is None:
+            engine = Bert.from_tensors(tensors, heads=heads, epsilon=epsilon)
+        else:
+            engine = BertSession(tensors, heads=heads, epsilon=epsilon, threads=threads)
+    except KeyError as error:
+        raise ConfigError(f"{weights} has no tensor {error}; it is not a BERT encoder") from error
+    except ValueError as error:
+        raise ConfigError(f"{weights}: {error}") from error
+    if engine.width != TEXT_VECTOR_DIMENSIONS:
+        raise ConfigError(
+            f"{weights} makes vectors of {engine.width} numbers, the embeddings table holds {TEXT_VECTOR_DIMENSIONS}"
+        )
+    return engine
+
+
+def _tensors(weights: Path) -> dict[str, NDArray[np.float32]]:
+    """All tensors by the names that an encoder on its own gives them, in 32 bits."""
     try:
         from safetensors import SafetensorError, safe_open
     except ImportError as error:
         raise UnavailableError(f"safetensors is not installed: {_WAY_OUT}") from error
     try:
         with safe_open(str(weights), framework="numpy") as file:
-            tensors = {
-                name: file.get_tensor(name)
+            return {
+                name.removeprefix("bert."): np.asarray(file.get_tensor(name), np.float32)
                 for name in sorted(file.keys())
                 if "position_ids" not in name
             }
-            bert = Bert.from_tensors(tensors, heads=settings["heads"], epsilon=settings["epsilon"])
     except SafetensorError as error:
         raise ConfigError(
             f"{weights} is not a safetensors file ({error}); fetch it again"
         ) from error
-    except KeyError as error:
-        raise ConfigError(f"{weights} has no tensor {error}; it is not a BERT encoder") from error
-    except (ValueError, TypeError) as error:
-        raise ConfigError(f"{weights}: {error}") from error
-    if bert.width != TEXT_VECTOR_DIMENSIONS:
-        raise ConfigError(
-            f"{weights} makes vectors of {bert.width} numbers, the embeddings table holds {TEXT_VECTOR_DIMENSIONS}"
-        )
-    return bert
+    except TypeError as error:  # bfloat16, which numpy does not have
+        raise ConfigError(f"{weights}: {error}; save the model in 32 or 16 bits") from error
 
 
 def _load_tokenizer(folder: Path, vocabulary: int, limit: int) -> Any:
