@@ -119,8 +119,9 @@ def library_resources(config: LibraryConfig) -> dict[str, Any]:
         names.resource("compute"): LocalComputeResource(
             text_model=config.text_model,
             models=config.models.model_dump(mode="json", exclude_defaults=True),
-            endpoint=config.endpoint
-            and config.endpoint.model_dump(mode="json", exclude_defaults=True),
+            endpoint=None
+            if config.endpoint is None
+            else config.endpoint.model_dump(mode="json", exclude_defaults=True),
         ),
     }
 

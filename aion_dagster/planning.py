@@ -15,6 +15,7 @@ from aion_dagster.compute.picture_pass import PassSettings
 from aion_dagster.config import DatasetConfig, LibraryConfig
 from aion_dagster.errors import ConfigError
 from aion_dagster.identity import digest
+from aion_dagster.search.library import index_path
 from aion_dagster.storage.store import Store
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ LOGIC = {
     "annotations": 1,
     "library": 1,
     "near_duplicates": 1,
-    "search_index": 1,
+    "search_index": 2,
     "dataset": 1,
     "export": 1,
     "card": 2,
@@ -119,11 +120,6 @@ def document_settings(config: LibraryConfig) -> DocumentSettings:
     from aion_dagster.backends.documents import DocumentSettings
 
     return DocumentSettings(ocr="text" in config.detect, max_bytes=config.max_file_bytes)
-
-
-def word_index(store: Store) -> Path:
-    """Where the full-text index of a library lies."""
-    return store.index / "words.sqlite"
 
 
 def _labels_print(paths: list[str], files: list[list[object]]) -> str:
@@ -227,10 +223,10 @@ class Planner:
         return prints
 
     def _documents_print(self, files: list[object]) -> str:
-        settings = document_settings(self.config)
-        identity = self.backend.identity("embed_text")
-        parts = [files, settings.operation(), settings.parameters(), identity]
-        return digest([*parts, LOGIC["documents"]])
+        from aion_dagster.backends.documents import document_parameters
+
+        parameters = document_parameters(document_settings(self.config), self.backend)
+        return digest([files, parameters, LOGIC["documents"]])
 
     def whole(self, asset: str) -> str:
         """Fingerprint of what an asset over all batches would be made from, as its inputs stand in the store."""
@@ -242,6 +238,8 @@ class Planner:
             parts = [self._made("library"), self.config.near_duplicate_distance]
         elif kind[0] == "search_index":
             parts = [self._made("library"), sorted(self._built("descriptions").items())]
+            if self.config.documents:
+                parts.append(sorted(self._built("document_chunks").items()))
         else:
             return self._dataset(kind)
         return digest([LOGIC[kind[0]], parts])
@@ -313,7 +311,7 @@ class Planner:
     def _exists(self, asset: str) -> bool:
         """Whether an unpartitioned asset's result is where it belongs."""
         if asset == "search_index":
-            return word_index(self.store).is_file()
+            return index_path(self.store).is_file()
         if asset == "labels" or asset.count("/") == 1:
             return self.store.sets.current(asset) is not None
         if asset.count("/") == 2:

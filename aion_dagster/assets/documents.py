@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from aion_dagster.assets.workbench import Workbench, final_failures, table_output
-from aion_dagster.backends.documents import DocumentTables, compute_documents
+from aion_dagster.backends.documents import DocumentTables, compute_documents, document_parameters
 from aion_dagster.document_names import document_type
 from aion_dagster.planning import DOCUMENT_TABLES, document_settings
 from aion_dagster.resources.outputs import Built
@@ -45,15 +45,19 @@ def document_assets(bench: Workbench) -> dg.AssetsDefinition:
         settings = document_settings(bench.config)
         with final_failures():
             read = {batch: _read(bench, context, batch) for batch in context.partition_keys}
-        prints = {batch: bench.planner(context).batch(batch)["documents"] for batch in read}
-        yield table_output(
-            "documents",
-            {b: Built(r.documents, prints[b], _metadata(r)) for b, r in read.items()},
-        )
-        yield table_output(
-            "document_chunks", {b: Built(r.chunks, prints[b]) for b, r in read.items()}
-        )
-        parameters = f"{settings.parameters()}/{backend.identity('embed_text')}"
+            prints = {batch: bench.planner(context).batch(batch)["documents"] for batch in read}
+        try:
+            yield table_output(
+                "documents",
+                {b: Built(r.documents, prints[b], _metadata(r)) for b, r in read.items()},
+            )
+            yield table_output(
+                "document_chunks", {b: Built(r.chunks, prints[b]) for b, r in read.items()}
+            )
+        finally:
+            for result in read.values():
+                result.chunks.discard()
+        parameters = document_parameters(settings, backend)
         for batch, result in read.items():
             store.ledger.record_results(settings.operation(), parameters, batch, result.finished)
 
@@ -83,5 +87,5 @@ def _metadata(result: DocumentTables) -> dict[str, Any]:
     return {
         **{f"documents_{status}": n for status, n in sorted(counts.items())},
         "documents_reused": result.reused,
-        "chunks": result.chunks.num_rows,
+        "chunks": result.chunks.rows,
     }

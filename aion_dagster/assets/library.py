@@ -1,6 +1,8 @@
 """library, near_duplicates and search_index: what all batches are together."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -11,10 +13,16 @@ from aion_dagster.assets.automation import after, after_batches
 from aion_dagster.assets.workbench import Workbench, final_failures, keys
 from aion_dagster.curation.library import FILE_VERSION, build_library
 from aion_dagster.curation.near_duplicates import near_duplicate_groups
-from aion_dagster.planning import partitioned_assets, word_index
+from aion_dagster.planning import partitioned_assets
 from aion_dagster.resources.outputs import Built
-from aion_dagster.search.documents import search_documents
-from aion_dagster.search.index import build_index
+from aion_dagster.search.index_update import (
+    CHUNK_COLUMNS,
+    WORD_COLUMNS,
+    IndexUpdate,
+    update_index,
+)
+from aion_dagster.search.library import index_path
+from aion_dagster.storage.store import Store
 
 
 def library_asset(bench: Workbench) -> dg.AssetsDefinition:
@@ -99,34 +107,68 @@ def near_duplicate_asset(bench: Workbench) -> dg.AssetsDefinition:
 
 
 def search_index_asset(bench: Workbench) -> dg.AssetsDefinition:
-    """Words of the library, ready to be searched."""
+    """Words of the library and of its documents, ready to be searched."""
     names = bench.names
+    chunks = ["document_chunks"] if bench.config.documents else []
 
     @dg.asset(
         key=names.key("search_index"),
-        ins={
-            "library": dg.AssetIn(names.key("library")),
-            "descriptions": dg.AssetIn(names.key("descriptions")),
-        },
-        description="Full-text index over titles, descriptions, tags, visible text and file names.",
+        ins={"library": dg.AssetIn(names.key("library"))},
+        deps=keys(names, ["descriptions", *chunks]),
+        description="Full-text index over titles, descriptions, tags, visible text, file names and documents.",
         kinds={"sqlite"},
         automation_condition=after(names.key("library")),
         **bench.whole,
     )
-    def search_index(
-        context: dg.AssetExecutionContext, library: pa.Table, descriptions: ds.Dataset
-    ) -> Iterator[Any]:
+    def search_index(context: dg.AssetExecutionContext, library: pa.Table) -> Iterator[Any]:
         store = bench.store(context)
         fingerprint = bench.planner(context).whole("search_index")
         with final_failures():
-            rows = build_index(word_index(store), search_documents(library, descriptions))
-        bench.advance("search_index", rows)
+            update = update_search_index(store, library, documents=bool(chunks))
+        bench.advance("search_index", update.rows)
+        facts = {f.name: getattr(update, f.name) for f in fields(update) if f.name != "rows"}
         store.ledger.record_build(
-            "search_index", "", fingerprint, rows, {"run_id": context.run.run_id}
+            "search_index", "", fingerprint, update.rows, {"run_id": context.run.run_id}
         )
         yield dg.MaterializeResult(
-            metadata={"dagster/row_count": rows, "dagster/uri": str(word_index(store))},
+            metadata={
+                "dagster/row_count": update.rows,
+                "dagster/uri": str(index_path(store)),
+                **facts,
+            },
             data_version=dg.DataVersion(fingerprint[:16]),
         )
 
     return search_index
+
+
+def update_search_index(store: Store, library: pa.Table, *, documents: bool) -> IndexUpdate:
+    """Bring the index up to date with the tables; batches that did not change are not read."""
+
+    def fingerprints(table: str) -> dict[str, str]:
+        return {b: build.fingerprint for b, build in store.ledger.builds(table).items()}
+
+    def read(table: str, columns: Sequence[str], batch: str) -> pa.Table:
+        return store.tables.read(table, batch=batch, columns=list(columns))
+
+    return update_index(
+        index_path(store),
+        library=library,
+        batches=fingerprints("descriptions"),
+        read_descriptions=partial(read, "descriptions", ["image_id", *WORD_COLUMNS]),
+        documents=_current_documents(store) if documents else None,
+        document_batches=fingerprints("document_chunks") if documents else None,
+        read_chunks=partial(read, "document_chunks", CHUNK_COLUMNS),
+    )
+
+
+def _current_documents(store: Store) -> pa.Table:
+    """document_id, name, uri and batch of the documents with text whose files are the latest of their place."""
+    columns = ["document_id", "name", "uri", "batch", "source", "version"]
+    rows = store.tables.dataset("documents").to_table(
+        columns=columns, filter=ds.field("text_extraction_status") == "completed"
+    )
+    current = {(v.source, v.uri, v.version) for v in store.ledger.current_versions()}
+    places = zip(*(rows[c].to_pylist() for c in ("source", "uri", "version")), strict=True)
+    kept = rows.filter(pa.array([place in current for place in places], pa.bool_()))
+    return kept.select(columns[:4])
