@@ -8,16 +8,18 @@ import sqlite3
 import threading
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Self
 
 import pyarrow as pa
 
 from aion_dagster.errors import StorageError
+from aion_dagster.search.field_matches import FieldMatch, field_matches
 from aion_dagster.search.hits import Hit
 from aion_dagster.search.index_file import open_for_reading
 from aion_dagster.search.index_update import WORD_COLUMNS, tag_key, update_index
-from aion_dagster.search.words import expressions
+from aion_dagster.search.words import terms_of
 
 _WEIGHTS: Final = {
     "name": 2.0,
@@ -30,27 +32,13 @@ _WEIGHTS: Final = {
 
 _CHUNK_WEIGHTS: Final = {"heading": 2.0, "content": 1.0}
 
-MOST_RANKED: Final = 4_000
+MOST_RANKED: Final = 1_500
 """Rows that BM25 is computed for. A word that more pictures have says little about any of them, and ranking all would take
 a tenth of a second per 100,000."""
 
-_OPEN: Final = "\x02"
-_CLOSE: Final = "\x03"
-"""Marks around matches; the index takes no text that has them."""
 
-_SNIPPET_TOKENS: Final = 16
-
-
-@dataclass(frozen=True, slots=True)
-class FieldMatch:
-    """A field that has words of a query: the words as they stand there, and the text around the first of them.
-
-    In `snippet` matches stand in [brackets]. It is text from outside: hostile until escaped.
-    """
-
-    field: str
-    words: tuple[str, ...]
-    snippet: str
+_MANY_TIES: Final = 500
+"""Ids that are looked up one by one; for more, all are read once and kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +116,6 @@ class WordIndex:
         self.path = path
         self._connection = connection
         self._lock = threading.Lock()
-        self._numbers: dict[str, int] | None = None
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -158,7 +145,7 @@ class WordIndex:
         """Pictures whose texts have the words, best first, equal ones in the order of their ids.
 
         Pictures with all words; where there are none, those with any. Case and accents do not count; a word is also
-        found as the beginning of a longer one, and then counts less; "words in quotes" are found in this order only.
+        found as the beginning of a longer one, where fewer than `limit` have it itself; "words in quotes" are found in this order only.
         Nothing else in a query has a meaning, so that any text may be searched for. Words are not inflected or
         translated. Where more than `MOST_RANKED` pictures have the words, as many are ranked, those with the words in
         title or tags first.
@@ -227,8 +214,11 @@ class WordIndex:
     def _search(self, texts: _Texts, query: str, limit: int, among: list[int] | None) -> list[Hit]:
         if limit <= 0 or among == []:
             return []
-        for expression in expressions(query):
-            found = self._ranked(texts, expression, among)
+        for exact, wide in terms_of(query).joined():
+            # Beginnings of longer words would come last: where they do not fit, they need not be looked for.
+            found = self._ranked(texts, exact, among)
+            if len(found) < limit and wide != exact:
+                found = self._ranked(texts, wide, among)
             if found:
                 return self._best(texts, found, limit)
         return []
@@ -237,13 +227,20 @@ class WordIndex:
         self, texts: _Texts, expression: str, among: list[int] | None
     ) -> list[tuple[int, float]]:
         """Row and cost of what matches, in no order."""
-        found = self._costs(texts, expression, among)
-        if len(found) < MOST_RANKED or texts is not _PICTURES:
-            return found
+        if texts is not _PICTURES or not self._is_frequent(texts, expression):
+            return self._costs(texts, expression, among)
         better = self._costs(texts, f"{{title tags}} : ({expression})", among)
         if len(better) >= MOST_RANKED:
             return better
-        return list({**dict(found), **dict(better)}.items())
+        return list({**dict(self._costs(texts, expression, among)), **dict(better)}.items())
+
+    def _is_frequent(self, texts: _Texts, expression: str) -> bool:
+        """Whether as many rows match as are ranked at most; to count them costs a twentieth of ranking them."""
+        ((count,),) = self._ask(
+            f"SELECT count(*) FROM (SELECT 1 FROM {texts.words} WHERE {texts.words} MATCH ? LIMIT ?)",  # noqa: S608 - constants
+            (expression, MOST_RANKED),
+        )
+        return bool(count >= MOST_RANKED)
 
     def _costs(
         self, texts: _Texts, expression: str, among: list[int] | None
@@ -262,43 +259,45 @@ class WordIndex:
         if len(found) > limit:
             last = found[limit - 1][1]
             found = [row for row in found if row[1] <= last]
-        ids = dict(
-            self._ask(
-                f"SELECT {texts.key}, {texts.id_column} FROM {texts.owners} "  # noqa: S608 - constants
-                f"WHERE {texts.key} IN (SELECT value FROM json_each(?))",
-                (json.dumps([row for row, _ in found]),),
-            )
-        )
+        ids = self._ids_of(texts, [row for row, _ in found])
         hits = [Hit(ids[row], -cost) for row, cost in found]
         return sorted(hits, key=lambda hit: (-hit.score, hit.image_id))[:limit]
 
     def _matches(
         self, texts: _Texts, query: str, ids: Sequence[str]
     ) -> dict[str, tuple[FieldMatch, ...]]:
-        terms = expressions(query)
-        if not terms or not ids:
-            return {}
-        columns = ", ".join(
-            f"highlight({texts.words}, {i}, '{_OPEN}', '{_CLOSE}')"
-            for i in range(len(texts.columns))
+        rows = self._ask(
+            f"SELECT o.{texts.id_column}, {', '.join(f'w.{c}' for c in texts.columns)} "  # noqa: S608 - constants
+            f"FROM {texts.owners} o JOIN {texts.words} w ON w.rowid = o.{texts.key} "
+            f"WHERE o.{texts.id_column} IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(ids)),),
         )
-        statement = (
-            f"SELECT {columns} FROM {texts.words} WHERE {texts.words} MATCH ? AND rowid = "  # noqa: S608 - constants
-            f"(SELECT {texts.key} FROM {texts.owners} WHERE {texts.id_column} = ?)"
+        return field_matches(texts.weights, query, {row[0]: row[1:] for row in rows})
+
+    def _ids_of(self, texts: _Texts, rows: Sequence[int]) -> dict[int, str]:
+        if texts is _PICTURES and (len(rows) > _MANY_TIES or "_ids" in self.__dict__):
+            return self._ids
+        found = self._ask(
+            f"SELECT {texts.key}, {texts.id_column} FROM {texts.owners} "  # noqa: S608 - constants
+            f"WHERE {texts.key} IN (SELECT value FROM json_each(?))",
+            (json.dumps(rows),),
         )
-        found = {}
-        for one in ids:
-            for row in self._ask(statement, (terms[-1], one)):
-                found[one] = _field_matches(texts, row)
-        return found
+        return dict(found)
+
+    @cached_property
+    def _ids(self) -> dict[int, str]:
+        """Image id of every picture by number, read where very many are needed at once."""
+        return dict(self._ask("SELECT picture, image_id FROM pictures", ()))
 
     def _rows(self, among: Collection[str] | None) -> list[int] | None:
         if among is None:
             return None
-        if self._numbers is None:
-            self._numbers = dict(self._ask("SELECT image_id, picture FROM pictures", ()))
         numbers = self._numbers
         return [numbers[image] for image in among if image in numbers]
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {image: number for number, image in self._ids.items()}
 
     def _ask(self, statement: str, arguments: Sequence[Any]) -> list[Any]:
         try:
@@ -309,29 +308,3 @@ class WordIndex:
                 f"the search index {self.path} cannot be read ({error}); delete it, "
                 "'aion-dagster run' builds it anew"
             ) from error
-
-
-def _field_matches(texts: _Texts, row: Sequence[str]) -> tuple[FieldMatch, ...]:
-    fields = []
-    for field, text in sorted(
-        zip(texts.columns, row, strict=True), key=lambda x: -texts.weights[x[0]]
-    ):
-        words = [part.split(_CLOSE)[0] for part in text.split(_OPEN)[1:]]
-        if words:
-            fields.append(FieldMatch(field, tuple(dict.fromkeys(words)), _snippet(field, text)))
-    return tuple(fields)
-
-
-_BETWEEN_LINES: Final = {"tags": ", ", "heading": " › "}
-
-
-def _snippet(field: str, marked: str) -> str:
-    """Some words around the first match, on one line."""
-    words = _BETWEEN_LINES.get(field, " ").join(marked.split("\n")).split()
-    first = next(i for i, word in enumerate(words) if _OPEN in word)
-    start = max(0, min(first - _SNIPPET_TOKENS // 3, len(words) - _SNIPPET_TOKENS))
-    end = start + _SNIPPET_TOKENS
-    text = " ".join(words[start:end])
-    text += _CLOSE * (text.count(_OPEN) - text.count(_CLOSE))  # a phrase may end outside
-    text = text.replace(_OPEN, "[").replace(_CLOSE, "]")
-    return f"{'…' if start else ''}{text}{'…' if end < len(words) else ''}"

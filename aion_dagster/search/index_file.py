@@ -19,19 +19,22 @@ APPLICATION_ID: Final = 0x41494F4E
 
 FORMAT: Final = 2
 
-_TOKENS: Final = "tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3'"
+TOKENS: Final = "tokenize = 'unicode61 remove_diacritics 2'"
+"""How texts become words: letters and digits, without case and accents."""
+
+_PREFIXES: Final = "prefix = '2 3'"
 
 _TABLES: Final = (
     "CREATE TABLE pictures("
     "picture INTEGER PRIMARY KEY, image_id TEXT NOT NULL UNIQUE, batch TEXT NOT NULL, name TEXT NOT NULL)",
-    f"CREATE VIRTUAL TABLE words USING fts5(name, title, description, tags, visible_text, {_TOKENS})",
+    f"CREATE VIRTUAL TABLE words USING fts5(name, title, description, tags, visible_text, {TOKENS}, {_PREFIXES})",
     "CREATE TABLE tags(tag TEXT, picture INTEGER, PRIMARY KEY (tag, picture)) WITHOUT ROWID",
     "CREATE TABLE documents(document INTEGER PRIMARY KEY, document_id TEXT NOT NULL UNIQUE, "
     "batch TEXT NOT NULL, name TEXT NOT NULL, uri TEXT NOT NULL)",
     "CREATE TABLE chunks(chunk INTEGER PRIMARY KEY, chunk_id TEXT NOT NULL, document INTEGER NOT NULL, "
     "page_numbers TEXT NOT NULL)",
     "CREATE INDEX chunks_of_documents ON chunks(document)",
-    f"CREATE VIRTUAL TABLE chunk_words USING fts5(heading, content, {_TOKENS})",
+    f"CREATE VIRTUAL TABLE chunk_words USING fts5(heading, content, {TOKENS}, {_PREFIXES})",
     # What each batch was made from when its rows were taken: Parquet is the truth, this says how far it was read.
     "CREATE TABLE batches(kind TEXT, batch TEXT, fingerprint TEXT NOT NULL, PRIMARY KEY (kind, batch)) WITHOUT ROWID",
 )

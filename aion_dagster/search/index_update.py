@@ -109,7 +109,7 @@ def _picture_places(library: pa.Table, batches: Mapping[str, str]) -> dict[str, 
     live = library.filter(pc.is_null(library["superseded_by"]))
     columns = [live[c].to_pylist() for c in ("image_id", "name", "batch")]
     places = {
-        image: _Place(batch if batch in batches else NO_BATCH, _text(name))
+        image: _Place(batch if batch in batches else NO_BATCH, name or "")
         for image, name, batch in zip(*columns, strict=True)
     }
     bare = [i for i, image in enumerate(columns[0]) if places[image].batch == NO_BATCH]
@@ -128,7 +128,7 @@ def _document_places(documents: pa.Table | None, batches: Mapping[str, str]) -> 
     for row in documents.select(["document_id", "batch", "name", "uri"]).to_pylist():
         if row["document_id"] is not None and row["batch"] in batches:
             places.setdefault(
-                row["document_id"], _Place(row["batch"], _text(row["name"]), row["uri"] or "")
+                row["document_id"], _Place(row["batch"], row["name"] or "", row["uri"] or "")
             )
     return places
 
@@ -182,7 +182,7 @@ class _Pictures:
         for batch in sorted(unsure):
             words = {} if batch == NO_BATCH else _words(self._read(batch), set(unsure[batch]))
             for image in unsure[batch]:
-                row = (wanted[image].name, *words.get(image, ("", "", "", "")))
+                row = (_text(wanted[image].name), *words.get(image, ("", "", "", "")))
                 if image in known:
                     changed += self._replace(known[image][0], known[image][1], wanted[image], row)
                 else:

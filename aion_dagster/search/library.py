@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from aion_dagster.errors import AionError, StorageError, UnavailableError
 from aion_dagster.search.color_query import ColorQuery
+from aion_dagster.search.field_matches import FieldMatch
 from aion_dagster.search.filters import COLUMNS, Filters, satisfying
 from aion_dagster.search.found import Found, FoundChunk, Reason
 from aion_dagster.search.fusion import reciprocal_rank
 from aion_dagster.search.hits import Hit
-from aion_dagster.search.index import FieldMatch, WordIndex
+from aion_dagster.search.index import WordIndex
 from aion_dagster.search.looks import LookIndex, look_of_file
 from aion_dagster.search.palettes import PaletteIndex
 from aion_dagster.search.vectors import VectorIndex

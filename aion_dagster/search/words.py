@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import dataclass
 from typing import Final
 
 _PHRASE_OR_WORD: Final = re.compile(r'"([^"]*)"|([^\s"]+)')
@@ -11,29 +12,36 @@ _MOST_TERMS: Final = 32
 """Terms of a query that count; a pasted page must not become an expression that SQLite refuses."""
 
 
-def expressions(query: str) -> list[str]:
-    """What to ask for, one after the other until something is found: all terms, then any. None without letters or digits."""
-    terms = _terms(query)
-    if len(terms) < 2:
-        return terms
-    return [" AND ".join(terms), " OR ".join(terms)]
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The words and phrases of a query, each as an FTS5 expression: `exact` means only itself, `wide` also the beginning
+    of longer words. Documents that have a word itself match both parts of the wide one, and so rank before others."""
+
+    exact: tuple[str, ...]
+    wide: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to search for."""
+        return bool(self.exact)
+
+    def joined(self) -> list[tuple[str, str]]:
+        """(exact, wide) for all terms together, and where there are several for any of them."""
+        operators = [" AND ", " OR "][: len(self.exact)]
+        return [(operator.join(self.exact), operator.join(self.wide)) for operator in operators]
 
 
-def _terms(query: str) -> list[str]:
-    """The words and phrases of a query as FTS5 expressions that mean only themselves.
-
-    A word stands as itself or as a prefix; documents that have the word itself match both, and so rank before
-    documents that only have a longer one.
-    """
+def terms_of(query: str) -> Terms:
+    """What a query asks for; nothing else in it has a meaning, and one without letters or digits asks for nothing."""
     text = query.encode("utf-8", "ignore").decode("utf-8").replace("\0", " ")
-    terms = []
+    terms: dict[str, str] = {}
     for match in _PHRASE_OR_WORD.finditer(text):
         phrase, word = match.group(1), match.group(2)
         if phrase is not None and _has_token(phrase):
-            terms.append(f'"{phrase}"')
+            terms[f'"{phrase}"'] = f'"{phrase}"'
         elif word is not None and _has_token(word):
-            terms.append(f'("{word}" OR "{word}"*)' if len(word) > 1 else f'"{word}"')
-    return list(dict.fromkeys(terms))[:_MOST_TERMS]
+            terms[f'"{word}"'] = f'("{word}" OR "{word}"*)' if len(word) > 1 else f'"{word}"'
+    exact = tuple(terms)[:_MOST_TERMS]
+    return Terms(exact, tuple(terms[term] for term in exact))
 
 
 def _has_token(text: str) -> bool:
