@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import sqlite3
 import threading
 from collections.abc import Collection, Iterable, Sequence
@@ -12,13 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Self
 
-import pyarrow as pa
-
 from aion_dagster.errors import StorageError
 from aion_dagster.search.field_matches import FieldMatch, field_matches
 from aion_dagster.search.hits import Hit
 from aion_dagster.search.index_file import open_for_reading
-from aion_dagster.search.index_update import WORD_COLUMNS, tag_key, update_index
+from aion_dagster.search.index_update import tag_key
 from aion_dagster.search.words import terms_of
 
 _WEIGHTS: Final = {
@@ -75,37 +72,6 @@ class _Texts:
 
 _PICTURES: Final = _Texts("words", _WEIGHTS, "pictures", "picture", "image_id")
 _CHUNKS: Final = _Texts("chunk_words", _CHUNK_WEIGHTS, "chunks", "chunk", "chunk_id")
-
-
-def build_index(target: Path, rows: Iterable[pa.RecordBatch]) -> int:
-    """Make the index say what some rows say: image_id, name, title, description, tags and visible_text.
-
-    Returns:
-        How many rows there are.
-
-    Raises:
-        StorageError: the index cannot be written; `target` is as it was.
-        KeyError: a batch lacks a column.
-    """
-    schema = pa.schema(
-        [
-            (c, pa.list_(pa.string()) if c == "tags" else pa.string())
-            for c in ("image_id", "name", *WORD_COLUMNS)
-        ]
-    )
-    parts = [pa.Table.from_batches([batch]).select(schema.names).cast(schema) for batch in rows]
-    table = pa.concat_tables([schema.empty_table(), *parts])
-    nothing = pa.nulls(table.num_rows)
-    library = table.select(["image_id", "name"])
-    library = library.append_column("batch", pa.array(["all"] * table.num_rows, pa.string()))
-    for column in ("locations", "superseded_by"):
-        library = library.append_column(column, nothing)
-    return update_index(
-        target,
-        library=library,
-        batches={"all": secrets.token_hex()},
-        read_descriptions=lambda _: table,
-    ).rows
 
 
 class WordIndex:

@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from aion_dagster.search.index_documents import CHUNK_COLUMNS, IndexedDocuments, document_places
 from aion_dagster.search.index_file import replacing
+from aion_dagster.search.index_state import KnownBatches, Place, Read, indexable
 
-Read = Callable[[str], pa.Table]
-"""Rows of a batch."""
+__all__ = ["CHUNK_COLUMNS", "WORD_COLUMNS", "IndexUpdate", "tag_key", "tag_keys", "update_index"]
 
 WORD_COLUMNS: Final = ("title", "description", "tags", "visible_text")
 """Columns of `descriptions` that are searched, beside the picture's name."""
 
-CHUNK_COLUMNS: Final = (
-    "document_id",
-    "chunk_id",
-    "chunk_index",
-    "content",
-    "page_numbers",
-    "heading_hierarchy",
-)
-"""Columns of `document_chunks` that are searched or shown."""
-
 NO_BATCH: Final = ""
 """Where a picture's words come from that no batch describes: it has its name only."""
-
-_BLANKS: Final = dict.fromkeys((0, 2, 3), " ")
-"""A zero byte would end the text for SQLite's functions; the others mark matches."""
 
 Words = tuple[str, str, str, str, str]
 """name, title, description, tags (a line each) and visible text of a picture."""
@@ -50,14 +37,6 @@ class IndexUpdate:
     removed: int
     documents: int = 0
     chunks: int = 0
-
-
-class _Place(NamedTuple):
-    """Which batch tells the words of a picture or document, and what it is called."""
-
-    batch: str
-    name: str
-    uri: str = ""
 
 
 def update_index(
@@ -93,10 +72,10 @@ def update_index(
         KeyError: a table lacks a column.
     """
     pictures = _picture_places(library, batches)
-    papers = _document_places(documents, document_batches or {})
+    papers = document_places(documents, document_batches or {})
     with replacing(target) as (connection, fresh):
         changes = _Pictures(connection, batches, read_descriptions).update(pictures)
-        _Documents(connection, document_batches or {}, read_chunks).update(papers)
+        IndexedDocuments(connection, document_batches or {}, read_chunks).update(papers)
         if fresh:
             for table in ("words", "chunk_words"):
                 connection.execute(f"INSERT INTO {table}({table}) VALUES ('optimize')")  # noqa: S608 - constants
@@ -104,12 +83,12 @@ def update_index(
     return IndexUpdate(counts[0], *changes, *counts[1:])
 
 
-def _picture_places(library: pa.Table, batches: Mapping[str, str]) -> dict[str, _Place]:
+def _picture_places(library: pa.Table, batches: Mapping[str, str]) -> dict[str, Place]:
     """Where the words of each picture in use come from."""
     live = library.filter(pc.is_null(library["superseded_by"]))
     columns = [live[c].to_pylist() for c in ("image_id", "name", "batch")]
     places = {
-        image: _Place(batch if batch in batches else NO_BATCH, name or "")
+        image: Place(batch if batch in batches else NO_BATCH, name or "")
         for image, name, batch in zip(*columns, strict=True)
     }
     bare = [i for i, image in enumerate(columns[0]) if places[image].batch == NO_BATCH]
@@ -121,38 +100,6 @@ def _picture_places(library: pa.Table, batches: Mapping[str, str]) -> dict[str, 
     return places
 
 
-def _document_places(documents: pa.Table | None, batches: Mapping[str, str]) -> dict[str, _Place]:
-    places: dict[str, _Place] = {}
-    if documents is None:
-        return places
-    for row in documents.select(["document_id", "batch", "name", "uri"]).to_pylist():
-        if row["document_id"] is not None and row["batch"] in batches:
-            places.setdefault(
-                row["document_id"], _Place(row["batch"], row["name"] or "", row["uri"] or "")
-            )
-    return places
-
-
-class _Batches:
-    """What the index remembers of the batches of one kind."""
-
-    def __init__(
-        self, connection: sqlite3.Connection, kind: str, batches: Mapping[str, str]
-    ) -> None:
-        self._connection, self._kind, self._batches = connection, kind, batches
-        rows = connection.execute("SELECT batch, fingerprint FROM batches WHERE kind = ?", (kind,))
-        known: dict[str, str] = dict(rows)
-        self.changed = {b for b, fingerprint in batches.items() if known.get(b) != fingerprint}
-
-    def remember(self) -> None:
-        """They are read as they stand now."""
-        self._connection.execute("DELETE FROM batches WHERE kind = ?", (self._kind,))
-        self._connection.executemany(
-            "INSERT INTO batches VALUES (?, ?, ?)",
-            [(self._kind, b, fingerprint) for b, fingerprint in self._batches.items()],
-        )
-
-
 class _Pictures:
     """The tables `pictures`, `words` and `tags`."""
 
@@ -160,12 +107,12 @@ class _Pictures:
         self, connection: sqlite3.Connection, batches: Mapping[str, str], read: Read
     ) -> None:
         self._connection, self._read = connection, read
-        self._batches = _Batches(connection, "descriptions", batches)
+        self._batches = KnownBatches(connection, "descriptions", batches)
 
-    def update(self, wanted: Mapping[str, _Place]) -> tuple[int, int, int]:
+    def update(self, wanted: Mapping[str, Place]) -> tuple[int, int, int]:
         """How many pictures came, changed and went."""
         rows = self._connection.execute("SELECT image_id, picture, batch, name FROM pictures")
-        known = {image: (number, _Place(batch, name)) for image, number, batch, name in rows}
+        known = {image: (number, Place(batch, name)) for image, number, batch, name in rows}
         gone = [number for image, (number, _) in known.items() if image not in wanted]
         for number in gone:
             self._remove(number)
@@ -182,7 +129,7 @@ class _Pictures:
         for batch in sorted(unsure):
             words = {} if batch == NO_BATCH else _words(self._read(batch), set(unsure[batch]))
             for image in unsure[batch]:
-                row = (_text(wanted[image].name), *words.get(image, ("", "", "", "")))
+                row = (indexable(wanted[image].name), *words.get(image, ("", "", "", "")))
                 if image in known:
                     changed += self._replace(known[image][0], known[image][1], wanted[image], row)
                 else:
@@ -195,7 +142,7 @@ class _Pictures:
         self._batches.remember()
         return len(wanted) - len(known) + len(gone), changed, len(gone)
 
-    def _replace(self, number: int, old: _Place, new: _Place, row: Words) -> bool:
+    def _replace(self, number: int, old: Place, new: Place, row: Words) -> bool:
         if old != new:
             self._connection.execute(
                 "UPDATE pictures SET batch = ?, name = ? WHERE picture = ?",
@@ -236,63 +183,6 @@ class _Pictures:
         self._connection.execute("DELETE FROM pictures WHERE picture = ?", (number,))
 
 
-class _Documents:
-    """The tables `documents`, `chunks` and `chunk_words`: a document is taken and given up as a whole."""
-
-    def __init__(
-        self, connection: sqlite3.Connection, batches: Mapping[str, str], read: Read | None
-    ) -> None:
-        self._connection, self._read = connection, read
-        self._batches = _Batches(connection, "document_chunks", batches)
-
-    def update(self, wanted: Mapping[str, _Place]) -> None:
-        """Take what is new or changed, give up what is not wanted any more."""
-        rows = self._connection.execute(
-            "SELECT document_id, document, batch, name, uri FROM documents"
-        )
-        known = {d: (number, _Place(*place)) for d, number, *place in rows}
-        unsure: dict[str, list[str]] = {}
-        for document, place in wanted.items():
-            old = known.get(document)
-            if old is None or old[1] != place or place.batch in self._batches.changed:
-                unsure.setdefault(place.batch, []).append(document)
-        again = {document for documents in unsure.values() for document in documents}
-        for document, (number, _) in known.items():
-            if document not in wanted or document in again:
-                self._remove(number)
-        for batch in sorted(unsure):
-            if self._read is None:
-                raise TypeError("documents need read_chunks")
-            chunks = _chunks(self._read(batch), set(unsure[batch]))
-            for document in unsure[batch]:
-                self._add(document, wanted[document], chunks.get(document, ()))
-        self._batches.remember()
-
-    def _add(self, document: str, place: _Place, chunks: Iterable[Mapping[str, Any]]) -> None:
-        number = self._connection.execute(
-            "INSERT INTO documents(document_id, batch, name, uri) VALUES (?, ?, ?, ?)",
-            (document, *place),
-        ).lastrowid
-        for chunk in chunks:
-            row = self._connection.execute(
-                "INSERT INTO chunks(chunk_id, document, page_numbers) VALUES (?, ?, ?)",
-                (chunk["chunk_id"], number, json.dumps(chunk["page_numbers"] or [])),
-            ).lastrowid
-            heading = "\n".join(chunk["heading_hierarchy"] or ())
-            self._connection.execute(
-                "INSERT INTO chunk_words(rowid, heading, content) VALUES (?, ?, ?)",
-                (row, _text(heading), _text(chunk["content"])),
-            )
-
-    def _remove(self, number: int) -> None:
-        self._connection.execute(
-            "DELETE FROM chunk_words WHERE rowid IN (SELECT chunk FROM chunks WHERE document = ?)",
-            (number,),
-        )
-        self._connection.execute("DELETE FROM chunks WHERE document = ?", (number,))
-        self._connection.execute("DELETE FROM documents WHERE document = ?", (number,))
-
-
 def tag_keys(tags: str) -> list[str]:
     """The tags of a row, a line each, as they are compared: without case and outer blanks, each once."""
     keys = (tag_key(tag) for tag in tags.split("\n"))
@@ -311,23 +201,13 @@ def _words(table: pa.Table, images: set[str]) -> dict[str, tuple[str, str, str, 
     for image, title, description, tags, visible in zip(*columns, strict=True):
         if image in images and image not in found:
             lines = "\n".join(" ".join(t.split()) for t in tags or () if t)
-            found[image] = (_text(title), _text(description), _text(lines), _text(visible))
+            found[image] = (
+                indexable(title),
+                indexable(description),
+                indexable(lines),
+                indexable(visible),
+            )
     return found
-
-
-def _chunks(table: pa.Table, documents: set[str]) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, dict[str, dict[str, Any]]] = {}
-    for row in table.select(list(CHUNK_COLUMNS)).to_pylist():
-        if row["document_id"] in documents:
-            found.setdefault(row["document_id"], {}).setdefault(row["chunk_id"], row)
-    return {
-        document: sorted(chunks.values(), key=lambda c: c["chunk_index"])
-        for document, chunks in found.items()
-    }
-
-
-def _text(value: str | None) -> str:
-    return (value or "").translate(_BLANKS)
 
 
 def _count(connection: sqlite3.Connection, table: str) -> int:

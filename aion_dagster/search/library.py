@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -12,18 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from aion_dagster.errors import AionError, StorageError, UnavailableError
+from aion_dagster.errors import AionError, UnavailableError
 from aion_dagster.search.color_query import ColorQuery
 from aion_dagster.search.field_matches import FieldMatch
-from aion_dagster.search.filters import COLUMNS, Filters, satisfying
+from aion_dagster.search.filters import Filters
 from aion_dagster.search.found import Found, FoundChunk, Reason
 from aion_dagster.search.fusion import reciprocal_rank
 from aion_dagster.search.hits import Hit
-from aion_dagster.search.index import WordIndex
-from aion_dagster.search.looks import LookIndex, look_of_file
-from aion_dagster.search.palettes import PaletteIndex
-from aion_dagster.search.vectors import VectorIndex
+from aion_dagster.search.library_tables import LibraryTables, index_path
+from aion_dagster.search.looks import look_of_file
 from aion_dagster.storage.store import Store
+
+__all__ = ["LEAST_SIMILARITY", "LibrarySearch", "UnknownPictureError", "index_path"]
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 """Texts to vectors (n, d) of unit length."""
@@ -49,11 +48,6 @@ class UnknownPictureError(AionError, LookupError):
     """A picture was named that the library does not have."""
 
 
-def index_path(store: Store) -> Path:
-    """Where the index of words of a library lies."""
-    return store.index / "words.sqlite"
-
-
 class LibrarySearch:
     """Questions to one library; `open` it, use it as a context manager or `close` it.
 
@@ -73,9 +67,8 @@ class LibrarySearch:
         """As `open`, on a store that is open already and stays so."""
         self.store = store
         self._embed = embed
-        self._text_model = text_model
         self._embed_for_pictures = embed_for_pictures
-        self._picture_model = picture_model
+        self._tables = LibraryTables(store, text_model, picture_model)
         self._owned = False
 
     @classmethod
@@ -123,14 +116,13 @@ class LibrarySearch:
 
     def close(self) -> None:
         """Release the index, and the store where `open` opened it."""
-        if "_words" in self.__dict__:
-            self._words.close()
+        self._tables.close()
         if self._owned:
             self.store.close()
 
     def __len__(self) -> int:
         """Pictures in use."""
-        return int(self._pictures.num_rows)
+        return int(self._tables.pictures.num_rows)
 
     def text(self, query: str, *, filters: Filters = NO_FILTERS, limit: int = 20) -> list[Found]:
         """Pictures by what is written about them and in them: the words themselves and their meaning, best first.
@@ -141,14 +133,14 @@ class LibrarySearch:
         Raises:
             StorageError: there is no index, or a table cannot be read; the message says what to run.
         """
-        allowed = self._allowed(filters)
-        among = None if allowed is None else self._ids.filter(pa.array(allowed)).to_pylist()
+        allowed = self._tables.allowed(filters)
+        among = None if allowed is None else self._tables.ids.filter(pa.array(allowed)).to_pylist()
         depth = max(limit, _DEPTH)
-        words = self._words.search(query, depth, among=among)
-        words = [hit for hit in words if hit.image_id in self._place]
+        words = self._tables.words.search(query, depth, among=among)
+        words = [hit for hit in words if hit.image_id in self._tables.place]
         meaning = self._meaning(query, depth, allowed)
         hits = reciprocal_rank([words, meaning], limit=limit)
-        matches = self._words.matches(query, [hit.image_id for hit in hits])
+        matches = self._tables.words.matches(query, [hit.image_id for hit in hits])
         near = {hit.image_id: hit.score for hit in meaning}
         return [
             self._found(hit, _text_reasons(matches.get(hit.image_id, ()), near.get(hit.image_id)))
@@ -181,8 +173,8 @@ class LibrarySearch:
             ColorQueryError: nothing was asked for, or the hex or the threshold is none.
         """
         query = ColorQuery(hex, name, family, delta_e_threshold, min_percentage)
-        allowed = self._allowed(filters)
-        among = self._mask(self._palette.images, allowed)
+        allowed = self._tables.allowed(filters)
+        among = self._tables.mask(self._tables.palette.images, allowed)
         return [
             self._found(
                 Hit(hit.image_id, hit.match_score),
@@ -196,7 +188,7 @@ class LibrarySearch:
                     ),
                 ),
             )
-            for hit in self._palette.search(query, limit, among=among)
+            for hit in self._tables.palette.search(query, limit, among=among)
         ]
 
     def like(
@@ -213,20 +205,20 @@ class LibrarySearch:
             SourceError: the file cannot be read, or is no picture.
             UnknownPictureError: the library has no picture of this id that could be compared.
         """
-        allowed = self._allowed(filters)
+        allowed = self._tables.allowed(filters)
         if isinstance(picture, Path):
             look = look_of_file(picture)
         else:
-            known = self._looks.look_of(picture)
+            known = self._tables.looks.look_of(picture)
             if known is None:
                 raise UnknownPictureError(
                     f"{picture!r} is no picture of this library that can be compared; name a file by its Path"
                 )
             look = known
             allowed = np.ones(len(self), bool) if allowed is None else allowed
-            allowed[self._place.get(picture, slice(0, 0))] = False
-        among = self._mask(self._looks.ids, allowed)
-        hits = self._looks.nearest(*look, limit, among=among)
+            allowed[self._tables.place.get(picture, slice(0, 0))] = False
+        among = self._tables.mask(self._tables.looks.ids, allowed)
+        hits = self._tables.looks.nearest(*look, limit, among=among)
         return [self._found(h, (Reason("looks", similarity=h.score),)) for h in hits]
 
     def image_text(
@@ -244,29 +236,34 @@ class LibrarySearch:
                 "Searching pictures by text needs the joint model that made 'image_embeddings': configure models.joint "
                 "and give its text side"
             )
-        index = self._picture_vectors
+        index = self._tables.picture_vectors
         if not len(index):
             raise UnavailableError(
                 f"{self.store.root} has no image vectors of this model; configure models.joint and run again"
             )
         vector = np.asarray(self._embed_for_pictures([query])[0], np.float32)
-        hits = index.nearest(vector, limit, among=self._mask(index.ids, self._allowed(filters)))
+        hits = index.nearest(
+            vector, limit, among=self._tables.mask(index.ids, self._tables.allowed(filters))
+        )
         return [self._found(h, (Reason("picture_text", similarity=h.score),)) for h in hits]
 
     def documents(self, query: str, *, limit: int = 20) -> list[FoundChunk]:
         """Pieces of documents by words and meaning, as `text` does it for pictures."""
         depth = max(limit, _DEPTH)
-        words = self._words.search_chunks(query, depth)
+        words = self._tables.words.search_chunks(query, depth)
         meaning: list[Hit] = []
-        if self._embed is not None and query.strip() and len(self._chunk_vectors):
-            index = self._chunk_vectors
-            known = pc.is_in(index.ids, pa.array(self._words.chunk_ids(), pa.string()))
+        if self._embed is not None and query.strip() and len(self._tables.chunk_vectors):
+            index = self._tables.chunk_vectors
+            known = pc.is_in(index.ids, pa.array(self._tables.words.chunk_ids(), pa.string()))
             vector = np.asarray(self._embed([query])[0], np.float32)
             mask = known.to_numpy()
             meaning = index.nearest(vector, depth, among=mask, floor=LEAST_SIMILARITY)
         hits = reciprocal_rank([words, meaning], limit=limit)
         ids = [hit.image_id for hit in hits]
-        chunks, matches = self._words.chunks(ids), self._words.chunk_matches(query, ids)
+        chunks, matches = (
+            self._tables.words.chunks(ids),
+            self._tables.words.chunk_matches(query, ids),
+        )
         near = {hit.image_id: hit.score for hit in meaning}
         results = []
         for hit in hits:
@@ -289,101 +286,17 @@ class LibrarySearch:
         return results
 
     def _meaning(self, query: str, limit: int, allowed: NDArray[np.bool_] | None) -> list[Hit]:
-        if self._embed is None or not query.strip() or not len(self._text_vectors):
+        if self._embed is None or not query.strip() or not len(self._tables.text_vectors):
             return []
-        index = self._text_vectors
+        index = self._tables.text_vectors
         vector = np.asarray(self._embed([query])[0], np.float32)
-        among = self._mask(index.ids, allowed)
+        among = self._tables.mask(index.ids, allowed)
         return index.nearest(vector, limit, among=among, floor=LEAST_SIMILARITY)
 
     def _found(self, hit: Hit, reasons: tuple[Reason, ...]) -> Found:
-        place = self._place[hit.image_id]
-        name, uri = (self._pictures[c][place].as_py() for c in ("name", "uri"))
+        place = self._tables.place[hit.image_id]
+        name, uri = (self._tables.pictures[c][place].as_py() for c in ("name", "uri"))
         return Found(hit.image_id, name, uri, hit.score, reasons)
-
-    def _allowed(self, filters: Filters) -> NDArray[np.bool_] | None:
-        """Which pictures in use satisfy the filters; None for all."""
-        if not filters:
-            return None
-        mask = satisfying(self._pictures, filters)
-        if filters.tags:
-            tagged = pa.array(sorted(self._words.tagged(filters.tags)), pa.string())
-            mask &= pc.is_in(self._ids, tagged).to_numpy()
-        if filters.color is not None:
-            having = pa.array(self._palette.having(filters.color))
-            mask &= pc.is_in(
-                self._ids, self._palette.images.filter(having).combine_chunks()
-            ).to_numpy()
-        return mask
-
-    def _mask(
-        self, ids: pa.ChunkedArray, allowed: NDArray[np.bool_] | None
-    ) -> NDArray[np.bool_] | None:
-        """Which rows of an index belong to pictures in use that are allowed; None for all."""
-        wanted = self._ids if allowed is None else self._ids.filter(pa.array(allowed))
-        mask: NDArray[np.bool_] = pc.is_in(ids, wanted.combine_chunks()).to_numpy()
-        return None if mask.all() else mask
-
-    @cached_property
-    def _pictures(self) -> pa.Table:
-        """Pictures in use."""
-        if not self.store.tables.exists("library"):
-            raise StorageError(
-                f"{self.store.root}: nothing to search yet; 'aion-dagster run SOURCE --store {self.store.home}' fills it"
-            )
-        columns = ["image_id", "name", "uri", "phash", *COLUMNS, "superseded_by"]
-        table = self.store.tables.read("library", columns=columns)
-        return table.filter(pc.is_null(table["superseded_by"]))
-
-    @cached_property
-    def _ids(self) -> pa.ChunkedArray:
-        return self._pictures["image_id"]
-
-    @cached_property
-    def _place(self) -> Mapping[str, int]:
-        return {image: i for i, image in enumerate(self._ids.to_pylist())}
-
-    @cached_property
-    def _words(self) -> WordIndex:
-        # The library first: a store that has none needs pictures rather than an index.
-        _ = self._pictures
-        return WordIndex.open(index_path(self.store))
-
-    @cached_property
-    def _palette(self) -> PaletteIndex:
-        columns = ["image_id", "dominant_colors"]
-        table = self.store.tables.read("color_analyses", columns=columns)
-        known = pc.is_in(table["image_id"], self._ids.combine_chunks())
-        return PaletteIndex.from_table(table.filter(known))
-
-    @cached_property
-    def _looks(self) -> LookIndex:
-        features = self.store.tables.read("visual_features", columns=["image_id", "descriptor"])
-        known = pc.is_in(features["image_id"], self._ids.combine_chunks())
-        return LookIndex.from_tables(features.filter(known), self._pictures)
-
-    @cached_property
-    def _text_vectors(self) -> VectorIndex:
-        return self._vectors("embeddings", "image_id", self._text_model)
-
-    @cached_property
-    def _picture_vectors(self) -> VectorIndex:
-        return self._vectors("image_embeddings", "image_id", self._picture_model)
-
-    @cached_property
-    def _chunk_vectors(self) -> VectorIndex:
-        return self._vectors("document_chunks", "chunk_id", self._text_model)
-
-    def _vectors(self, table: str, key: str, model: str | None) -> VectorIndex:
-        tables = self.store.tables
-        paths = [tables.path(table, batch) for batch in tables.batches(table)]
-        try:
-            return VectorIndex.from_parquet(paths, key=key, model=model)
-        except (pa.ArrowInvalid, OSError, ValueError) as error:
-            raise StorageError(
-                f"Table {table!r} of {self.store.root} cannot be searched: {error}. Where a file is damaged, delete it "
-                "and run again."
-            ) from error
 
 
 def _text_reasons(matches: Sequence[FieldMatch], similarity: float | None) -> tuple[Reason, ...]:

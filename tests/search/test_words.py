@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 import threading
 
@@ -11,7 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aion_dagster.errors import StorageError
-from aion_dagster.search.index import MOST_RANKED, WordIndex, build_index
+from aion_dagster.search.index import MOST_RANKED, WordIndex
+from aion_dagster.search.index_update import update_index
 
 SCHEMA = pa.schema(
     [
@@ -37,6 +39,27 @@ ROWS = [
     row("doghouse", title="Doghouse", description="A small hut in a garden"),
     row("silent"),
 ]
+
+
+def build_index(target, rows):
+    """An index of these rows alone; how many they are."""
+    table = pa.concat_tables(
+        [SCHEMA.empty_table(), *map(pa.Table.from_batches, ([r] for r in rows))]
+    )
+    nothing = pa.nulls(table.num_rows)
+    library = table.select(["image_id", "name"])
+    for column, values in {
+        "batch": pa.array(["all"] * table.num_rows, pa.string()),
+        "locations": nothing,
+        "superseded_by": nothing,
+    }.items():
+        library = library.append_column(column, values)
+    return update_index(
+        target,
+        library=library,
+        batches={"all": secrets.token_hex()},
+        read_descriptions=lambda _: table,
+    ).rows
 
 
 def batches(rows, size=2):
@@ -203,9 +226,14 @@ def test_a_build_that_fails_leaves_the_old_index_and_no_remains(tmp_path):
 
 
 def test_rows_that_lack_a_column_are_refused(tmp_path):
-    batch = pa.RecordBatch.from_pylist([{"image_id": "a"}])
-    with pytest.raises(KeyError, match="name"):
-        build_index(tmp_path / "words.sqlite", [batch])
+    library = pa.table({"image_id": ["a"]})
+    with pytest.raises(KeyError, match="superseded_by"):
+        update_index(
+            tmp_path / "words.sqlite",
+            library=library,
+            batches={},
+            read_descriptions=lambda _: library,
+        )
     assert list(tmp_path.iterdir()) == []
 
 
