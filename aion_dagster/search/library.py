@@ -248,15 +248,25 @@ class LibrarySearch:
         return [self._found(h, (Reason("picture_text", similarity=h.score),)) for h in hits]
 
     def documents(self, query: str, *, limit: int = 20) -> list[FoundChunk]:
-        """Pieces of documents by words and meaning, as `text` does it for pictures."""
+        """Pieces of documents by words and meaning, as `text` does it for pictures.
+
+        Raises:
+            UnavailableError: the library has no document with text.
+            StorageError: as `text`.
+        """
+        known = self._tables.words.chunk_ids()
+        if not known:
+            raise UnavailableError(
+                f"{self.store.root} has no document with text; name the formats to read in the configuration, such as "
+                "documents: [pdf, docx, txt, md], and run again"
+            )
         depth = max(limit, _DEPTH)
         words = self._tables.words.search_chunks(query, depth)
         meaning: list[Hit] = []
         if self._embed is not None and query.strip() and len(self._tables.chunk_vectors):
             index = self._tables.chunk_vectors
-            known = pc.is_in(index.ids, pa.array(self._tables.words.chunk_ids(), pa.string()))
+            mask = pc.is_in(index.ids, pa.array(known, pa.string())).to_numpy()
             vector = np.asarray(self._embed([query])[0], np.float32)
-            mask = known.to_numpy()
             meaning = index.nearest(vector, depth, among=mask, floor=LEAST_SIMILARITY)
         hits = reciprocal_rank([words, meaning], limit=limit)
         ids = [hit.image_id for hit in hits]

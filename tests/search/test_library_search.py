@@ -279,6 +279,21 @@ def test_pieces_of_documents_are_found_by_words_and_meaning(library):
     assert library.documents("xqzzv") == []
 
 
+def test_a_library_without_documents_says_how_to_get_them(tmp_path):
+    with Store.open(tmp_path) as store:
+        store.tables.write("library", schemas.LIBRARY.empty_table())
+        update_index(
+            index_path(store),
+            library=schemas.LIBRARY.empty_table(),
+            batches={},
+            read_descriptions=lambda _: schemas.DESCRIPTIONS.empty_table(),
+        )
+    with LibrarySearch.open(tmp_path) as library:
+        assert library.text("dog") == []
+        with pytest.raises(UnavailableError, match=r"documents: \[pdf"):
+            library.documents("rent")
+
+
 def test_pictures_by_text_need_a_joint_model(place, library):
     with pytest.raises(UnavailableError, match=r"models\.joint"):
         library.image_text("a dog")
