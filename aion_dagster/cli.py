@@ -97,6 +97,11 @@ def _run_arguments(command: argparse.ArgumentParser) -> None:
         metavar="KINDS",
         help="text,codes,objects or none: look for them in the pictures",
     )
+    command.add_argument(
+        "--documents",
+        metavar="FORMATS",
+        help="pdf,docx,txt,md or none: take such files in as documents",
+    )
     command.add_argument("--batch-size", type=_positive, metavar="N", help="files per batch (500)")
     command.add_argument(
         "--jobs", type=_positive, default=1, metavar="N", help="batches side by side, as processes"

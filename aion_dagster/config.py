@@ -26,6 +26,7 @@ ENVIRONMENT = {
     "AION_SOURCES": "sources",
     "AION_LABELS": "labels",
     "AION_DETECT": "detect",
+    "AION_DOCUMENTS": "documents",
     "AION_BACKEND": "backend",
 }
 """Environment variable → field. Lists of paths are separated like PATH, other lists by commas."""
@@ -253,7 +254,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             continue
         if field in ("sources", "labels"):
             values[field] = [part for part in text.split(os.pathsep) if part]
-        elif field == "detect":
+        elif field in ("detect", "documents"):
             values[field] = [part.strip() for part in text.split(",") if part.strip()]
         else:
             values[field] = text

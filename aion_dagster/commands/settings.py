@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ def run_config(args: Namespace) -> LibraryConfig:
         changes["backend"] = args.backend
     if args.detect is not None:
         changes["detect"] = _words(args.detect)
+    if args.documents is not None:
+        changes["documents"] = _words(args.documents)
     if args.batch_size:
         changes["batch_files"] = args.batch_size
     if args.dataset or args.export is not None:
@@ -106,3 +109,7 @@ def check_reachable(config: LibraryConfig) -> None:
         reason = backend.unavailable(kind)
         if reason:
             raise ConfigError(f"--detect {kind}: {reason}")
+    if config.documents and not all(map(find_spec, ("pypdfium2", "pypdf", "docx"))):
+        raise ConfigError(
+            "--documents needs the extra 'documents': pip install 'aion_dagster[documents]'"
+        )

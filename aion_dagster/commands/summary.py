@@ -27,6 +27,8 @@ class Summary:
     batches: int = 0
     files: int = 0
     ok: int = 0
+    documents: int = 0
+    documents_ok: int = 0
     paid_calls: int = 0
     seconds: float = 0.0
     did_work: bool = False
@@ -36,7 +38,7 @@ class Summary:
 
     @property
     def failed(self) -> int:
-        """Files that are no usable picture."""
+        """Files that are no usable picture and no document with text."""
         return self.files - self.ok
 
     def count(self, store: Store, batch: str) -> None:
@@ -46,6 +48,17 @@ class Summary:
         columns = ["name", "status", "error"]
         rows = store.tables.read("images", batch=batch, columns=columns).to_pylist()
         bad = [(r["name"], r["status"], r["error"] or "") for r in rows if r["status"] != "ok"]
+        if store.tables.exists("documents", batch):
+            columns = ["name", "text_extraction_status", "error"]
+            papers = store.tables.read("documents", batch=batch, columns=columns).to_pylist()
+            rows += papers
+            bad += [
+                (r["name"], r["text_extraction_status"], r["error"] or "")
+                for r in papers
+                if r["text_extraction_status"] != "completed"
+            ]
+            self.documents += len(papers)
+            self.documents_ok += sum(r["text_extraction_status"] == "completed" for r in papers)
         self.batches += 1
         self.files += len(rows)
         self.ok += len(rows) - len(bad)
@@ -128,11 +141,18 @@ def _work(config: LibraryConfig, store: Store, summary: Summary) -> str:
     if summary.did_work:
         return (
             f"{plural(summary.files, 'file')} in {plural(summary.batches, 'batch')}: "
-            f"{plural(summary.ok, 'picture')}, {summary.failed} not usable, {summary.seconds:.1f} s"
+            f"{_usable(summary)}, {summary.failed} not usable, {summary.seconds:.1f} s"
         )
     if store.ledger.batches():
         return f"Nothing new: no work was done ({summary.seconds:.1f} s)."
     return f"No files found in {', '.join(s.path for s in config.sources) or 'no source'}."
+
+
+def _usable(summary: Summary) -> str:
+    pictures = plural(summary.ok - summary.documents_ok, "picture")
+    if not summary.documents:
+        return pictures
+    return f"{pictures}, {plural(summary.documents_ok, 'document')} with text"
 
 
 def _labels(config: LibraryConfig, store: Store, dataset: DatasetConfig) -> list[str]:
