@@ -150,8 +150,13 @@ class Bert:
         """How many tokens a text may have."""
         return len(self.positions)
 
-    def encode(self, batch: Sequence[Sequence[int]]) -> Floats:
-        """One vector of unit length per sequence of token ids, (n, width).
+    def encode(self, batch: Sequence[Sequence[int]], *, at_once: int = 32) -> Floats:
+        """One vector of unit length per sequence of token ids, (n, width); `at_once` bounds the memory."""
+        runs = [self._run(batch[i : i + at_once]) for i in range(0, len(batch), at_once)]
+        return np.concatenate([np.empty((0, self.width), np.float32), *runs])
+
+    def _run(self, batch: Sequence[Sequence[int]]) -> Floats:
+        """The vectors of sequences that are computed together.
 
         Sequences are packed end to end without padding; only attention, which is per sequence anyway, takes them apart.
         A text's vector therefore does not depend on its company beyond the rounding of a matrix product.

@@ -81,14 +81,14 @@ class BertSession:
         """How many tokens a text may have."""
         return len(self._positions)
 
-    def encode(self, batch: Sequence[Sequence[int]]) -> Floats:
-        """One vector of unit length per sequence of token ids, (n, width); best with neighbours of the same length."""
+    def encode(self, batch: Sequence[Sequence[int]], *, at_once: int = 32) -> Floats:
+        """One vector of unit length per sequence of token ids, (n, width); neighbours of one length are computed at once."""
         vectors = np.empty((len(batch), self.width), np.float32)
         start = 0
         while start < len(batch):
             length = len(batch[start])
             end = start + 1
-            most = start + max(1, RUN_TOKENS // length)
+            most = start + max(1, min(at_once, RUN_TOKENS // length))
             while end < min(most, len(batch)) and len(batch[end]) == length:
                 end += 1
             x = self._words[np.array(batch[start:end], np.int64)]

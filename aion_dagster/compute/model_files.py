@@ -54,15 +54,34 @@ def resolve_model(model: str, revision: str | None = None) -> ModelFiles:
         ConfigError: a hub id without a revision, an id or revision that cannot be one, or a file that is not safetensors.
         UnavailableError: the model is neither here nor to be had, or it has only pickled weights.
     """
-    if is_folder(model):
-        folder = Path(model).expanduser().resolve()
-        if not folder.is_dir():
-            raise UnavailableError(f"{folder} is missing; name a folder that holds a model")
-        name = folder.name
-    else:
-        name, _, said = model.partition("@")
-        folder = _snapshot(name, revision or said)
+    folder = resolve_snapshot(model, revision)
+    name = folder.name if is_folder(model) else model.partition("@")[0]
     return ModelFiles(folder, f"{name}@{_digest(folder, _weights(folder))}")
+
+
+def resolve_snapshot(model: str, revision: str | None = None) -> Path:
+    """The folder alone, its weights unread and unchecked; arguments and errors as of `resolve_model`."""
+    if not is_folder(model):
+        name, _, said = model.partition("@")
+        return _snapshot(name, revision or said)
+    folder = Path(model).expanduser().resolve()
+    if not folder.is_dir():
+        raise UnavailableError(f"{folder} is missing; name a folder that holds a model")
+    return folder
+
+
+def refuse_pickled(folder: Path) -> None:
+    """Raise where a folder has pickled weights, for those who found no others in it.
+
+    Raises:
+        UnavailableError: it has.
+    """
+    pickled = sorted(file.name for pattern in _PICKLED for file in folder.glob(pattern))
+    if pickled:
+        raise UnavailableError(
+            f"{folder / pickled[0]} is pickled: loading it may run code, so it is refused. Save the model as "
+            "safetensors (`model.save_pretrained(folder)`), or take a revision that has them"
+        )
 
 
 def weights_digest(file: Path) -> str:
@@ -85,7 +104,7 @@ def _snapshot(name: str, revision: str) -> Path:
         return cached
     fetched = _from_hub(name, revision, cached_only=False)
     if fetched is None:
-        raise _not_here(name, revision, "it is not in the local cache, and the hub does not answer")
+        raise _not_here(name, revision, "it is not in the local cache, and the hub cannot be asked")
     return fetched
 
 
@@ -167,12 +186,7 @@ def _weights(folder: Path) -> list[Path]:
     if missing:
         raise UnavailableError(f"{folder / missing[0]} is missing; fetch the model again")
     if not weights:
-        pickled = sorted(file.name for pattern in _PICKLED for file in folder.glob(pattern))
-        if pickled:
-            raise UnavailableError(
-                f"{folder / pickled[0]} is pickled: loading it may run code, so it is refused. Save the model as "
-                "safetensors (`model.save_pretrained(folder)`), or take a revision that has them"
-            )
+        refuse_pickled(folder)
         raise UnavailableError(
             f"{folder} has no weights (*.safetensors), pickled ones are not taken; name another folder or revision"
         )
