@@ -1,0 +1,284 @@
+"""Descriptions by an OpenAI-compatible endpoint: asked over real HTTP, paced, retried, and never trusted."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from vision_server import GOOD, Reply, Request, refuses, says, vision_server
+
+from aion_dagster import schemas
+from aion_dagster.backends.calls import CallKey
+from aion_dagster.backends.endpoint import EndpointDescriber
+from aion_dagster.backends.endpoint_answers import AnswerError, read_answer
+from aion_dagster.backends.pacing import LONGEST_WAIT, backoff, retry_after
+from aion_dagster.backends.protocol import DescribeRequest
+from aion_dagster.engines import EndpointConfig
+from aion_dagster.errors import ConfigError, UnavailableError
+
+KEY = "sk-very-secret-0123456789"
+Answer = Callable[[Request, int], Reply]
+
+
+def jpeg(seed: int, size: tuple[int, int] = (640, 480)) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1] // 16, size[0] // 16, 3))
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).resize(size).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def request_for(count: int, *, broken: int = 0) -> DescribeRequest:
+    """Pictures 0 … count − 1, the first `broken` of them unreadable."""
+    rows = [
+        {
+            "image_id": f"image-{i}",
+            "sha256": f"{i:064x}",
+            "status": "unreadable" if i < broken else "ok",
+            "error": "cut off" if i < broken else None,
+        }
+        for i in range(count)
+    ]
+    pictures = {f"image-{i}": jpeg(i) for i in range(broken, count)}
+
+    def variants(ids: Sequence[str]) -> Mapping[str, bytes]:
+        return {i: pictures[i] for i in ids}
+
+    images = pa.Table.from_pylist(rows, schema=schemas.IMAGES)
+    empty = schemas.COLOR_ANALYSES.empty_table(), schemas.VISUAL_FEATURES.empty_table()
+    return DescribeRequest(images, *empty, None, None, variants=variants)
+
+
+def described(
+    answer: Answer, count: int = 1, *, broken: int = 0, **config: Any
+) -> tuple[list[dict[str, Any]], list[Request]]:
+    with vision_server(answer) as server:
+        settings = EndpointConfig(base_url=server.url, model="tiny-vl", **config)
+        table = EndpointDescriber(settings).describe(request_for(count, broken=broken))
+    assert table.schema == schemas.DESCRIPTIONS
+    return table.to_pylist(), server.requests
+
+
+def test_every_picture_has_a_row_in_order_and_says_who_described_it() -> None:
+    def answer(request: Request, _number: int) -> Reply:
+        color = np.asarray(Image.open(io.BytesIO(request.picture))).mean()
+        return says({**GOOD, "title": f"Brightness {color:.3f}"})
+
+    rows, requests = described(answer, 9, broken=2)
+    assert [r["image_id"] for r in rows] == [f"image-{i}" for i in range(9)]
+    assert [r["description_status"] for r in rows] == ["failed"] * 2 + ["completed"] * 7
+    assert rows[0]["description_error"] == "unreadable: cut off"
+    assert len(requests) == 7
+    for i, row in enumerate(rows[2:], start=2):
+        mean = np.asarray(Image.open(io.BytesIO(jpeg(i)))).mean()
+        assert row["title"] == f"Brightness {mean:.3f}"
+        assert row["tags"] == ["lighthouse", "sea", "cliff"]
+        assert row["visible_text"] == ""
+        assert row["confidence_score"] is None
+        assert row["provider"] == "openai_compatible"
+        assert row["model"].startswith("tiny-vl@127.0.0.1-")
+        assert row["remote_id"] == "call-1"
+
+
+def test_the_picture_is_sent_no_larger_than_configured() -> None:
+    _, (request,) = described(lambda *_: says(GOOD), longest_side=200)
+    assert Image.open(io.BytesIO(request.picture)).size == (200, 150)
+
+
+def test_no_more_are_asked_at_once_than_configured() -> None:
+    together = threading.Barrier(3)
+
+    def answer(_request: Request, number: int) -> Reply:
+        if number < 3:
+            together.wait(timeout=10)  # only passes when three are here at once
+        return says(GOOD)
+
+    with vision_server(answer) as server:
+        settings = EndpointConfig(base_url=server.url, model="m", parallel=3)
+        EndpointDescriber(settings).describe(request_for(12))
+        assert server.at_once == 3
+
+
+def test_a_server_that_knows_no_schema_is_asked_otherwise_and_only_once() -> None:
+    def answer(request: Request, _number: int) -> Reply:
+        return refuses(400, "unknown response_format") if request.format else says(GOOD)
+
+    rows, requests = described(answer, 3, parallel=1)
+    assert {r["description_status"] for r in rows} == {"completed"}
+    assert [r.format for r in requests] == ["json_schema", "json_object", None, None, None]
+
+
+def test_a_fenced_answer_is_read() -> None:
+    rows, _ = described(lambda *_: says(f"```json\n{json.dumps(GOOD)}\n```"))
+    assert rows[0]["title"] == "A lighthouse"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        says("I see a lighthouse."),
+        says({"title": "x"}),
+        says({**GOOD, "tags": "sea"}),
+        says("[" * 100_000),
+        Reply(body={"choices": []}),
+        Reply(body=b"<html>"),
+        Reply(body=b"x" * (2**20 + 1)),
+    ],
+    ids=["prose", "incomplete", "wrong type", "nested", "empty", "html", "huge"],
+)
+def test_an_answer_that_is_no_description_is_asked_for_once_more_and_then_a_failed_row(
+    reply: Reply,
+) -> None:
+    rows, requests = described(lambda *_: reply)
+    assert len(requests) == 2
+    assert rows[0]["description_status"] == "failed"
+    assert rows[0]["description_error_type"] == "invalid_response"
+    assert rows[0]["description_is_retryable"]
+    assert rows[0]["title"] is None
+
+
+def test_a_cut_off_answer_says_what_to_raise() -> None:
+    rows, _ = described(lambda *_: says('{"title": "A li', finish_reason="length"))
+    assert "max_output_tokens" in rows[0]["description_error"]
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_busy_server_is_asked_again_after_the_time_it_names(status: int) -> None:
+    def answer(_request: Request, number: int) -> Reply:
+        return refuses(status, **{"Retry-After": "0.05"}) if number < 2 else says(GOOD)
+
+    rows, requests = described(answer)
+    assert rows[0]["description_status"] == "completed"
+    assert len(requests) == 3
+
+
+def test_a_server_that_stays_busy_leaves_rows_to_be_tried_another_time() -> None:
+    rows, requests = described(
+        lambda *_: refuses(429, **{"Retry-After": "0"}), attempts=3, parallel=1
+    )
+    assert len(requests) == 3
+    assert rows[0]["description_error_type"] == "rate_limited"
+    assert rows[0]["description_is_retryable"]
+
+
+def test_a_picture_that_is_refused_fails_alone() -> None:
+    def answer(_request: Request, number: int) -> Reply:
+        return refuses(413, "image too large") if number == 1 else says(GOOD)
+
+    rows, requests = described(answer, 3, parallel=1)
+    assert [r["description_status"] for r in rows] == ["completed", "failed", "completed"]
+    assert "image too large" in rows[1]["description_error"]
+    assert rows[1]["description_is_retryable"] is False
+    assert len(requests) == 3
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_refused_key_or_model_ends_the_step_at_once(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISION_KEY", KEY)
+    reply = refuses(status, f"bad key {KEY}")
+    with pytest.raises(UnavailableError) as caught:
+        described(lambda *_: reply, 5, parallel=1, api_key_env="VISION_KEY")
+    assert "127.0.0.1" in str(caught.value)
+    assert KEY not in str(caught.value)
+
+
+def test_the_key_goes_to_the_server_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISION_KEY", KEY)
+    rows, (request,) = described(lambda *_: refuses(418, KEY), api_key_env="VISION_KEY")
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+    assert KEY not in json.dumps(rows, default=str)
+    settings = EndpointConfig(base_url="http://localhost/v1", model="m", api_key_env="VISION_KEY")
+    assert KEY not in repr(EndpointDescriber(settings))
+
+
+def test_a_key_that_is_not_set_is_named() -> None:
+    with pytest.raises(ConfigError, match="NO_SUCH_VARIABLE"):
+        described(lambda *_: says(GOOD), api_key_env="NO_SUCH_VARIABLE")
+
+
+def test_an_endpoint_that_is_not_there_is_unavailable() -> None:
+    with vision_server(lambda *_: says(GOOD)) as server:
+        gone = server.url
+    settings = EndpointConfig(base_url=gone, model="m", attempts=1)
+    with pytest.raises(UnavailableError, match="cannot be reached"):
+        EndpointDescriber(settings).describe(request_for(8))
+
+
+def test_redirects_are_not_followed() -> None:
+    rows, requests = described(
+        lambda *_: Reply(307, {}, {"Location": "http://127.0.0.1:9/elsewhere"})
+    )
+    assert len(requests) == 1
+    assert rows[0]["description_status"] == "failed"
+
+
+def test_calls_are_told_in_their_order() -> None:
+    class Journal:
+        def __init__(self) -> None:
+            self.told: list[tuple[str, str]] = []
+
+        def reserve(self, key: CallKey) -> None:
+            self.told.append((key.sha256, "reserve"))
+
+        def sent(self, key: CallKey) -> None:
+            self.told.append((key.sha256, "sent"))
+
+        def settled(self, key: CallKey, remote_id: str | None) -> None:
+            self.told.append((key.sha256, f"settled {remote_id}"))
+
+        def failed(self, key: CallKey, reason: str, *, retryable: bool) -> None:
+            self.told.append((key.sha256, f"failed {retryable}"))
+
+    def answer(_request: Request, number: int) -> Reply:
+        return [refuses(503, **{"Retry-After": "0"}), says(GOOD), refuses(413)][number]
+
+    journal = Journal()
+    with vision_server(answer) as server:
+        settings = EndpointConfig(base_url=server.url, model="m", parallel=1)
+        EndpointDescriber(settings, calls=journal).describe(request_for(2))
+    first, second = f"{0:064x}", f"{1:064x}"
+    assert journal.told == [
+        (first, "reserve"),
+        (first, "sent"),
+        (first, "sent"),
+        (first, "settled call-1"),
+        (second, "reserve"),
+        (second, "sent"),
+        (second, "failed False"),
+    ]
+
+
+@given(st.text())
+def test_whatever_a_model_says_is_a_clean_answer_or_an_error(text: str) -> None:
+    for content in (
+        text,
+        json.dumps({**GOOD, "title": text, "tags": [text], "visible_text": text}),
+    ):
+        try:
+            answer = read_answer(content)
+        except AnswerError:
+            continue
+        assert answer.title
+        assert answer.title.isprintable()
+        assert all(tag == tag.lower() and len(tag) <= 60 for tag in answer.tags)
+
+
+@given(st.text() | st.floats().map(str) | st.datetimes().map(str))
+def test_a_server_may_name_any_time_and_is_not_waited_for_for_ever(value: str) -> None:
+    seconds = retry_after({"retry-after": value})
+    assert seconds is None or 0 <= seconds <= LONGEST_WAIT
+
+
+@given(st.integers(0, 60))
+def test_waits_grow_and_end(attempt: int) -> None:
+    assert 0.1 <= backoff(attempt) <= 30
