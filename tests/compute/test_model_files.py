@@ -204,11 +204,15 @@ def test_a_revision_with_only_pickled_weights_is_refused_without_fetching_them(t
     assert not any(path.endswith(".bin") for path in hub.asked)
 
 
-@pytest.mark.parametrize("offline", ["0", "1"])
-def test_offline_and_not_in_the_cache_says_what_is_missing_and_the_way_out(tmp_path, offline):
-    answer, _ = resolved(tmp_path, NAME, COMMIT, HF_HUB_OFFLINE=offline)
+@pytest.mark.parametrize(
+    ("revision", "environment"), [(COMMIT, {"HF_HUB_OFFLINE": "1"}), ("v1", {})]
+)
+def test_offline_and_not_in_the_cache_says_what_is_missing_and_the_way_out(
+    tmp_path, revision, environment
+):
+    answer, _ = resolved(tmp_path, NAME, revision, **environment)
     assert answer["error"] == "UnavailableError"
-    for part in (NAME, COMMIT, "hf download", "HF_HOME"):
+    for part in (NAME, revision, "hf download", "HF_HOME"):
         assert part in answer["message"]
 
 

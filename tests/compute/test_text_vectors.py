@@ -8,6 +8,8 @@ import json
 import pickle
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 import pytest
@@ -98,9 +100,9 @@ def folder(tmp_path_factory):
     return write_model(tmp_path_factory.mktemp("models") / "tiny-bert", random_bert())
 
 
-@pytest.fixture(scope="module")
-def encoder(folder):
-    return TextEncoder.load(str(folder))
+@pytest.fixture(scope="module", params=["onnxruntime", "numpy"])
+def encoder(folder, request):
+    return TextEncoder.load(str(folder), engine=request.param, threads=1)
 
 
 def reference(tensors, ids):
@@ -144,6 +146,14 @@ def ids_of(text):
     return [2, *(known[word] for word in text.split()), 3]
 
 
+ENGINES = ("onnxruntime", "numpy")
+
+
+@cache
+def encoder_of(path, engine):
+    return TextEncoder.load(path, engine=engine, threads=1)
+
+
 texts = st.lists(st.lists(st.sampled_from(WORDS), max_size=30).map(" ".join), max_size=12)
 
 
@@ -176,6 +186,78 @@ def test_equal_texts_have_the_very_same_vector(encoder):
     vectors = encoder.encode(["oak table", "dog", "oak table"] * 20, batch_size=8)
     assert (vectors[0::3] == vectors[0]).all()
     assert (vectors[2::3] == vectors[0]).all()
+
+
+@given(texts)
+def test_both_engines_give_the_same_vectors(folder, sentences):
+    by_engine = [encoder_of(str(folder), engine).encode(sentences) for engine in ENGINES]
+    assert np.abs(by_engine[0] - by_engine[1]).max(initial=0) < 2e-6
+
+
+def test_the_vectors_do_not_depend_on_the_number_of_threads(folder, encoder):
+    said = ["the oak table", "a red lamp near the window " * 20]
+    shared = TextEncoder.load(str(folder), threads=2).encode(said)
+    assert np.abs(shared - encoder.encode(said)).max() < 2e-6
+
+
+def test_one_encoder_may_be_shared_by_threads(encoder):
+    said = [f"{a} {b}" for a in WORDS for b in WORDS]
+    alone = encoder.encode(said)
+    with ThreadPoolExecutor(4) as pool:
+        parts = list(pool.map(encoder.encode, [said[i::4] for i in range(4)]))
+    for i, part in enumerate(parts):
+        assert np.abs(part - alone[i::4]).max() < 1e-5
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=40).map(" ".join))
+def test_tokens_that_are_there_already_give_the_vector_of_their_text(folder, text):
+    encoder = encoder_of(str(folder), "onnxruntime")
+    tokens = encoder.tokenize(text)
+    assert np.abs(encoder.encode_tokens([tokens.ids]) - encoder.encode([text])).max() < 1e-6
+
+
+def test_a_part_of_the_tokens_gives_the_vector_of_that_part_of_the_text(encoder):
+    text = "the oak table stands near a red window"
+    tokens = encoder.tokenize(text)
+    start, end = tokens.offsets[3][0], tokens.offsets[6][1]
+    part = encoder.encode_tokens([tokens.ids[3:7]])
+    assert np.abs(part - encoder.encode([text[start:end]])).max() < 1e-6
+
+
+def test_tokens_beyond_what_the_model_reads_are_cut_off(encoder):
+    ids = encoder.tokenize("oak " * 400).ids
+    assert len(ids) == 400
+    assert (encoder.encode_tokens([ids]) == encoder.encode_tokens([ids[: MAX_TOKENS - 2]])).all()
+
+
+@pytest.mark.parametrize("ids", [[-1], [0, len(SPECIAL) + len(WORDS)]])
+def test_tokens_that_the_model_does_not_know_are_refused(encoder, ids):
+    with pytest.raises(ValueError, match="tokens are numbers from 0 to 20"):
+        encoder.encode_tokens([ids])
+
+
+def test_no_tokens_and_empty_tokens(encoder):
+    assert encoder.encode_tokens([]).shape == (0, 384)
+    assert np.abs(encoder.encode_tokens([[]]) - encoder.encode([""])).max() < 1e-6
+
+
+@given(st.text(alphabet=st.sampled_from(" \n.,-éßoaktdgZ9木\udcff"), max_size=200))
+def test_offsets_say_where_each_token_stands_in_a_text_of_any_length(folder, text):
+    encoder = encoder_of(str(folder), "numpy")
+    offsets = encoder.token_offsets(text * 3)
+    assert offsets == encoder.tokenize(text * 3).offsets
+    assert all(0 <= start < end <= len(text) * 3 for start, end in offsets)
+    assert offsets == sorted(offsets)
+    covered = {i for start, end in offsets for i in range(start, end)}
+    assert all(i in covered for i, c in enumerate(text * 3) if c in "oaktdgZ9é")
+
+
+def test_a_folder_with_code_of_its_own_is_read_without_running_it(folder, tmp_path, encoder):
+    config = {"auto_map": {"AutoModel": "trap.Trap"}}
+    trapped = write_model(tmp_path / "trapped", random_bert(), config)
+    (trapped / "trap.py").write_text("raise SystemExit('code of the model was run')")
+    vectors = TextEncoder.load(str(trapped)).encode(["the oak table"])
+    assert np.abs(vectors - encoder.encode(["the oak table"])).max() < 2e-6
 
 
 def test_no_texts_give_no_vectors(encoder):
@@ -296,6 +378,13 @@ def test_without_the_wheel_the_error_says_how_to_get_the_weights(monkeypatch):
 @pytest.fixture(scope="module")
 def minilm():
     return TextEncoder.load()
+
+
+@needs_wheel
+def test_both_engines_agree_on_the_real_model(minilm):
+    said = ["a red chair", "ein Tisch aus Eiche, sehr alt", "word " * 300, "", "naïve café 木"]
+    cosines = (minilm.encode(said) * TextEncoder.load(engine="numpy").encode(said)).sum(axis=1)
+    assert cosines.min() > 0.99999
 
 
 @needs_wheel
