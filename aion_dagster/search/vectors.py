@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from aion_dagster.search.hits import Hit, best
 from aion_dagster.search.vector_codes import VectorCodes
+from aion_dagster.search.vector_pages import plain_vectors
 
 FLAT_ROWS: Final = 20_000
 """Up to so many rows every vector is compared: 2 ms, and nothing has to be built. Above, codes of 4 bits come first."""
@@ -221,16 +223,28 @@ def _row_groups(
     paths: Sequence[Path], key: str, vector: str, model: str | None
 ) -> Iterator[pa.Table]:
     """Each row group as a table of its own: their memory is kept as it is, and never put together."""
-    columns = [key, vector, *(["model"] if model is not None else [])]
+    columns = [key, *(["model"] if model is not None else [])]
     for path in paths:
         with pq.ParquetFile(path, memory_map=True) as file:
+            kind = file.schema_arrow.field(vector).type
             for group in range(file.num_row_groups):
                 part = file.read_row_group(group, columns=columns, use_threads=False)
+                part = part.append_column(vector, _vectors(file, path, group, vector, kind))
                 if model is not None:
                     same = pc.equal(part["model"], model)
                     if not pc.all(same).as_py():
                         part = part.filter(same)
                 yield part.select([key, vector])
+
+
+def _vectors(
+    file: pq.ParquetFile, path: Path, group: int, column: str, kind: pa.DataType
+) -> pa.Array | pa.ChunkedArray:
+    if pa.types.is_fixed_size_list(kind) and sys.byteorder == "little":
+        plain = plain_vectors(path, file.metadata, group, column, kind.list_size)
+        if plain is not None:
+            return pa.FixedSizeListArray.from_arrays(pa.array(plain.reshape(-1)), type=kind)
+    return file.read_row_group(group, columns=[column], use_threads=False)[column]
 
 
 def _one_per_id(table: pa.Table, key: str, vector: str) -> pa.Table:

@@ -130,6 +130,75 @@ def test_files_are_read_in_order_and_other_models_left_out(tmp_path):
     assert VectorIndex.from_parquet([]).nearest(vectors[0]) == []
 
 
+@given(
+    rows=st.integers(0, 400),
+    length=st.sampled_from([1, 2, 7, 64]),
+    missing=st.sampled_from([None, "lists", "numbers"]),
+    fixed=st.booleans(),
+    compression=st.sampled_from(["none", "zstd", "snappy", "gzip", "lz4", "brotli"]),
+    version=st.sampled_from(["1.0", "2.0"]),
+    dictionary=st.booleans(),
+    group=st.sampled_from([10, 100, 1000]),
+    page=st.sampled_from([64, 1000, 1_000_000]),
+    encoding=st.sampled_from([None, "BYTE_STREAM_SPLIT"]),
+    seed=st.integers(0, 1000),
+)
+def test_vectors_are_read_however_they_were_written(
+    tmp_path_factory,
+    rows,
+    length,
+    missing,
+    fixed,
+    compression,
+    version,
+    dictionary,
+    group,
+    page,
+    encoding,
+    seed,
+):
+    random = np.random.default_rng(seed)
+    lists = [list(map(float, v)) for v in random.integers(-9, 9, (rows, length))]
+    for i in np.flatnonzero(random.random(rows) < 0.1).tolist() if missing else ():
+        lists[i] = None if missing == "lists" else [None, *lists[i][1:]]
+    kind = pa.list_(pa.float32(), length) if fixed else pa.list_(pa.float32())
+    written = pa.table(
+        {
+            "image_id": pa.array([f"{i:03d}" for i in range(rows)], pa.string()),
+            "vector": pa.array(lists, kind),
+        }
+    )
+    path = tmp_path_factory.mktemp("parquet") / "part.parquet"
+    split = None if dictionary or encoding is None else {"vector.list.element": encoding}
+    pq.write_table(
+        written,
+        path,
+        compression=compression,
+        data_page_version=version,
+        use_dictionary=dictionary,
+        row_group_size=group,
+        data_page_size=page,
+        column_encoding=split,
+        write_batch_size=50,
+        write_page_checksum=bool(seed % 2),
+        write_statistics=bool(seed % 3),
+    )
+    one = np.ones(length, np.float32)
+    expected = VectorIndex.from_table(written).nearest(one, 1000) if rows else []
+    assert VectorIndex.from_parquet([path]).nearest(one, 1000) == expected
+
+
+def test_a_damaged_file_is_no_vector(tmp_path):
+    path = tmp_path / "part.parquet"
+    pq.write_table(table(random_unit(500, 16, 1)), path, compression="none", use_dictionary=False)
+    data = bytearray(path.read_bytes())
+    place = pq.read_metadata(path).row_group(0).column(1).data_page_offset
+    data[place : place + 40] = b"\xff" * 40
+    path.write_bytes(data)
+    with pytest.raises((OSError, ValueError)):
+        VectorIndex.from_parquet([path])
+
+
 def clustered(rows, columns, seed, spread):
     random = np.random.default_rng(seed)
     centers = random.standard_normal((40, columns))
