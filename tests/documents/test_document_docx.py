@@ -2,6 +2,7 @@
 
 import io
 import re
+import sys
 import zipfile
 
 import docx
@@ -13,6 +14,7 @@ from docx.oxml.ns import nsdecls, qn
 
 from aion_dagster.compute.documents.document import Limits
 from aion_dagster.compute.documents.extract import extract
+from aion_dagster.errors import UnavailableError
 
 
 def read(data, **limits):
@@ -204,3 +206,9 @@ def test_other_archives_and_old_office_files_are_unsupported():
 def test_a_docx_named_pdf_is_read_as_docx(plain):
     found = extract(plain, document_type="pdf")
     assert (found.document_type, found.text) == ("docx", "Some words.")
+
+
+def test_without_python_docx_the_way_out_is_named(plain, monkeypatch):
+    monkeypatch.setitem(sys.modules, "docx", None)
+    with pytest.raises(UnavailableError, match=r"aion_dagster\[documents\]"):
+        read(plain)

@@ -1,6 +1,7 @@
 """PDF: exact pages, headings from the outline, and a reason where there is no text."""
 
 import re
+import sys
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from aion_dagster.compute.documents.document import Limits
 from aion_dagster.compute.documents.extract import extract
 from aion_dagster.compute.documents.pdf_by_pypdf import read_by_pypdf
 from aion_dagster.compute.documents.tokens import word_offsets
+from aion_dagster.errors import UnavailableError
 
 PYPDF = "pypdf"
 
@@ -243,6 +245,20 @@ def test_what_fonts_spell_oddly_can_be_stored():
     assert text.encode("utf-8")
     assert text[0] == text[-1] == "X"
     assert "\x01" not in text
+
+
+def test_words_divided_at_line_ends_are_joined():
+    document = read(pdf([["an exam-", "ple of a Berlin-", "Mitte map"]]))
+    assert document.text == "an example of a Berlin-Mitte map"
+
+
+def test_without_pdfium_pypdf_reads_and_without_both_the_way_out_is_named(monkeypatch):
+    data = pdf([["words"]])
+    monkeypatch.setitem(sys.modules, "pypdfium2", None)
+    assert read(data).engine.startswith(PYPDF)
+    monkeypatch.setitem(sys.modules, "pypdf", None)
+    with pytest.raises(UnavailableError, match=r"aion_dagster\[documents\]"):
+        read(data)
 
 
 def test_a_document_is_a_value():

@@ -24,10 +24,13 @@ _HYPHEN: Final = re.compile("[\ufffe\x02]\\s*")
 
 def clean_page(raw: str) -> str:
     """Line feeds as line ends, divided words joined, no control characters, no white space around."""
-    text = raw
-    if "\ufffe" in text or "\x02" in text:
-        text = _HYPHEN.sub("", text)
+    text = _HYPHEN.sub(lambda mark: _joint(raw, mark.end()), raw)
     return printable(text).replace("\f", "\n").strip()
+
+
+def _joint(text: str, place: int) -> str:
+    """What stands between the halves of a divided word: "long-Term" and "1990-95" keep their hyphen."""
+    return "" if text[place : place + 1].islower() else "-"
 
 
 def check_page_count(count: int, limits: Limits) -> None:
