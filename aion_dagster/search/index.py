@@ -29,7 +29,7 @@ _WEIGHTS: Final = {
 
 _CHUNK_WEIGHTS: Final = {"heading": 2.0, "content": 1.0}
 
-MOST_RANKED: Final = 1_500
+MOST_RANKED: Final = 1_000
 """Rows that BM25 is computed for. A word that more pictures have says little about any of them, and ranking all would take
 a tenth of a second per 100,000."""
 
