@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from aion_dagster.compute.models.said import plain, plain_line
 
 PROMPT_VERSION: Final = 1
 """Changes with the prompt and the schema: older descriptions are then known to be older."""
@@ -88,23 +89,10 @@ def read_answer(text: str) -> Answer:
         raise AnswerError(f"the answer does not fit the schema: {where}") from None
     except ValueError:
         raise AnswerError("the answer is not JSON") from None
-    words = (_line(tag, _LONGEST_TAG).lower() for tag in [*answer.tags, *answer.objects])
+    words = (plain_line(tag, _LONGEST_TAG).lower() for tag in [*answer.tags, *answer.objects])
     tags = tuple(dict.fromkeys(word for word in words if word))[:50]
-    title, description = _line(answer.title, 200), _text(answer.description, 4_000)
+    title, description = plain_line(answer.title, 200), plain(answer.description, 4_000)
     if not title or not description:
         raise AnswerError("the answer has an empty title or description")
-    seen = None if answer.visible_text is None else _text(answer.visible_text, 20_000)
+    seen = None if answer.visible_text is None else plain(answer.visible_text, 20_000)
     return Answer(title, description, tags, seen)
-
-
-def _line(text: str, longest: int) -> str:
-    return " ".join(_text(text, longest).split())
-
-
-def _text(text: str, longest: int) -> str:
-    """Without control, formatting and unassigned characters, which hide things or break what shows them."""
-    kept = (c for c in text if c in "\n\t" or unicodedata.category(c) not in _HIDDEN)
-    return "".join(kept).strip()[:longest]
-
-
-_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})

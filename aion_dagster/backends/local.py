@@ -93,7 +93,7 @@ class LocalBackend:
 
     def _describer_identity(self) -> str:
         if self._endpoint is not None:
-            return self._describer.identity
+            return str(self._describer.identity)
         facts = f"measured-facts-{FACTS_VERSION}"
         if self._models.captions is None:
             return facts
@@ -219,7 +219,7 @@ class LocalBackend:
             UnavailableError: no joint model is configured.
         """
         self._refuse("embed_images")
-        return self._joint_encoder.encode_texts(list(texts))
+        return np.asarray(self._joint_encoder.encode_texts(list(texts)))
 
     def _refuse(self, operation: Operation) -> None:
         reason = self.unavailable(operation)

@@ -1,0 +1,1 @@
+"""Models that look at pictures, by transformers and torch: captions, text, objects, joint vectors."""
