@@ -18,14 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aion_dagster.compute import onnx_format as onnx
+from aion_dagster.errors import UnavailableError
 
 Floats = NDArray[np.float32]
 
 RUN_TOKENS: Final = 512
 """Tokens of one run at most (and always one text): enough for full speed of the products, little enough for the caches."""
 
-_CONTRIB: Final = "com.microsoft"
-_OPSETS: Final = {"": 18, _CONTRIB: 1}
+_OPSET: Final = 23
+"""The first that knows attention as one operator."""
+_OLDEST: Final = (1, 23)
+"""The first onnxruntime that has these operators."""
 
 
 class BertSession:
@@ -42,11 +45,17 @@ class BertSession:
 
         Raises:
             ImportError: onnxruntime is not installed.
+            UnavailableError: it is too old.
             KeyError: a tensor is missing; its argument is the name.
             ValueError: the width cannot be divided by `heads`, or a tensor has not the shape that others ask for.
         """
         import onnxruntime
 
+        if tuple(int(part) for part in onnxruntime.__version__.split(".")[:2]) < _OLDEST:
+            raise UnavailableError(
+                f"onnxruntime {onnxruntime.__version__} lacks an operator that text vectors need: "
+                "pip install --upgrade 'aion_dagster[text]'"
+            )
         graph = _Graph(tensors, heads, epsilon)
         self._words = tensors["embeddings.word_embeddings.weight"]
         self._positions = (
@@ -95,11 +104,12 @@ class BertSession:
             x += self._positions[:length]
             (vectors[start:end],) = self._session.run(None, {"x": x})
             start = end
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
         return vectors
 
 
 class _Graph:
-    """Operators and weights of one encoder; `x` (texts, tokens, width) in, `vectors` (texts, width) out.
+    """Operators and weights of one encoder; `x` (texts, tokens, width) in, `means` (texts, width) over tokens out.
 
     Between input and output everything is (texts·tokens, width), but for attention.
     """
@@ -127,8 +137,7 @@ class _Graph:
         for layer, now, following in zip(layers, ahead, ahead[1:], strict=False):
             x = self._layer(x, layer, now, following)
         x = self._node("Reshape", [x, "shape"])
-        x = self._node("ReduceMean", [x, "tokens"], keepdims=0)
-        self._node("LpNormalization", [x], "vectors", axis=-1, p=2)
+        self._node("ReduceMean", [x, "tokens"], "means", keepdims=0)
 
     def model(self) -> bytes:
         """The graph in ONNX's format, without its weights."""
@@ -137,8 +146,8 @@ class _Graph:
             nodes=self._nodes,
             weights=[*constants, *(onnx.outside(n, w.shape) for n, w in self.weights.items())],
             inputs=[onnx.value("x", ["texts", "length", self.width])],
-            outputs=[onnx.value("vectors", ["texts", self.width])],
-            opsets=_OPSETS,
+            outputs=[onnx.value("means", ["texts", self.width])],
+            opset=_OPSET,
         )
 
     def _attention_bias(self, layer: str) -> Floats:
@@ -151,13 +160,15 @@ class _Graph:
         key = self._product(x, f"{part}.key", bias=False)
         value = self._product(x, f"{part}.value", before=now)
         inputs = [self._node("Reshape", [each, "shape"]) for each in (query, key, value)]
-        attended = self._node("MultiHeadAttention", inputs, domain=_CONTRIB, num_heads=self._heads)
+        attended = self._node(
+            "Attention", inputs, q_num_heads=self._heads, kv_num_heads=self._heads
+        )
         attended = self._node("Reshape", [attended, "flat"])
         x = self._product(attended, f"{layer}.attention.output.dense", onto=x)
         down = self._tensor(f"{layer}.output.dense.bias", self.width)
         x = self._normalised(x, f"{layer}.attention.output.LayerNorm", down)
         fed = self._product(x, f"{layer}.intermediate.dense", before=down)
-        fed = self._node("Gelu", [fed], domain=_CONTRIB)
+        fed = self._node("Gelu", [fed])
         x = self._product(fed, f"{layer}.output.dense", onto=x)
         return self._normalised(x, f"{layer}.output.LayerNorm", following)
 
@@ -207,10 +218,8 @@ class _Graph:
         kind: str,
         inputs: list[str],
         output: str | None = None,
-        *,
-        domain: str = "",
         **attributes: onnx.Attribute,
     ) -> str:
         name = output or f"{kind}{len(self._nodes)}"
-        self._nodes.append(onnx.node(kind, inputs, name, domain=domain, attributes=attributes))
+        self._nodes.append(onnx.node(kind, inputs, name, attributes))
         return name

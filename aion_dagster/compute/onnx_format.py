@@ -1,6 +1,6 @@
 """Writes ONNX models whose weights stay outside of them: the few messages of the format that this takes, and no more.
 
-Fields and numbers are those of `onnx.proto` of the ONNX specification, IR version 8; the encoding is Protocol Buffers'.
+Fields and numbers are those of `onnx.proto` of the ONNX specification, IR version 11; the encoding is Protocol Buffers'.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 FLOAT: Final = 1
 INT64: Final = 7
-IR_VERSION: Final = 8
+IR_VERSION: Final = 11
 
 Attribute = int | float | Sequence[int]
 Shape = Sequence[int | str]
@@ -22,9 +22,7 @@ def node(
     kind: str,
     inputs: Iterable[str],
     output: str,
-    *,
-    domain: str = "",
-    attributes: Mapping[str, Attribute] | None = None,
+    attributes: Mapping[str, Attribute],
 ) -> bytes:
     """One operator with one output."""
     return b"".join(
@@ -32,8 +30,7 @@ def node(
             *(_text(1, name) for name in inputs),
             _text(2, output),
             _text(4, kind),
-            *(_field(5, _attribute(name, value)) for name, value in (attributes or {}).items()),
-            _text(7, domain),
+            *(_field(5, _attribute(name, value)) for name, value in attributes.items()),
         ]
     )
 
@@ -65,17 +62,12 @@ def model(
     weights: Iterable[bytes],
     inputs: Iterable[bytes],
     outputs: Iterable[bytes],
-    opsets: Mapping[str, int],
+    opset: int,
 ) -> bytes:
-    """The whole; `opsets` gives the version of each domain of operators."""
+    """The whole; `opset` is the version of the operators."""
     parts = ((1, nodes), (5, weights), (11, inputs), (12, outputs))
     graph = _text(2, "graph") + b"".join(_field(n, each) for n, many in parts for each in many)
-    versions = (_text(1, domain) + _number(2, version) for domain, version in opsets.items())
-    return (
-        _number(1, IR_VERSION)
-        + _field(7, graph)
-        + b"".join(_field(8, version) for version in versions)
-    )
+    return _number(1, IR_VERSION) + _field(7, graph) + _field(8, _number(2, opset))
 
 
 def _attribute(name: str, given: Attribute) -> bytes:
