@@ -3,7 +3,7 @@
     python text_vectors_worker.py ENGINE MODEL TEXTS.json FOLDER
 
 ENGINE is `onnxruntime` or `numpy` (this project) or `sentence-transformers` (the peer, run by an interpreter that has it).
-MODEL is the folder of the model. The first line of output says how long loading and the first query took; after each line of
+MODEL is the folder of the model. The first line of output gives the CPU seconds from the beginning of the process to the answer of a first query; after each line of
 input, the name of a set in TEXTS.json, follows one with the CPU seconds of its vectors, and FOLDER/NAME.npy. The last line,
 after the end of input, gives the peak memory in MiB. Libraries take their number of threads from the environment.
 """
@@ -42,10 +42,9 @@ def peer(model: str) -> Callable[[list[str]], Any]:
 
 def main() -> None:
     engine, model, texts_file, folder = sys.argv[1:]
-    begin = time.perf_counter()
     encode = peer(model) if engine == "sentence-transformers" else project(engine, model)
     encode(["the first query"])
-    print(json.dumps({"start": time.perf_counter() - begin}), flush=True)
+    print(json.dumps({"start_cpu": time.process_time()}), flush=True)
     sets = json.loads(Path(texts_file).read_text("utf-8"))
     for line in sys.stdin:
         name = line.strip()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
 import pickle
 import shutil
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -15,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from model_hub import COMMIT, Hub, serving
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
@@ -258,6 +261,29 @@ def test_a_folder_with_code_of_its_own_is_read_without_running_it(folder, tmp_pa
     (trapped / "trap.py").write_text("raise SystemExit('code of the model was run')")
     vectors = TextEncoder.load(str(trapped)).encode(["the oak table"])
     assert np.abs(vectors - encoder.encode(["the oak table"])).max() < 2e-6
+
+
+HUB_SCRIPT = """
+import sys
+from aion_dagster.compute.text_vectors import TextEncoder
+encoder = TextEncoder.load(sys.argv[1])
+print(encoder.model, encoder.encode(["the oak table"]).shape)
+"""
+
+
+def test_a_model_is_named_by_its_hub_id_and_fetched_at_the_revision(folder, tmp_path, encoder):
+    files = {f.name: f.read_bytes() for f in folder.iterdir()}
+    with serving(Hub("somebody/tiny", files)) as hub:
+        done = subprocess.run(
+            [sys.executable, "-c", HUB_SCRIPT, f"somebody/tiny@{COMMIT}"],
+            env=os.environ | {"HF_HOME": str(tmp_path), "HF_ENDPOINT": hub.url},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+    digits = encoder.model.partition("@")[2]
+    assert done.stdout.split("\n")[0] == f"somebody/tiny@{digits} (1, 384)"
 
 
 def test_no_texts_give_no_vectors(encoder):
