@@ -1,6 +1,6 @@
 # make run                                            the main job, on photographs that ship in installed packages
 # make run SOURCE=folder [LABELS=path] [STORE=folder]  the same on yours
-# make test | lint | dev | soak | conformance | bench | clean
+# make test | lint | dev | soak | conformance | models | bench | clean
 PYTHON ?= python3
 SOURCE ?=
 # Your own pictures do not mix with the sample's.
@@ -10,7 +10,7 @@ PORT ?= 3000
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: run dev test lint format soak conformance bench clean setup
+.PHONY: run dev test lint format soak conformance models bench clean setup
 
 setup: .venv/installed
 
@@ -65,8 +65,16 @@ conformance: .venv/installed .venv-conformance/installed
 	PYTHON=$(PYTHON) bash tests/conformance/install.sh .venv-conformance
 	touch $@
 
+# Models of the extra `models` (transformers, torch), tiny and with random weights.
+models: .venv-models/installed
+	.venv-models/bin/python -m pytest tests/models
+
+.venv-models/installed: constraints-models.txt tests/models/install.sh
+	PYTHON=$(PYTHON) sh tests/models/install.sh .venv-models
+	touch $@
+
 bench: .venv/test
 	$(BIN)/python benchmarks/run_1000.py
 
 clean:
-	rm -rf .venv .venv-conformance build *.egg-info
+	rm -rf .venv .venv-conformance .venv-models build *.egg-info
