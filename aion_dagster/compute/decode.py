@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from aion_dagster.compute.exif import ExifFacts, facts_of, parse_exif, upright
 from aion_dagster.compute.icc import to_srgb
@@ -222,6 +222,9 @@ def _pillow_errors_as(name: str) -> Iterator[None]:
         yield
     except Image.DecompressionBombError as error:
         raise UndecodableError("too_large", f"{name}: {error}", format=name) from error
+    except UnidentifiedImageError as error:  # its own words hold an address in memory
+        reason = f"damaged {name.upper()}: what follows its signature is no such picture"
+        raise UndecodableError("unreadable", reason, format=name) from error
     except _PILLOW_ERRORS as error:
         reason = f"damaged {name.upper()}: {error or type(error).__name__}"
         raise UndecodableError("unreadable", reason, format=name) from error

@@ -259,3 +259,14 @@ def test_damage_anywhere_gives_pixels_or_a_reason(
         pixels, scale = upright_rgb(bytes(damaged), longest_side=64, max_pixels=4_000_000)
         assert pixels.ndim == 3
         assert 0 < scale <= 1
+
+
+def test_the_same_damaged_bytes_give_the_same_reason() -> None:
+    data = files.saved(files.scene(), "GIF")[:20]
+    reasons = set()
+    for _ in range(3):
+        with pytest.raises(UndecodableError) as caught:
+            decode_picture(bytes(data))
+        reasons.add(str(caught.value))
+    assert len(reasons) == 1
+    assert "0x" not in reasons.pop()
