@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import time
@@ -26,11 +27,15 @@ from aion_dagster.sensors.new_files import adopted_events
 from aion_dagster.storage.lock import StoreLock
 from aion_dagster.storage.store import Store
 
+_ALLOCATIONS = 20_000
+"""New objects after which garbage is looked for; Python's own 700 are less than a step of Dagster makes."""
+
 
 def run(args: Namespace) -> int:
     """Carry out the command; the exit status."""
     begun = time.perf_counter()
     quiet_console()
+    _spare_the_collector()
     config = run_config(args)
     store = open_store(config.store, config.name)
     summary = Summary()
@@ -53,6 +58,12 @@ def run(args: Namespace) -> int:
     if args.json:
         print(json.dumps(as_json(store, dataset, summary)))  # noqa: T201 - the command's output
     return 1 if summary.errors else 0
+
+
+def _spare_the_collector() -> None:
+    """What was imported stays to the end: looking through it again and again for garbage takes 5 % of a run."""
+    gc.freeze()
+    gc.set_threshold(_ALLOCATIONS)
 
 
 def _say(text: str) -> None:

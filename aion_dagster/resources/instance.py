@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
-import alembic.command  # noqa: F401 - Dagster imports it when an instance opens: here it counts as an import
 import dagster as dg
 import yaml
 from dagster import DagsterRunStatus, RunsFilter
 
 from aion_dagster.errors import StorageError, StoreLockedError
+from aion_dagster.resources.fresh_databases import make_databases, migrations_read_once
 from aion_dagster.resources.kept_connections import kept_connections
 from aion_dagster.storage.lock import RunLock, StoreLock
 
@@ -43,7 +43,7 @@ def instance_folder(store: str) -> Path:
     """
     folder = Path(store) / INSTANCE_FOLDER
     place = folder / "dagster.yaml"
-    try:
+    with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if not place.is_file():
             text = files("aion_dagster.resources").joinpath("embedded_instance.yaml").read_text()
@@ -53,9 +53,15 @@ def instance_folder(store: str) -> Path:
         command = folder / _COMMAND_SETTINGS
         if not command.is_file() or command.read_text() != text:
             _write(command, text)
+    return folder
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise StorageError(f"{folder} cannot be written: {error.strerror}") from error
-    return folder
 
 
 def _write(place: Path, text: str) -> None:
@@ -70,11 +76,22 @@ def embedded_instance(store: str) -> Iterator[dg.DagsterInstance]:
 
     Dagster catches those through processes of their own (`tail`), which a killed command would leave behind.
     """
-    with (
-        dg.DagsterInstance.from_config(str(instance_folder(store)), _COMMAND_SETTINGS) as instance,
-        kept_connections(instance),
-    ):
-        yield instance
+    folder = instance_folder(store)
+    with migrations_read_once():
+        if _keeps_databases_in(folder):
+            with _writing(folder):
+                make_databases(folder)
+        with (
+            dg.DagsterInstance.from_config(str(folder), _COMMAND_SETTINGS) as instance,
+            kept_connections(instance),
+        ):
+            yield instance
+
+
+def _keeps_databases_in(folder: Path) -> bool:
+    """Whether the instance has Dagster's own storages, not others that its settings name."""
+    settings = yaml.safe_load((folder / _COMMAND_SETTINGS).read_text()) or {}
+    return not any("storage" in name for name in settings)
 
 
 def report_dead_runs(instance: dg.DagsterInstance, store: str) -> list[str]:
