@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
 from aion_dagster.compute.decode import upright_rgb
-from aion_dagster.compute.resize import shrink
+from aion_dagster.compute.resize import fitted_size
 
 _BACKGROUND: Final = 255
 _GAP: Final = 2
@@ -38,16 +39,35 @@ def contact_sheet(
     """
     if not thumbnails or columns < 1:
         raise ValueError("a contact sheet needs at least one thumbnail and one column")
-    shown = [upright_rgb(t, longest_side=_CELL_SIDES[0])[0] for t in thumbnails[:_MOST_SHOWN]]
+    shown = [_thumbnail(t) for t in thumbnails[:_MOST_SHOWN]]
     while shown:
         for side in _CELL_SIDES:
             sheet = _sheet(shown, min(columns, len(shown)), side)
-            for quality in _QUALITIES:
-                encoded = simplejpeg.encode_jpeg(sheet, quality=quality, colorsubsampling="420")
-                if len(encoded) <= max_bytes:
-                    return bytes(encoded)
+            least = _encoded(sheet, _QUALITIES[-1])
+            if len(least) > max_bytes:
+                continue  # nor does any other quality fit
+            better = (_encoded(sheet, quality) for quality in _QUALITIES[:-1])
+            return next((jpeg for jpeg in better if len(jpeg) <= max_bytes), least)
         shown = shown[: len(shown) // 2]
     raise ValueError(f"no sheet fits into max_bytes = {max_bytes}: allow 1000 or more")
+
+
+def _encoded(sheet: npt.NDArray[np.uint8], quality: int) -> bytes:
+    return bytes(simplejpeg.encode_jpeg(sheet, quality=quality, colorsubsampling="420"))
+
+
+def _thumbnail(picture: bytes) -> npt.NDArray[np.uint8]:
+    """Pixels of the largest cell's size or less."""
+    return _small(upright_rgb(picture)[0], _CELL_SIDES[0])
+
+
+def _small(pixels: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
+    """At most `side` wide and high; averages do here, at a fraction of what keeps a variant's sharpness."""
+    height, width = pixels.shape[:2]
+    if max(height, width) <= side:
+        return pixels
+    size = fitted_size(width, height, side)
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def _sheet(
@@ -58,7 +78,7 @@ def _sheet(
     shape = (rows * pitch + _GAP, columns * pitch + _GAP, 3)
     sheet = np.full(shape, _BACKGROUND, dtype=np.uint8)
     for index, picture in enumerate(pictures):
-        small = shrink(picture, side)
+        small = _small(picture, side)
         height, width = small.shape[:2]
         top = _GAP + index // columns * pitch + (side - height) // 2
         left = _GAP + index % columns * pitch + (side - width) // 2

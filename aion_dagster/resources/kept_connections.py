@@ -1,8 +1,8 @@
 """Dagster's SQLite storages with connections that are kept, for a process that writes many events.
 
 Stock storages make a new SQLAlchemy engine for every statement, so that each one opens the file, compiles its SQL and
-checkpoints the log anew: two thirds of the time that bookkeeping takes; and they inspect a table's columns for every event
-of an asset. The files are the same either way, and other
+checkpoints the log anew: two thirds of the time that bookkeeping takes; and they look at
+the database's schema again for every event of an asset. The files are the same either way, and other
 processes may use them with the stock classes at the same time.
 """
 
@@ -44,9 +44,9 @@ def kept_connections(instance: dg.DagsterInstance) -> Iterator[None]:
             "path_for_shard",
         ):
             stack.enter_context(_replaced(events, "_connect", _event_connect(events, engines)))
-            if hasattr(events, "_has_asset_key_col_on_connection"):
-                name = "_has_asset_key_col_on_connection"
-                stack.enter_context(_replaced(events, name, _columns_once(getattr(events, name))))
+            for name in ("has_table", "_has_asset_key_col_on_connection"):
+                if hasattr(events, name):
+                    stack.enter_context(_replaced(events, name, _once(getattr(events, name))))
         if _is(runs, "SqliteRunStorage", "connect", "_conn_string"):
             stack.enter_context(_replaced(runs, "connect", _run_connect(runs, engines)))
         yield
@@ -136,16 +136,17 @@ def _event_connect(storage: Any, engines: _Engines) -> Connect:
     return connect
 
 
-def _columns_once(stock: Callable[[sa.Connection, str], bool]) -> Callable[..., bool]:
-    """Whether the table of assets has a column: a column that is there stays, so it is asked for once, not per event."""
+def _once(stock: Callable[..., bool]) -> Callable[..., bool]:
+    """A question about a table or column, named last, that is not asked again when it is there: then it stays."""
     there: set[str] = set()
 
-    def has_column(connection: sa.Connection, column_name: str) -> bool:
-        if column_name not in there and stock(connection, column_name):
-            there.add(column_name)
-        return column_name in there
+    def is_there(*arguments: Any) -> bool:
+        name = arguments[-1]
+        if name not in there and stock(*arguments):
+            there.add(name)
+        return name in there
 
-    return has_column
+    return is_there
 
 
 def _run_connect(storage: Any, engines: _Engines) -> Connect:

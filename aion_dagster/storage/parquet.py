@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -70,7 +70,7 @@ def _cast(table: str, column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArr
 class RowGroupWriter:
     """Rows in, row groups of one size out: the same rows give the same bytes, in whatever pieces they come."""
 
-    def __init__(self, file: BinaryIO, schema: pa.Schema, layout: Layout) -> None:
+    def __init__(self, file: pa.NativeFile, schema: pa.Schema, layout: Layout) -> None:
         """Write to an open file, which stays open."""
         self._rows_per_group = layout.row_group_rows
         self._schema = schema

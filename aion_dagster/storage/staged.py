@@ -45,7 +45,8 @@ class TableWriter:
         make_folder(folder)
         self._temporary = hidden_sibling(folder / folder.name, "tmp")
         with storage_errors("write", place):
-            self._file = self._temporary.open("wb")
+            # Arrow's own file: Python's would take the interpreter's lock for every page, and copy it.
+            self._file = pa.OSFile(str(self._temporary), "wb")
         self._writer = RowGroupWriter(self._file, schema, Layout.of(schema))
         self._closed = False
 
