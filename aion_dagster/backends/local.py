@@ -178,7 +178,9 @@ class LocalBackend:
         self._refuse("embed_images")
         from aion_dagster.backends.model_rows import image_vector_tables
 
-        yield from image_vector_tables(pictures, self._joint_encoder)
+        yield from image_vector_tables(
+            pictures, self._joint_encoder, model=self.identity("embed_images")
+        )
 
     def describe(self, request: DescribeRequest) -> pa.Table:
         """Rows by the endpoint, by the caption model, or sentences made of measured facts."""

@@ -157,12 +157,17 @@ def _full_size(
     return region(category, text, found.score, box, polygon)
 
 
-def image_vector_tables(pictures: Iterable[Picture], encoder: JointEncoder) -> Iterator[pa.Table]:
-    """Vectors of pictures, in chunks of schema `IMAGE_EMBEDDINGS`, a row per picture."""
+def image_vector_tables(
+    pictures: Iterable[Picture], encoder: JointEncoder, *, model: str
+) -> Iterator[pa.Table]:
+    """Vectors of pictures, in chunks of schema `IMAGE_EMBEDDINGS`, a row per picture.
+
+    `model` is what the rows say made them: queries are compared with vectors of the same name only.
+    """
     for rows, scales, decoded in _looked_at(pictures):
         vectors = encoder.encode_images(decoded)
         for row, scale in zip(rows, scales, strict=True):
-            row |= {"kind": "image", "model": encoder.engine}
+            row |= {"kind": "image", "model": model}
             if scale is not None:
                 row["vector"] = next(vectors)
         yield pa.Table.from_pylist(rows, schema=schemas.IMAGE_EMBEDDINGS)

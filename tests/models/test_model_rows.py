@@ -81,6 +81,7 @@ def test_image_vectors_have_a_row_per_picture(tmp_path: Path) -> None:
     assert [r["status"] for r in rows] == ["ok", "ok", "failed", "ok"]
     assert rows[2]["vector"] is None
     assert {len(r["vector"]) for r in rows if r["vector"]} == {8}
+    assert {r["model"] for r in rows} == {backend.identity("embed_images")}
     assert backend.embed_query(["a cat"]).shape == (1, 8)
 
 
