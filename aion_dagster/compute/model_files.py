@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,24 @@ from typing import Any, Final
 from aion_dagster.engines import is_folder
 from aion_dagster.errors import ConfigError, UnavailableError
 
-WANTED: Final = ("*.safetensors", "*.json", "*.txt", "*.model")
-"""What is fetched from a hub: weights, settings, vocabularies. No pickled weights and no Python files."""
+WANTED: Final = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "*.spm")
+"""What is fetched from a hub: weights, settings, vocabularies, and the templates by which models are talked to
+(`chat_template.jinja`, `additional_chat_templates/`), which transformers renders in a sandbox. No pickled weights and no
+Python files."""
 UNWANTED: Final = ("*/*.safetensors",)
 """Weights below the top are the same model in another form (exports, training states)."""
 SHARD_INDEX: Final = "model.safetensors.index.json"
 
 _PICKLED: Final = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.pickle", "*.ckpt")
+_PROCESSING: Final = (
+    "processor_config.json",
+    "preprocessor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+)
+"""One of these at least says how a model's input is made."""
+_ATTEMPTS: Final = 2
+"""Connections to a hub that are tried before it is taken to be out of reach."""
 _REVISION: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9_-])?")
 _MAX_HEADER: Final = 100_000_000
 """Bytes of a safetensors header at most, as the format's reader has it."""
@@ -102,10 +114,40 @@ def _snapshot(name: str, revision: str) -> Path:
     cached = _from_hub(name, revision, cached_only=True)
     if cached is not None and _complete(cached):
         return cached
-    fetched = _from_hub(name, revision, cached_only=False)
+    unreachable = _unreachable(name, revision)
+    fetched = None if unreachable else _from_hub(name, revision, cached_only=False)
     if fetched is None:
-        raise _not_here(name, revision, "it is not in the local cache, and the hub cannot be asked")
+        why = unreachable or "the hub cannot be asked"
+        raise _not_here(name, revision, f"it is not in the local cache, and {why}")
     return fetched
+
+
+def _unreachable(name: str, revision: str) -> str | None:
+    """Why the hub cannot be reached; None where it answers, whatever it says.
+
+    Asked beforehand, as the hub's library goes on for half a minute where nobody listens, and without end where nobody
+    answers: it waits for a connection without a limit. `HF_HUB_ETAG_TIMEOUT` (10 seconds) is how long an answer may take.
+    """
+    try:
+        from huggingface_hub import HfApi, constants, errors
+        from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of its client
+    except ImportError as error:
+        raise UnavailableError(f"huggingface-hub is not installed: {_EXTRA}") from error
+    reason = ""
+    for attempt in range(_ATTEMPTS):
+        time.sleep(attempt)
+        try:
+            patience = float(constants.HF_HUB_ETAG_TIMEOUT)
+            HfApi().model_info(name, revision=revision, expand=["sha"], timeout=patience)
+        except (errors.HfHubHTTPError, errors.HFValidationError):
+            return None
+        except (HTTPError, OSError) as error:
+            reason = f"{constants.ENDPOINT} cannot be reached ({type(error).__name__})"
+            if isinstance(error, errors.OfflineModeIsEnabled):
+                return "HF_HUB_OFFLINE forbids to ask the hub"
+        else:
+            return None
+    return reason
 
 
 def _from_hub(name: str, revision: str, *, cached_only: bool) -> Path | None:
@@ -115,6 +157,7 @@ def _from_hub(name: str, revision: str, *, cached_only: bool) -> Path | None:
     """
     try:
         from huggingface_hub import errors, snapshot_download
+        from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of its client
     except ImportError as error:
         raise UnavailableError(f"huggingface-hub is not installed: {_EXTRA}") from error
     reason: str
@@ -142,10 +185,9 @@ def _from_hub(name: str, revision: str, *, cached_only: bool) -> Path | None:
         reason = "the hub knows no such model, or HF_TOKEN must be set to see it"
     except errors.HfHubHTTPError as error:
         reason = f"the hub answered with status {error.response.status_code}"
-    except OSError as error:
-        reason = (
-            f"it cannot be fetched ({type(error).__name__}, {error.strerror or 'no more is known'})"
-        )
+    except (HTTPError, OSError) as error:
+        more = getattr(error, "strerror", None) or "no more is known"
+        reason = f"it cannot be fetched ({type(error).__name__}, {more})"
     raise _not_here(name, revision, reason) from None
 
 
@@ -160,7 +202,9 @@ def _complete(folder: Path) -> bool:
     """Whether a cached snapshot has settings and all weights; other programs fetch single files into the same cache."""
     index = _shards(folder)
     weights = [folder / shard for shard in index] or list(folder.glob("*.safetensors"))
-    return bool(weights) and all(f.is_file() for f in (*weights, folder / "config.json"))
+    processing = any((folder / name).is_file() for name in _PROCESSING)
+    settings = processing and (folder / "config.json").is_file()
+    return bool(weights) and settings and all(file.is_file() for file in weights)
 
 
 def _shards(folder: Path) -> list[str]:
@@ -206,8 +250,8 @@ def _check_header(file: Path) -> None:
 
 
 def _digest(folder: Path, weights: Sequence[Path]) -> str:
-    """12 hex digits over what decides the results: weights, and the settings of model, processor and tokenizer."""
-    settings = sorted(folder.glob("*config.json"))
+    """12 hex digits over what decides the results: weights, and the settings of model, processor, tokenizer and talk."""
+    settings = sorted([*folder.glob("*config.json"), *folder.glob("*.jinja")])
     total = hashlib.sha256()
     for file in (*weights, *settings):
         total.update(f"{file.name}\0{weights_digest(file)}\n".encode())

@@ -23,6 +23,7 @@ class Hub:
         asked: paths of requests, in order.
         tokens: Authorization headers that came.
         status: what every request is answered with where it is not 200; the body repeats the request's token.
+        overloaded: how often the same is asked about the model in vain at first: the answer is 503.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Hub:
     url: str = ""
     status: int = 200
     error_code: str = ""
+    overloaded: int = 0
     asked: list[str] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
 
@@ -68,6 +70,8 @@ class _Handler(BaseHTTPRequestHandler):
         if hub.status != 200:
             headers = {"X-Error-Code": hub.error_code, "X-Error-Message": f"not with {token}"}
             self._send(hub.status, json.dumps({"error": token}).encode(), headers, body=body)
+        elif path.startswith(api) and hub.asked.count(path) <= hub.overloaded:
+            self._send(503, b"{}", {}, body=body)
         elif path in (f"{api}/revision/v1", f"{api}/revision/{COMMIT}"):
             siblings = [{"rfilename": file} for file in hub.files]
             info = {"id": hub.name, "sha": COMMIT, "siblings": siblings}
@@ -93,10 +97,29 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
+def hanging_up() -> Iterator[Hub]:
+    """A server that hears a request and closes the connection without an answer."""
+
+    class HangingUp(_Handler):
+        def _answer(self, *, body: bool) -> None:
+            self.hub.asked.append(self.path)
+            self.close_connection = True
+
+    with _listening(Hub("", {}), HangingUp) as hub:
+        yield hub
+
+
+@contextmanager
 def serving(hub: Hub) -> Iterator[Hub]:
     """The hub at a free port of this machine."""
-    handler = type("Handler", (_Handler,), {"hub": hub})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    with _listening(hub, _Handler) as listening:
+        yield listening
+
+
+@contextmanager
+def _listening(hub: Hub, handler: type[_Handler]) -> Iterator[Hub]:
+    bound = type("Bound", (handler,), {"hub": hub})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), bound)
     hub.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 import pytest
-from model_hub import COMMIT, Hub, serving
+from model_hub import COMMIT, Hub, hanging_up, serving
 from safetensors.numpy import save
 
 from aion_dagster.compute.model_files import resolve_model
@@ -29,6 +29,8 @@ FILES = {
     "vocab.txt": b"a\nb\n",
     "spiece.model": b"\x00",
     "1_Pooling/config.json": b"{}",
+    "chat_template.jinja": b"{{ messages }}",
+    "additional_chat_templates/tools.jinja": b"{{ tools }}",
     "README.md": b"a model",
     "trap.py": TRAP,
     "pytorch_model.bin": b"\x80pickled",
@@ -42,6 +44,8 @@ WANTED = {
     "vocab.txt",
     "spiece.model",
     "1_Pooling/config.json",
+    "chat_template.jinja",
+    "additional_chat_templates/tools.jinja",
 }
 
 SCRIPT = """
@@ -94,10 +98,13 @@ def test_the_identity_depends_on_weights_and_settings_and_not_on_the_place(folde
     first = resolve_model(str(folder)).identity
     copy = shutil.copytree(folder, tmp_path / "elsewhere" / "tiny")
     assert resolve_model(str(copy)).identity == first
+    (copy / "chat_template.jinja").write_text("{{ messages }}")
+    talk_changed = resolve_model(str(copy)).identity
     (copy / "config.json").write_text("{}")
     settings_changed = resolve_model(str(copy)).identity
     (copy / "model.safetensors").write_bytes(save({"w": np.zeros(6, np.float32)}))
-    assert len({first, settings_changed, resolve_model(str(copy)).identity}) == 3
+    weights_changed = resolve_model(str(copy)).identity
+    assert len({first, talk_changed, settings_changed, weights_changed}) == 4
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
@@ -185,14 +192,17 @@ def test_a_model_is_fetched_without_code_and_pickles_and_then_taken_from_the_cac
     assert not any(path.endswith((".bin", ".py", ".onnx")) for path in hub.asked)
 
 
-def test_a_snapshot_that_another_program_left_incomplete_is_completed(tmp_path):
+@pytest.mark.parametrize("there", [["config.json"], ["config.json", "model.safetensors"]])
+def test_a_snapshot_that_another_program_left_incomplete_is_completed(tmp_path, there):
     snapshot = tmp_path / "hub" / "models--somebody--tiny" / "snapshots" / COMMIT
     snapshot.mkdir(parents=True)
-    (snapshot / "config.json").write_bytes(CONFIG)
+    for name in there:
+        (snapshot / name).write_bytes(FILES[name])
     with serving(Hub(NAME, FILES)) as hub:
         fetched, said = resolved(tmp_path, NAME, COMMIT, endpoint=hub.url)
     assert "folder" in fetched, said
     assert (snapshot / "model.safetensors").read_bytes() == WEIGHTS
+    assert (snapshot / "tokenizer.json").is_file()
 
 
 def test_a_revision_with_only_pickled_weights_is_refused_without_fetching_them(tmp_path):
@@ -205,15 +215,31 @@ def test_a_revision_with_only_pickled_weights_is_refused_without_fetching_them(t
 
 
 @pytest.mark.parametrize(
-    ("revision", "environment"), [(COMMIT, {"HF_HUB_OFFLINE": "1"}), ("v1", {})]
+    ("revision", "environment"), [(COMMIT, {"HF_HUB_OFFLINE": "1"}), (COMMIT, {}), ("v1", {})]
 )
 def test_offline_and_not_in_the_cache_says_what_is_missing_and_the_way_out(
     tmp_path, revision, environment
 ):
     answer, _ = resolved(tmp_path, NAME, revision, **environment)
     assert answer["error"] == "UnavailableError"
-    for part in (NAME, revision, "hf download", "HF_HOME"):
+    where = "HF_HUB_OFFLINE" if environment else "http://127.0.0.1:9 cannot be reached"
+    for part in (NAME, revision, "hf download", "HF_HOME", where):
         assert part in answer["message"]
+
+
+@pytest.mark.parametrize("revision", [COMMIT, "v1"])
+def test_a_hub_that_hangs_up_is_given_up_after_two_requests(tmp_path, revision):
+    with hanging_up() as hub:
+        answer, _ = resolved(tmp_path, NAME, revision, endpoint=hub.url)
+    assert answer["error"] == "UnavailableError"
+    assert f"{hub.url} cannot be reached" in answer["message"]
+    assert len([path for path in hub.asked if path.startswith("/api/models/")]) == 2
+
+
+def test_a_hub_that_is_overloaded_for_a_moment_is_asked_again(tmp_path):
+    with serving(Hub(NAME, FILES, overloaded=1)) as hub:
+        answer, said = resolved(tmp_path, NAME, COMMIT, endpoint=hub.url)
+    assert answer.get("identity", "").startswith(f"{NAME}@"), said
 
 
 @pytest.mark.parametrize(
