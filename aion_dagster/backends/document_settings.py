@@ -11,7 +11,7 @@ from aion_dagster.compute.documents.document import Limits
 from aion_dagster.errors import ConfigError
 from aion_dagster.identity import digest
 
-ENGINE: Final = "aion_dagster.documents/1"
+ENGINE: Final = "aion_dagster.documents/2"
 """Changes whenever the same bytes would give other text or other pieces, so that stored ones are not taken for new."""
 
 
@@ -21,7 +21,8 @@ class DocumentSettings:
 
     Args:
         ocr: pages without text are rendered and read by the backend's text detection.
-        max_tokens: tokens of a piece at most, 16–254, so that it fits the text model with its two special tokens.
+        max_tokens: tokens of a piece at most, 16–254, so that it fits all-MiniLM-L6-v2 with its two special tokens; less
+            where the text model heeds fewer: a piece's vector sees all of it.
         overlap: tokens at the end of a piece that the next repeats, up to half of `max_tokens`.
         max_bytes: files with more bytes are `too_large`, unread where their size is known.
         max_pages: PDFs with more pages are `too_many_pages`.
@@ -47,7 +48,7 @@ class DocumentSettings:
         for name in ("max_bytes", "max_pages", "max_characters", "max_ocr_pages"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} = {getattr(self, name)}: give 1 or more")
-        self.chunks()
+        ChunkSettings(max_tokens=self.max_tokens, overlap=self.overlap)
 
     def operation(self) -> str:
         """The name under which results are stored."""
@@ -66,9 +67,10 @@ class DocumentSettings:
             max_ocr_pages=self.max_ocr_pages,
         )
 
-    def chunks(self) -> ChunkSettings:
-        """How pieces are made."""
-        return ChunkSettings(max_tokens=self.max_tokens, overlap=self.overlap)
+    def chunks(self, longest: int | None = None) -> ChunkSettings:
+        """How pieces are made, for a text model that heeds the first `longest` tokens."""
+        most = self.max_tokens if longest is None else min(self.max_tokens, longest)
+        return ChunkSettings(max_tokens=most, overlap=min(self.overlap, most // 2))
 
 
 def document_parameters(settings: DocumentSettings, backend: VisionBackend) -> str:

@@ -22,7 +22,7 @@ from aion_dagster.backends.document_rows import (
 )
 from aion_dagster.backends.document_settings import DocumentSettings, document_parameters
 from aion_dagster.backends.protocol import VisionBackend
-from aion_dagster.compute.documents.chunks import chunk
+from aion_dagster.compute.documents.chunks import ChunkSettings, chunk
 from aion_dagster.compute.documents.document import DocumentType
 from aion_dagster.compute.documents.identifiers import document_id
 from aion_dagster.compute.documents.ocr import ReadPage
@@ -84,7 +84,9 @@ def compute_documents(
         UnavailableError: a library of the extra `documents` is missing.
     """
     staged = store.tables.stage("document_chunks", batch=batch)
-    work = _Work(batch, store, settings, staged, *_tokens(backend), *_vectors(backend))
+    measure = _tokens(backend)
+    pieces = settings.chunks(measure.longest)
+    work = _Work(batch, store, settings, pieces, staged, measure, *_vectors(backend))
     known = document_parameters(settings, backend)
     scans, missing = _scan_reader(settings, backend)
     rows: list[dict[str, Any]] = []
@@ -100,6 +102,15 @@ def compute_documents(
     return DocumentTables(documents_table(rows), staged, work.reused, sorted(work.finished))
 
 
+@dataclass(frozen=True)
+class _Measure:
+    """A tokenizer, its name, and how many tokens its model heeds, None without a model."""
+
+    offsets: TokenOffsets
+    name: str
+    longest: int | None = None
+
+
 @dataclass
 class _Work:
     """The tables of a batch as they grow."""
@@ -107,9 +118,9 @@ class _Work:
     batch: str
     store: Store
     settings: DocumentSettings
+    pieces: ChunkSettings
     staged: StagedTable
-    offsets: TokenOffsets
-    tokenizer: str
+    measure: _Measure
     embed: Embed | None
     model: str | None
     reused: int = 0
@@ -177,9 +188,9 @@ class _Work:
     ) -> dict[str, Any]:
         name = document_id(sha256)
         document = reader.extract(data, document_type=_proposed(ref), ocr=scans)
-        parameters = digest([self.settings.parameters(), self.tokenizer])
+        parameters = digest([self.settings.parameters(), self.measure.name])
         before = self.staged.rows
-        pieces = chunk(document, self.offsets, self.settings.chunks())
+        pieces = chunk(document, self.measure.offsets, self.pieces)
         for table in chunk_tables(name, pieces, parameters, self.embed, self.model):
             self.staged.append(table)
         if not document.transient:
@@ -227,6 +238,9 @@ def _too_many_bytes(size: int, settings: DocumentSettings) -> str:
 
 
 class _Encoder(Protocol):
+    @property
+    def longest(self) -> int: ...
+
     def token_offsets(self, text: str) -> list[tuple[int, int]]: ...
 
 
@@ -237,11 +251,12 @@ class _HasEncoder(Protocol):
     def text_encoder(self) -> _Encoder: ...
 
 
-def _tokens(backend: VisionBackend) -> tuple[TokenOffsets, str]:
-    """What measures pieces, and its name: the text model's tokenizer where there is one."""
+def _tokens(backend: VisionBackend) -> _Measure:
+    """What measures pieces: the text model's tokenizer where there is one."""
     if backend.unavailable("embed_text") is None and isinstance(backend, _HasEncoder):
-        return backend.text_encoder().token_offsets, backend.identity("embed_text")
-    return word_offsets, WORDS
+        encoder = backend.text_encoder()
+        return _Measure(encoder.token_offsets, backend.identity("embed_text"), encoder.longest)
+    return _Measure(word_offsets, WORDS)
 
 
 def _vectors(backend: VisionBackend) -> tuple[Embed | None, str | None]:

@@ -100,6 +100,12 @@ class TextEncoder:
         known = MINILM if sha256 == MINILM_SHA256 else name
         return cls(f"{known}@{sha256[:12]}", bert, tokenizer)
 
+    @property
+    def longest(self) -> int:
+        """Word pieces of a text that count; what follows them is cut off."""
+        begin, end = self._around
+        return int(self._tokenizer.truncation["max_length"]) - len(begin) - len(end)
+
     def encode(self, texts: Sequence[str], *, batch_size: int = 64) -> NDArray[np.float32]:
         """Vectors of unit length, (n, 384) float32, in the order of the texts.
 
@@ -107,7 +113,7 @@ class TextEncoder:
         should not be found.
 
         Args:
-            texts: of any length; what exceeds `MAX_TOKENS` is cut off.
+            texts: of any length; what exceeds `longest` is cut off.
             batch_size: texts that are computed at once, at most.
         """
         clean = [_encodable(text) for text in texts]
@@ -127,7 +133,7 @@ class TextEncoder:
             ValueError: a number is not in the vocabulary.
         """
         begin, end = self._around
-        room = self._tokenizer.truncation["max_length"] - len(begin) - len(end)
+        room = self.longest
         known = self._bert.vocabulary
         for sequence in ids:
             if len(sequence) and not 0 <= min(sequence) <= max(sequence) < known:

@@ -17,6 +17,7 @@ from aion_dagster.backends.documents import (
     document_parameters,
 )
 from aion_dagster.backends.local import LocalBackend
+from aion_dagster.compute.text_model import wheel_folder
 from aion_dagster.errors import ConfigError, FileVanishedError
 from aion_dagster.storage.store import Store
 from aion_dagster.values import FileRef
@@ -190,6 +191,31 @@ def test_pieces_fit_the_text_model_and_have_its_vectors(shelf):
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert np.allclose(vectors[0], backend.embed_text([chunks["content"][0].as_py()])[0], atol=1e-6)
     assert set(chunks["model"].to_pylist()) == {backend.identity("embed_text")}
+
+
+def test_the_vector_of_a_piece_sees_all_of_it_with_a_model_that_heeds_fewer_tokens(shelf, tmp_path):
+    original = LocalBackend()
+    if original.unavailable("embed_text"):
+        pytest.skip(original.unavailable("embed_text"))
+    folder = tmp_path / "short-sighted"
+    folder.mkdir()
+    for file in wheel_folder().iterdir():
+        (folder / file.name).symlink_to(file)
+    settings = folder / "sentence_bert_config.json"
+    settings.unlink(missing_ok=True)
+    settings.write_text('{"max_seq_length": 48}')
+    backend = LocalBackend(text_model=str(folder))
+    text = (
+        f"{prose(3, 400)}\n\nLlanfairpwllgwyngyll{'uvw' * 30} {'x' * 400} 図書館 и библиотеки. " * 2
+    )
+    shelf.compute("one", [shelf.put("a.txt", text.encode())], backend=backend)
+    pieces = shelf.chunks("one")["content"].to_pylist()
+    encoder = backend.text_encoder()
+    assert encoder.longest == 46
+    counts = [len(encoder.tokenize(piece).ids) for piece in pieces]
+    assert 30 < max(counts) <= encoder.longest
+    words = set(text.split())
+    assert words - {"x" * 400} <= {w for piece in pieces for w in piece.split()}
 
 
 def scan(text):
