@@ -1,0 +1,1 @@
+"""What the API answers, as frozen pydantic models: one module per resource."""
