@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pyarrow as pa
 
-from aion_dagster.search.index_state import KnownBatches, Place, Read, indexable
+from aion_dagster.search.index_state import KnownBatches, Place, Read, indexable, number_of
 
 CHUNK_COLUMNS: Final = (
     "document_id",
@@ -20,6 +20,9 @@ CHUNK_COLUMNS: Final = (
     "heading_hierarchy",
 )
 """Columns of `document_chunks` that are searched or shown."""
+
+
+_Row = Mapping[str, Any]
 
 
 def document_places(documents: pa.Table | None, batches: Mapping[str, str]) -> dict[str, Place]:
@@ -60,28 +63,35 @@ class IndexedDocuments:
         for document, (number, _) in known.items():
             if document not in wanted or document in again:
                 self._remove(number)
+        taken = {number for (number,) in self._connection.execute("SELECT chunk FROM chunks")}
         for batch in sorted(unsure):
             if self._read is None:
                 raise TypeError("documents need read_chunks")
             chunks = _chunks(self._read(batch), set(unsure[batch]))
-            for document in unsure[batch]:
-                self._add(document, wanted[document], chunks.get(document, ()))
+            self._add({d: (wanted[d], chunks.get(d, [])) for d in unsure[batch]}, taken)
         self._batches.remember()
 
-    def _add(self, document: str, place: Place, chunks: Iterable[Mapping[str, Any]]) -> None:
-        number = self._connection.execute(
-            "INSERT INTO documents(document_id, batch, name, uri) VALUES (?, ?, ?, ?)",
-            (document, *place),
-        ).lastrowid
-        for chunk in chunks:
-            row = self._connection.execute(
-                "INSERT INTO chunks(chunk_id, document, page_numbers) VALUES (?, ?, ?)",
-                (chunk["chunk_id"], number, json.dumps(chunk["page_numbers"] or [])),
-            ).lastrowid
+    def _add(self, documents: Mapping[str, tuple[Place, list[_Row]]], taken: set[int]) -> None:
+        rows: list[tuple[int, int, _Row]] = []
+        for document, (place, chunks) in documents.items():
+            inserted = self._connection.execute(
+                "INSERT INTO documents(document_id, batch, name, uri) VALUES (?, ?, ?, ?)",
+                (document, *place),
+            )
+            for chunk in chunks:
+                number = number_of(chunk["chunk_id"], taken)
+                taken.add(number)
+                rows.append((number, inserted.lastrowid or 0, chunk))
+        # FTS5 writes down what it holds whenever a row has a lower number than the one before.
+        for number, owner, chunk in sorted(rows, key=lambda row: row[0]):
+            self._connection.execute(
+                "INSERT INTO chunks VALUES (?, ?, ?, ?)",
+                (number, chunk["chunk_id"], owner, json.dumps(chunk["page_numbers"] or [])),
+            )
             heading = "\n".join(chunk["heading_hierarchy"] or ())
             self._connection.execute(
                 "INSERT INTO chunk_words(rowid, heading, content) VALUES (?, ?, ?)",
-                (row, indexable(heading), indexable(chunk["content"])),
+                (number, indexable(heading), indexable(chunk["content"])),
             )
 
     def _remove(self, number: int) -> None:
@@ -93,8 +103,8 @@ class IndexedDocuments:
         self._connection.execute("DELETE FROM documents WHERE document = ?", (number,))
 
 
-def _chunks(table: pa.Table, documents: set[str]) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, dict[str, dict[str, Any]]] = {}
+def _chunks(table: pa.Table, documents: set[str]) -> dict[str, list[_Row]]:
+    found: dict[str, dict[str, _Row]] = {}
     for row in table.select(list(CHUNK_COLUMNS)).to_pylist():
         if row["document_id"] in documents:
             found.setdefault(row["document_id"], {}).setdefault(row["chunk_id"], row)

@@ -17,7 +17,7 @@ from aion_dagster.storage.durable import hidden_sibling, make_folder, replace_fi
 APPLICATION_ID: Final = 0x41494F4E
 """Says "AION" in the file's header, where `file` and this module look for it."""
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 TOKENS: Final = "tokenize = 'unicode61 remove_diacritics 2'"
 """How texts become words: letters and digits, without case and accents."""

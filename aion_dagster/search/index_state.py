@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from hashlib import blake2b
 from typing import Final, NamedTuple
 
 import pyarrow as pa
@@ -42,6 +43,29 @@ class KnownBatches:
             "INSERT INTO batches VALUES (?, ?, ?)",
             [(self._kind, b, fingerprint) for b, fingerprint in self._batches.items()],
         )
+
+
+_NUMBER_BYTES: Final = 5
+"""Of a row's number: every byte lengthens the index by a tenth, and of 100,000 rows two want the same one in half a percent
+of libraries."""
+
+
+def number_of(name: str, taken: Collection[int]) -> int:
+    """The number of a row, made from the name of what it holds.
+
+    Where a word stands in more rows than are ranked, those with the lowest numbers are. As numbers follow from names, it
+    does not matter in which order rows came, and an index that followed changes answers as one built anew. (Two rows that
+    want the same number stand side by side in the order in which they came, which shows only where the last of those that
+    are ranked is one of them.)
+
+    Args:
+        name: an image id or chunk id.
+        taken: numbers of other rows; the next one that is free is given.
+    """
+    number = int.from_bytes(blake2b(name.encode(), digest_size=_NUMBER_BYTES).digest())
+    while number in taken:
+        number += 1
+    return number
 
 
 def indexable(value: str | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from aion_dagster.search.index_documents import CHUNK_COLUMNS, IndexedDocuments, document_places
 from aion_dagster.search.index_file import replacing
-from aion_dagster.search.index_state import KnownBatches, Place, Read, indexable
+from aion_dagster.search.index_state import KnownBatches, Place, Read, indexable, number_of
 
 __all__ = ["CHUNK_COLUMNS", "WORD_COLUMNS", "IndexUpdate", "tag_key", "tag_keys", "update_index"]
 
@@ -22,6 +22,9 @@ WORD_COLUMNS: Final = ("title", "description", "tags", "visible_text")
 
 NO_BATCH: Final = ""
 """Where a picture's words come from that no batch describes: it has its name only."""
+
+_AT_ONCE: Final = 10_000
+"""Pictures that are written in the order of their numbers, but for one batch with more."""
 
 Words = tuple[str, str, str, str, str]
 """name, title, description, tags (a line each) and visible text of a picture."""
@@ -113,7 +116,7 @@ class _Pictures:
         """How many pictures came, changed and went."""
         rows = self._connection.execute("SELECT image_id, picture, batch, name FROM pictures")
         known = {image: (number, Place(batch, name)) for image, number, batch, name in rows}
-        gone = [number for image, (number, _) in known.items() if image not in wanted]
+        gone = sorted(number for image, (number, _) in known.items() if image not in wanted)
         for number in gone:
             self._remove(number)
         unsure: dict[str, list[str]] = {}
@@ -125,24 +128,31 @@ class _Pictures:
             ):
                 unsure.setdefault(place.batch, []).append(image)
         changed = 0
-        number = max((n for n, _ in known.values()), default=0)
-        for batch in sorted(unsure):
-            words = {} if batch == NO_BATCH else _words(self._read(batch), set(unsure[batch]))
-            for image in unsure[batch]:
-                row = (indexable(wanted[image].name), *words.get(image, ("", "", "", "")))
-                if image in known:
-                    changed += self._replace(known[image][0], known[image][1], wanted[image], row)
-                else:
-                    number += 1
-                    self._connection.execute(
-                        "INSERT INTO pictures VALUES (?, ?, ?, ?)",
-                        (number, image, batch, wanted[image].name),
-                    )
-                    self._add(number, row)
+        taken = {number for number, _ in known.values()}.difference(gone)
+        for portion in _portions(unsure):
+            found: list[tuple[int, str, Words]] = []
+            for batch in portion:
+                words = {} if batch == NO_BATCH else _words(self._read(batch), set(unsure[batch]))
+                for image in unsure[batch]:
+                    number = known[image][0] if image in known else number_of(image, taken)
+                    taken.add(number)
+                    described = words.get(image, ("", "", "", ""))
+                    found.append((number, image, (indexable(wanted[image].name), *described)))
+            # FTS5 writes down what it holds whenever a row has a lower number than the one before.
+            for number, image, row in sorted(found):
+                old = known[image][1] if image in known else None
+                changed += self._put(number, image, old, wanted[image], row)
         self._batches.remember()
         return len(wanted) - len(known) + len(gone), changed, len(gone)
 
-    def _replace(self, number: int, old: Place, new: Place, row: Words) -> bool:
+    def _put(self, number: int, image: str, old: Place | None, new: Place, row: Words) -> bool:
+        """Write a picture; whether it was there and had other words."""
+        if old is None:
+            self._connection.execute(
+                "INSERT INTO pictures VALUES (?, ?, ?, ?)", (number, image, new.batch, new.name)
+            )
+            self._add(number, row)
+            return False
         if old != new:
             self._connection.execute(
                 "UPDATE pictures SET batch = ?, name = ? WHERE picture = ?",
@@ -181,6 +191,19 @@ class _Pictures:
     def _remove(self, number: int) -> None:
         self._forget(number)
         self._connection.execute("DELETE FROM pictures WHERE picture = ?", (number,))
+
+
+def _portions(unsure: Mapping[str, list[str]]) -> Iterator[list[str]]:
+    """Batches in order, as many at a time as have about `_AT_ONCE` pictures."""
+    portion: list[str] = []
+    pictures = 0
+    for batch in sorted(unsure):
+        portion.append(batch)
+        pictures += len(unsure[batch])
+        if pictures >= _AT_ONCE:
+            yield portion
+            portion, pictures = [], 0
+    yield portion
 
 
 def tag_keys(tags: str) -> list[str]:

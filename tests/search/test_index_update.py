@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from aion_dagster import schemas
 from aion_dagster.errors import StorageError
-from aion_dagster.search.index import WordIndex
+from aion_dagster.search.index import MOST_RANKED, WordIndex
 from aion_dagster.search.index_update import update_index
 
 WORDS = ["oak", "table", "dog", "lamp", "red", "Café"]
@@ -258,6 +258,46 @@ def test_documents_come_and_go_with_all_their_pieces(tmp_path):
     with WordIndex.open(target) as index:
         assert index.search_chunks("rent") == []
         assert len(index.search_chunks("lamp")) == 1
+
+
+def ranked(target):
+    with WordIndex.open(target) as index:
+        return (
+            index.search("lamp", MOST_RANKED),
+            index.search_chunks("lamp", MOST_RANKED),
+            [h.image_id for h in index.search("lamp", 5, among=[f"image-{i}" for i in range(40)])],
+        )
+
+
+def test_a_word_of_very_many_rows_has_the_same_answers_whatever_the_index_went_through(tmp_path):
+    count = MOST_RANKED + 300
+    texts = {f"image-{i}": (None, ["a"] * (i % 7)) for i in range(count)}
+    halves = [dict(list(texts.items())[:700]), dict(list(texts.items())[700:])]
+    pictures = {i: ("a" if i in halves[0] else "b", "lamp.jpg", False) for i in texts}
+    chunks = [
+        [chunk(d, i, f"A lamp, {'very ' * (i % 5)}bright") for i in range(count // 2)]
+        for d in ("lease", "manual")
+    ]
+
+    def follow(target, batches):
+        tables = Tables({b: halves["ab".index(b)] for b in batches})
+        update(
+            target,
+            {i: place for i, place in pictures.items() if place[0] in batches},
+            tables,
+            documents=papers([(("lease", "manual")["ab".index(b)], b) for b in batches]),
+            document_batches=dict.fromkeys(batches, "1"),
+            read_chunks=lambda b: pa.Table.from_pylist(
+                chunks["ab".index(b)], schema=schemas.DOCUMENT_CHUNKS
+            ),
+        )
+
+    follow(tmp_path / "anew", "ab")
+    for step in ("b", "ba", "a", "ab"):
+        follow(tmp_path / "followed", step)
+    once, followed = ranked(tmp_path / "anew"), ranked(tmp_path / "followed")
+    assert len(once[0]) == len(once[1]) == MOST_RANKED
+    assert once == followed
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all" * 100, None])
