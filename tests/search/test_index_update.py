@@ -293,7 +293,7 @@ def test_a_word_of_very_many_rows_has_the_same_answers_whatever_the_index_went_t
         )
 
     follow(tmp_path / "anew", "ab")
-    for step in ("b", "ba", "a", "ab"):
+    for step in ("a", "b", "ab"):
         follow(tmp_path / "followed", step)
     once, followed = ranked(tmp_path / "anew"), ranked(tmp_path / "followed")
     assert len(once[0]) == len(once[1]) == MOST_RANKED
