@@ -92,3 +92,62 @@ BUILDS = sa.Table(
     sa.Column("info", sa.Text, nullable=False),
     sa.Column("built_at", UtcDateTime, nullable=False),
 )
+
+CALLS = sa.Table(
+    "calls",
+    METADATA,
+    sa.Column("id", _ID, primary_key=True, autoincrement=True),
+    sa.Column("call_key", sa.LargeBinary(16), nullable=False, unique=True),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("operation", sa.String(200), nullable=False),
+    sa.Column("parameters", sa.String(200), nullable=False),
+    sa.Column("engine", sa.String(300), nullable=False),
+    sa.Column("state", sa.String(12), nullable=False),
+    sa.Column("owner", sa.String(200), nullable=False),
+    sa.Column("run", sa.String(80), nullable=False),
+    sa.Column("day", sa.String(10), nullable=False),
+    sa.Column("units", sa.Integer, nullable=False),
+    sa.Column("hits", sa.Integer, nullable=False),
+    sa.Column("remote_id", sa.Text),
+    sa.Column("session_id", sa.Text),
+    sa.Column("payload", sa.LargeBinary),
+    sa.Column("reason", sa.Text),
+    sa.Column("kind", sa.String(80)),
+    sa.Column("retryable", sa.Boolean),
+    sa.Column("credits", sa.Float, nullable=False),
+    sa.Column("input_tokens", sa.BigInteger, nullable=False),
+    sa.Column("output_tokens", sa.BigInteger, nullable=False),
+    sa.Column("milliseconds", sa.Float),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.Index("calls_state", "state"),
+    sa.Index("calls_day", "day"),
+)
+"""One row per paid call. `state`: reserved | sent | accepted | settled | failed; `owner` is the process at work; `units`
+are the sendings that count against budgets, the last of them on `day` and in `run`; `payload` is zlib-packed JSON."""
+
+BUDGETS = sa.Table(
+    "budgets",
+    METADATA,
+    sa.Column("scope", sa.String(120), primary_key=True),
+    sa.Column("calls", sa.BigInteger, nullable=False),
+    sa.Column("credits", sa.Float, nullable=False),
+)
+"""What was spent: `scope` is library | day:2026-01-31 | month:2026-01 | run:<id>."""
+
+PACES = sa.Table(
+    "paces",
+    METADATA,
+    sa.Column("name", sa.String(80), primary_key=True),
+    sa.Column("per_minute", sa.Integer, nullable=False),
+    sa.Column("taken", sa.BigInteger, nullable=False),
+    sa.Column("held_until", sa.Float, nullable=False),
+)
+
+PACE_SLOTS = sa.Table(
+    "pace_slots",
+    METADATA,
+    sa.Column("name", sa.String(80), primary_key=True),
+    sa.Column("slot", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
+)
+"""When each of the last `per_minute` requests of a pace went out, seconds since 1970: a ring."""

@@ -1,0 +1,265 @@
+"""The journal of paid calls: reserved against budgets, sent, accepted, settled or failed; nothing is paid twice."""
+
+from __future__ import annotations
+
+import socket
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import orjson
+import sqlalchemy as sa
+
+from aion_dagster.storage import process
+from aion_dagster.storage.call_records import Begun, CallKey, Cap, Settlement, Standing
+from aion_dagster.storage.ledger_budgets import Budgets
+from aion_dagster.storage.ledger_database import Database, chunks, now
+from aion_dagster.storage.ledger_tables import CALLS
+
+LEASE: Final = timedelta(minutes=15)
+"""How long a call stays with a process of another machine that says nothing more of it."""
+
+
+class PaidCalls:
+    """What one process notes of its paid calls, in one run; safe for several threads.
+
+    The order for each call: `begin`, then `sent` before its bytes leave, `again` before each repetition, `accepted` where
+    the server names a remote id before the result is there, and `settled` or `failed` at the end; `release` for a call
+    that is not made after all. Whatever a dead process left unfinished is taken over by the next `begin`.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        run: str,
+        caps: Sequence[Cap] = (),
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        """Note calls of `run`, within `caps`."""
+        self._database = database
+        self._budgets = Budgets(run, caps)
+        self._run = run
+        self._clock = clock
+        self._host = socket.gethostname()
+        self._owner = f"{self._host}/{process.identity()}"
+
+    def begin(self, keys: Sequence[CallKey], *, lookup: bool = False) -> list[Begun]:
+        """Say which of these calls may be made now, and reserve those; in one transaction.
+
+        Args:
+            keys: calls, all different; those that exceed a budget are the last ones.
+            lookup: whether a call in doubt can be looked up at the server, so that making it again costs nothing
+                more: it takes no further unit of the budget then.
+
+        Returns:
+            How each stands, in the order of `keys`.
+        """
+        with self._database.write() as connection:
+            left = self._budgets.lock(connection, self._clock())
+            rows = _rows(connection, keys)
+            found = [self._standing(key, rows.get(key.digest)) for key in keys]
+            taken = 0
+            begun: list[Begun] = []
+            for one in found:
+                costs = one.standing is Standing.GRANTED or (
+                    one.standing is Standing.IN_DOUBT and not lookup
+                )
+                # Reserved by a dead process and never sent: its unit is taken over.
+                costs = costs and not _is_reserved(rows.get(one.key.digest))
+                if costs and taken >= left.calls:
+                    begun.append(Begun(one.key, Standing.OVER_BUDGET, reason=left.reason))
+                    continue
+                taken += costs
+                begun.append(one)
+                self._take(connection, one, rows.get(one.key.digest), int(costs))
+            self._budgets.spend(connection, self._clock(), calls=taken)
+        return begun
+
+    def sent(self, keys: Iterable[CallKey]) -> None:
+        """The bytes of these calls leave now."""
+        self._update(keys, state="sent")
+
+    def again(self, key: CallKey) -> str | None:
+        """The call is made once more; takes another unit of the budget.
+
+        Returns:
+            None, or the reason why no unit is left; the call must not be made then.
+        """
+        with self._database.write() as connection:
+            left = self._budgets.lock(connection, self._clock())
+            if left.calls < 1:
+                return left.reason
+            self._budgets.spend(connection, self._clock(), calls=1)
+            connection.execute(
+                CALLS.update()
+                .where(CALLS.c.call_key == key.digest)
+                .values(state="sent", units=CALLS.c.units + 1, updated_at=self._clock())
+            )
+        return None
+
+    def refused(self, keys: Iterable[CallKey]) -> None:
+        """The server refused to begin (too many requests, or was never reached): as if the call was not sent."""
+        self._update(keys, state="reserved")
+
+    def accepted(self, ids: Mapping[CallKey, tuple[str | None, str | None]]) -> None:
+        """The server has these calls, under a remote id and a session id (either may be missing)."""
+        with self._database.write() as connection:
+            for key, (remote_id, session_id) in ids.items():
+                connection.execute(
+                    CALLS.update()
+                    .where(CALLS.c.call_key == key.digest)
+                    .values(
+                        state="accepted",
+                        remote_id=remote_id,
+                        session_id=session_id,
+                        updated_at=self._clock(),
+                    )
+                )
+
+    def settled(self, results: Mapping[CallKey, Settlement]) -> None:
+        """These calls were answered."""
+        with self._database.write() as connection:
+            for key, result in results.items():
+                connection.execute(
+                    CALLS.update()
+                    .where(CALLS.c.call_key == key.digest)
+                    .values(
+                        state="settled",
+                        remote_id=sa.func.coalesce(result.remote_id, CALLS.c.remote_id),
+                        payload=_packed(result.payload),
+                        reason=None,
+                        kind=None,
+                        retryable=None,
+                        credits=CALLS.c.credits + result.credits,
+                        input_tokens=CALLS.c.input_tokens + result.input_tokens,
+                        output_tokens=CALLS.c.output_tokens + result.output_tokens,
+                        milliseconds=result.milliseconds,
+                        updated_at=self._clock(),
+                    )
+                )
+            spent = sum(result.credits for result in results.values())
+            if spent:
+                self._budgets.spend(connection, self._clock(), credit=spent)
+
+    def failed(self, key: CallKey, reason: str, *, kind: str, retryable: bool) -> None:
+        """No usable answer came; `retryable` where another time may help."""
+        self._update([key], state="failed", reason=reason, kind=kind[:80], retryable=retryable)
+
+    def release(self, keys: Sequence[CallKey]) -> None:
+        """These calls were reserved and are not made: their units are given back."""
+        with self._database.write() as connection:
+            self._budgets.lock(connection, self._clock())
+            rows = _rows(connection, keys).values()
+            mine = [r for r in rows if r.state == "reserved" and r.owner == self._owner]
+            self._give_back(connection, mine)
+
+    def take_over(self) -> int:
+        """Give back what processes of this machine reserved and, being dead, will never send; how many calls."""
+        with self._database.write() as connection:
+            self._budgets.lock(connection, self._clock())
+            query = sa.select(CALLS).where(CALLS.c.state == "reserved")
+            dead = [r for r in connection.execute(query) if not self._is_at_work(r)]
+            self._give_back(connection, dead)
+        return len(dead)
+
+    def forget(self, keys: Iterable[CallKey]) -> None:
+        """Make calls that failed for good possible again."""
+        self._update(keys, only="failed", state="failed", retryable=True)
+
+    def _give_back(self, connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> None:
+        for row in rows:
+            self._budgets.refund(connection, row.run, row.day)
+            this = CALLS.c.id == row.id
+            if row.units > 1:
+                connection.execute(
+                    CALLS.update()
+                    .where(this)
+                    .values(state="failed", retryable=True, units=row.units - 1)
+                )
+            else:
+                connection.execute(CALLS.delete().where(this))
+
+    def _standing(self, key: CallKey, row: sa.Row[Any] | None) -> Begun:
+        if row is None:
+            return Begun(key, Standing.GRANTED)
+        if row.state == "settled":
+            payload = None if row.payload is None else orjson.loads(zlib.decompress(row.payload))
+            return Begun(key, Standing.SETTLED, row.remote_id, row.session_id, payload)
+        if row.state == "failed":
+            standing = Standing.GRANTED if row.retryable else Standing.FAILED
+            return Begun(key, standing, row.remote_id, row.session_id, None, row.reason, row.kind)
+        if row.owner != self._owner and self._is_at_work(row):
+            return Begun(key, Standing.BUSY)
+        if row.state == "accepted":
+            return Begun(key, Standing.ACCEPTED, row.remote_id, row.session_id)
+        standing = Standing.IN_DOUBT if row.state == "sent" else Standing.GRANTED
+        return Begun(key, standing, row.remote_id, row.session_id)
+
+    def _is_at_work(self, row: sa.Row[Any]) -> bool:
+        """Whether the process that holds the call lives, as far as can be known."""
+        host, _, identity = row.owner.partition("/")
+        if host == self._host:
+            return process.is_alive(identity)
+        return bool(self._clock() - row.updated_at < LEASE)
+
+    def _take(
+        self, connection: sa.Connection, begun: Begun, row: sa.Row[Any] | None, units: int
+    ) -> None:
+        """Make the call ours."""
+        if begun.standing is Standing.SETTLED and row is not None:
+            connection.execute(
+                CALLS.update().where(CALLS.c.id == row.id).values(hits=CALLS.c.hits + 1)
+            )
+        if begun.standing not in (Standing.GRANTED, Standing.IN_DOUBT, Standing.ACCEPTED):
+            return
+        moment = self._clock()
+        values: dict[str, Any] = {"owner": self._owner, "updated_at": moment}
+        if begun.may_send:
+            values["state"] = "reserved" if begun.standing is Standing.GRANTED else "sent"
+        if units or row is None:
+            values |= {"run": self._run, "day": moment.date().isoformat()}
+        if row is None:
+            connection.execute(CALLS.insert().values(**_fresh(begun.key), units=units, **values))
+        else:
+            values["units"] = row.units + units
+            connection.execute(CALLS.update().where(CALLS.c.id == row.id).values(**values))
+
+    def _update(self, keys: Iterable[CallKey], *, only: str | None = None, **values: Any) -> None:
+        with self._database.write() as connection:
+            for chunk in chunks(key.digest for key in keys):
+                statement = CALLS.update().where(CALLS.c.call_key.in_(chunk))
+                if only is not None:
+                    statement = statement.where(CALLS.c.state == only)
+                connection.execute(statement.values(updated_at=self._clock(), **values))
+
+
+def _fresh(key: CallKey) -> dict[str, Any]:
+    return {
+        "call_key": key.digest,
+        "sha256": key.sha256,
+        "operation": key.operation,
+        "parameters": key.parameters,
+        "engine": key.engine,
+        "hits": 0,
+        "credits": 0.0,
+        "input_tokens": 0,
+        "output_tokens": 0,
+    }
+
+
+def _rows(connection: sa.Connection, keys: Sequence[CallKey]) -> dict[bytes, sa.Row[Any]]:
+    found: dict[bytes, sa.Row[Any]] = {}
+    for chunk in chunks(key.digest for key in keys):
+        query = sa.select(CALLS).where(CALLS.c.call_key.in_(chunk))
+        found |= {bytes(row.call_key): row for row in connection.execute(query)}
+    return found
+
+
+def _is_reserved(row: sa.Row[Any] | None) -> bool:
+    return row is not None and row.state == "reserved"
+
+
+def _packed(payload: Mapping[str, Any] | None) -> bytes | None:
+    return None if payload is None else zlib.compress(orjson.dumps(dict(payload)), 6)
