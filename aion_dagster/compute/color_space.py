@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -57,28 +58,25 @@ def lab_of_rgb(rgb: npt.ArrayLike) -> Array:
     )
 
 
-_STEPS: Final = 16
-_FINE_LINEAR: Final = linear_of_srgb(np.arange(255 * _STEPS + 1) / (255 * _STEPS)).astype(
-    np.float32
-)
-_TO_RELATIVE_XYZ_32: Final = _TO_RELATIVE_XYZ.astype(np.float32)
-
-
 _F_STEPS: Final = 1 << 16
 _RELATIVE: Final = np.arange(_F_STEPS + 1) / _F_STEPS
 _F_OF_RELATIVE: Final = np.where(
     _RELATIVE > _EPSILON, np.cbrt(_RELATIVE), (_KAPPA * _RELATIVE + 16) / 116
 ).astype(np.float32)
-_LAB_OF_F: Final = np.array([[0, 500, 0], [116, -500, 200], [0, 0, -200]], dtype=np.float32)
-_LAB_OF_ZERO: Final = np.array([-16, 0, 0], dtype=np.float32)
+_TO_STEPS: Final = np.column_stack([_TO_RELATIVE_XYZ.T * _F_STEPS, np.full(3, 0.5)]).astype(
+    np.float32
+)
+"""From linear RGB to the place in the table above, rounded when its fraction is cut off."""
+_TO_LAB_POINT: Final = np.array(
+    [[0, 116, 0, -16], [500, -500, 0, 0], [0, 200, -200, 0], [0, 0, 0, 1]], dtype=np.float32
+)
 
 
-def fast_lab_of_rgb(rgb: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """`lab_of_rgb` (n, 3) in single precision, from tables: within 0.1, at a tenth of the time."""
-    linear = _FINE_LINEAR[(rgb * _STEPS + 0.5).astype(np.intp)]
-    relative = linear @ _TO_RELATIVE_XYZ_32
-    f = _F_OF_RELATIVE[(relative * _F_STEPS + 0.5).astype(np.intp)]
-    return np.asarray(f @ _LAB_OF_F + _LAB_OF_ZERO, dtype=np.float32)
+def lab_points(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """L, a, b and 1 (h · w, 4) of sRGB pixels (h, w, 3), from tables: within 0.1, at a tenth of the time."""
+    linear = cv2.LUT(pixels, LINEAR_OF_SRGB8).reshape(1, -1, 3)
+    f = _F_OF_RELATIVE[cv2.transform(linear, _TO_STEPS).astype(np.intp)]
+    return np.asarray(cv2.transform(f, _TO_LAB_POINT)[0], dtype=np.float32)
 
 
 def rgb_of_lab(lab: npt.ArrayLike) -> npt.NDArray[np.uint8]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -17,12 +18,14 @@ from aion_dagster.compute.color_space import (
     lab_of_rgb,
     rgb_of_lab,
 )
-from aion_dagster.compute.palette import dominant, histogram
+from aion_dagster.compute.palette import dominant
+from aion_dagster.compute.resize import halved
 
 __all__ = [
     "ANALYSIS_SIDE",
     "ColorAnalysis",
     "NamedColors",
+    "analysis_pixels",
     "analyze_colors",
     "delta_e_2000",
     "hex_to_lab",
@@ -30,12 +33,13 @@ __all__ = [
 ]
 
 ANALYSIS_SIDE: Final = 96
-"""Longest side, in pixels, of the picture whose colors are counted."""
+"""Longest side, in pixels, at most, of the picture whose colors are counted: a picture is halved until it is below."""
 
 _WARM_HUE: Final = np.radians(55.0)
 _FULLY_WARM: Final = 40.0
 _NEUTRAL_BAND: Final = 0.15
-_DARKEST_WITH_SATURATION: Final = 20.0
+_DARKEST_TOLD: Final = 20
+"""The largest of red, green and blue below which nobody sees a saturation."""
 _HEX = re.compile(r"#?([0-9a-fA-F]{6})")
 
 
@@ -84,28 +88,31 @@ class NamedColors:
 
 
 def analyze_colors(pixels: npt.NDArray[np.uint8], *, n_colors: int = 16) -> ColorAnalysis:
-    """The colors of sRGB pixels (h, w, 3), uint8, of `ANALYSIS_SIDE` or about.
+    """The colors of sRGB pixels (h, w, 3), uint8, of `ANALYSIS_SIDE` or about: the time is in proportion to them.
 
     `n_colors`, 3–16, is how many dominant colors there are at most: a picture of one color has one.
-
-    Raises:
-        ValueError: more than 18,724 pixels.
     """
-    cells, shares = histogram(pixels)
-    lab, portions = dominant(cells, shares, n_colors)
+    lab, portions = dominant(pixels, n_colors)
     warmth = lab[:, 1] * np.cos(_WARM_HUE) + lab[:, 2] * np.sin(_WARM_HUE)
-    red, green, blue = cells.T
-    high = np.maximum(np.maximum(red, green), blue)
-    low = np.minimum(np.minimum(red, green), blue)
-    saturation = (high - low) / np.maximum(high, 1)
-    saturation[high < _DARKEST_WITH_SATURATION] = 0
+    _, saturation, value = cv2.split(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV))
+    told = cv2.copyTo(saturation, (value >= _DARKEST_TOLD).view(np.uint8))
     return ColorAnalysis(
         lab=lab,
         percentages=(portions * 100).astype(np.float32),
         temperature_score=max(-1.0, min(1.0, float(warmth @ portions) / _FULLY_WARM)),
         brightness=max(0.0, min(100.0, float(lab[:, 0] @ portions))),
-        saturation=float(saturation @ shares) * 100,
+        saturation=cv2.sumElems(told)[0] / saturation.size / 2.55,
     )
+
+
+def analysis_pixels(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Pixels (h, w, 3) halved until both sides are at most `ANALYSIS_SIDE`.
+
+    Averages are what colors are counted from: nothing of their sharpness is missed, and no filter rings.
+    """
+    while max(pixels.shape[:2]) > ANALYSIS_SIDE:
+        pixels = halved(pixels)
+    return pixels
 
 
 def named_colors(analyses: Sequence[ColorAnalysis]) -> NamedColors:

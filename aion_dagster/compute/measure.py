@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aion_dagster.compute.blurhash import blurhash
-from aion_dagster.compute.colors import ANALYSIS_SIDE, ColorAnalysis, analyze_colors
+from aion_dagster.compute.colors import ColorAnalysis, analysis_pixels, analyze_colors
 from aion_dagster.compute.decode import Decoded, UndecodableError, decode_picture
 from aion_dagster.compute.exif import Gps
 from aion_dagster.compute.features import (
@@ -27,7 +27,6 @@ from aion_dagster.compute.features import (
     with_color_features,
 )
 from aion_dagster.compute.phash import gray_dct, phash
-from aion_dagster.compute.resize import fitted_size
 from aion_dagster.compute.variants import encode_variants, pyramid
 from aion_dagster.schemas import VARIANTS
 
@@ -129,13 +128,10 @@ def _look(
     arrays = pyramid(decoded.pixels, (decoded.width, decoded.height), VARIANTS.values())
     hashed = arrays[_HASHED_SIDE]
     gray = np.asarray(cv2.cvtColor(hashed, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-    # Averages are what colors are counted from: nothing of their sharpness is missed, and no filter rings.
-    small_size = fitted_size(decoded.width, decoded.height, ANALYSIS_SIDE)
-    small = cv2.resize(hashed, small_size, interpolation=cv2.INTER_AREA)
     original = (data, decoded.jpeg) if decoded.jpeg is not None else None
     return _Seen(
         decoded=replace(decoded, pixels=arrays[_BLURRED_SIDE], jpeg=None),
-        small=np.asarray(small, dtype=np.uint8),
+        small=analysis_pixels(hashed),
         tiny=arrays[_BLURRED_SIDE],
         dct=gray_dct(gray),
         variants=encode_variants(arrays, quality=jpeg_quality, original=original)

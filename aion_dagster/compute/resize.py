@@ -28,6 +28,8 @@ _AVERAGED: Final = (1.85, 2.51)
 """Factors at which averages of 3 × 3 pixels, sampled and sharpened, do: at worst 36.5 dB, at half of the time."""
 _LARGEST_STEP: Final = 2.85
 """Beyond this factor seven taps are too few; blurring and halving goes first."""
+_BLURRED_FIRST: Final = 3.5
+"""Up to this factor what halving folds back would be seen: a blur goes before it."""
 _LARGEST_HALVED: Final = 4.5
 """Beyond this factor an area average to twice the target goes first."""
 
@@ -100,17 +102,24 @@ def _averaged_and_sharpened(pixels: Pixels, size: tuple[int, int], factor: float
     return _pixels(cv2.sepFilter2D(small, -1, kernel, kernel))
 
 
+def halved(pixels: Pixels) -> Pixels:
+    """Averages of 2 × 2 pixels (h, w[, 3]); a last row or column without a partner is its own."""
+    height, width = pixels.shape[:2]
+    if height % 2 or width % 2:
+        pixels = _pixels(cv2.copyMakeBorder(pixels, 0, height % 2, 0, width % 2, _REPLICATE))
+    size = (width + 1) // 2, (height + 1) // 2
+    return _pixels(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
+
+
 def _halved_first(pixels: Pixels, size: tuple[int, int], factor: float) -> Pixels:
-    """Blur, average pairs, filter what is left, and sample it; at worst 37.5 dB (factor 2.9)."""
-    blurred = cv2.GaussianBlur(pixels, (3, 3), 0)
-    height, width = (side // 2 for side in pixels.shape[:2])
-    even = blurred[: 2 * height, : 2 * width]
-    half = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
-    kernel = _kernel(round(factor / 2, 2), halved=True)
+    """Average pairs, filter what is left, and sample it; at worst 37.5 dB (factor 2.9)."""
+    blurred = factor < _BLURRED_FIRST
+    half = halved(_pixels(cv2.GaussianBlur(pixels, (3, 3), 0)) if blurred else pixels)
+    kernel = _kernel(round(factor / 2, 2), averaged=3 if blurred else 1)
     filtered = cv2.sepFilter2D(half, -1, kernel, kernel)
     if pixels.shape[0] % 2 == 0 == pixels.shape[1] % 2:
         return _pixels(cv2.resize(filtered, size, interpolation=cv2.INTER_LINEAR))
-    # The row or column that has no partner still counts where the picture's edge is.
+    # The row or column that had no partner reaches beyond the picture's edge.
     across, down = pixels.shape[1] / 2 / size[0], pixels.shape[0] / 2 / size[1]
     places = np.array([[across, 0, across / 2 - 0.5], [0, down, down / 2 - 0.5]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -122,15 +131,17 @@ def _pixels(array: object) -> Pixels:
 
 
 @lru_cache(maxsize=512)
-def _kernel(factor: float, *, halved: bool = False) -> npt.NDArray[np.float32]:
-    """The filter before sampling, for one factor; `halved`: of what was blurred and halved, by the factor that is left."""
+def _kernel(factor: float, *, averaged: int = 0) -> npt.NDArray[np.float32]:
+    """The filter before sampling, for one factor: the one that is left after halving what pairs were `averaged` in.
+
+    `averaged` counts averages of two neighbours: one in halving itself, two in the blur before it.
+    """
     frequency = np.linspace(0, 0.5, 257)
     # At 2 : 1 every sample lies midway between two pixels; elsewhere all positions occur.
     response = np.cos(np.pi * frequency) if factor == 2.0 else np.sinc(frequency) ** 2
-    if factor < _NEAR_ONE and not halved:
+    if factor < _NEAR_ONE and not averaged:
         response = _cubic_response(frequency)
-    if halved:
-        response = response * np.cos(np.pi * frequency / 2) ** 3
+    response = response * np.cos(np.pi * frequency / 2) ** averaged
     return _fitted(factor, frequency, response, _REACH, spacing=1.0)
 
 

@@ -10,15 +10,16 @@ from hypothesis import strategies as st
 from PIL import ImageColor
 
 from aion_dagster.compute.color_names import FAMILIES, name_indices, nearest_names, plain_color
-from aion_dagster.compute.color_space import hsl_of_rgb, lab_of_rgb, rgb_of_lab
+from aion_dagster.compute.color_space import hsl_of_rgb, lab_of_rgb, lab_points, rgb_of_lab
 from aion_dagster.compute.colors import (
+    ANALYSIS_SIDE,
     ColorAnalysis,
+    analysis_pixels,
     analyze_colors,
     delta_e_2000,
     hex_to_lab,
     named_colors,
 )
-from aion_dagster.compute.palette import histogram
 
 # G. Sharma, W. Wu, E. Dalal (2005), table 1.
 SHARMA = [
@@ -126,23 +127,20 @@ def test_a_picture_of_one_color_has_that_color(color: tuple[int, ...]) -> None:
     assert analysis.brightness == pytest.approx(float(lab_of_rgb(color)[0]), abs=0.01)
 
 
-@given(st.integers(0, 10_000), st.integers(1, 128), st.integers(1, 128))
-def test_a_histogram_has_the_exact_mean_and_share_of_every_cell(
-    seed: int, width: int, height: int
-) -> None:
-    pixels = files.scene(width, height, seed)
-    rgb, shares = histogram(pixels)
-    flat = pixels.reshape(-1, 3)
-    cells, inverse, counts = np.unique(flat >> 3, axis=0, return_inverse=True, return_counts=True)
-    sums = np.zeros((len(cells), 3))
-    np.add.at(sums, inverse.ravel(), flat)
-    np.testing.assert_allclose(rgb, sums / counts[:, None], rtol=1e-6)
-    np.testing.assert_allclose(shares, counts / len(flat), rtol=1e-6)
+@given(st.integers(0, 10_000))
+def test_lab_from_tables_is_near_the_exact_one(seed: int) -> None:
+    pixels = np.random.default_rng(seed).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    points = lab_points(pixels)
+    np.testing.assert_allclose(points[:, :3], lab_of_rgb(pixels).reshape(-1, 3), atol=0.1)
+    assert (points[:, 3] == 1).all()
 
 
-def test_a_picture_too_large_to_be_counted_exactly_is_refused() -> None:
-    with pytest.raises(ValueError, match="18724"):
-        analyze_colors(np.zeros((200, 200, 3), np.uint8))
+def test_halving_for_the_analysis_keeps_the_shares_of_colors() -> None:
+    pixels = np.full((301, 403, 3), (200, 30, 30), np.uint8)
+    pixels[:100] = (20, 60, 200)
+    small = analysis_pixels(pixels)
+    assert max(small.shape) <= ANALYSIS_SIDE
+    np.testing.assert_allclose(analyze_colors(small).percentages[:2], [66.8, 33.2], atol=2)
 
 
 @given(st.integers(0, 10_000), st.integers(3, 16))
@@ -159,7 +157,7 @@ def test_shares_add_up_and_fall(seed: int, n_colors: int) -> None:
 
 
 @given(st.integers(0, 10_000))
-def test_noise_with_more_cells_than_move_the_centers_adds_up_too(seed: int) -> None:
+def test_more_pixels_than_are_assigned_at_once_add_up_too(seed: int) -> None:
     pixels = np.random.default_rng(seed).integers(0, 256, (96, 128, 3), dtype=np.uint8)
     assert float(analyze_colors(pixels).percentages.sum()) == pytest.approx(100, abs=1e-3)
 

@@ -16,7 +16,13 @@ from skimage.color import rgb2lab
 from sklearn.cluster import KMeans
 
 from aion_dagster.compute.blurhash import blurhash
-from aion_dagster.compute.colors import ANALYSIS_SIDE, analyze_colors, delta_e_2000, named_colors
+from aion_dagster.compute.colors import (
+    ANALYSIS_SIDE,
+    analysis_pixels,
+    analyze_colors,
+    delta_e_2000,
+    named_colors,
+)
 from aion_dagster.compute.decode import decode_picture
 from aion_dagster.compute.measure import measure
 from aion_dagster.compute.pass_settings import PARTS
@@ -130,14 +136,14 @@ def test_colors_are_as_near_to_the_pixels_as_those_of_k_means(
             continue  # shades of grey are no test of colors
         flat = pixels.reshape(-1, 3)
         sample = rgb2lab(flat[random.integers(0, len(flat), 2000)][None] / 255)[0]
-        small = cv2.resize(
-            shrink(pixels, VARIANTS["small_256"]),
-            fitted_size(pixels.shape[1], pixels.shape[0], ANALYSIS_SIDE),
-            interpolation=cv2.INTER_AREA,
-        )
-        lab = rgb2lab(small / 255).reshape(-1, 3)
+        variant = shrink(pixels, VARIANTS["small_256"])
+        size = fitted_size(pixels.shape[1], pixels.shape[0], ANALYSIS_SIDE)
+        averages = cv2.resize(variant, size, interpolation=cv2.INTER_AREA)
+        lab = rgb2lab(averages / 255).reshape(-1, 3)
         means = KMeans(n_colors, n_init=4, random_state=0).fit(lab).cluster_centers_
-        ours.append(nearest(sample, analyze_colors(small, n_colors=n_colors).lab))
+        ours.append(
+            nearest(sample, analyze_colors(analysis_pixels(variant), n_colors=n_colors).lab)
+        )
         theirs.append(nearest(sample, means))
     assert len(ours) >= 10
     assert np.mean(ours) <= allowed * np.mean(theirs)
