@@ -136,16 +136,31 @@ def _search_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--tag", action="append", default=[], metavar="TAG", help="has this tag; repeat for several"
     )
-    command.add_argument("--since", metavar="DATE", help="captured on this day or later")
-    command.add_argument("--until", metavar="DATE", help="captured on this day or before")
+    command.add_argument(
+        "--since", metavar="DATE", help="captured (documents: changed) on this day or later"
+    )
+    command.add_argument("--until", metavar="DATE", help="the same, on this day or before")
     command.add_argument("--min-width", type=_positive, metavar="N", help="pixels, upright")
     command.add_argument("--min-height", type=_positive, metavar="N", help="pixels, upright")
     command.add_argument(
         "--source", action="append", default=[], metavar="NAME", help="comes from this source"
     )
     command.add_argument(
-        "--format", action="append", default=[], metavar="NAME", help="jpeg, png, image/webp …"
+        "--format",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="jpeg, png, image/webp …; of documents pdf, docx, txt, md",
     )
+    command.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="its name fits, such as 'contracts/*' or '*.pdf'; repeat for any of several",
+    )
+    command.add_argument("--min-bytes", type=_positive, metavar="N", help="size of a document")
+    command.add_argument("--max-bytes", type=_positive, metavar="N", help="size of a document")
     command.add_argument(
         "--min-percentage",
         type=float,

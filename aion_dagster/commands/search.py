@@ -16,7 +16,7 @@ from aion_dagster.compute.color_names import FAMILIES
 from aion_dagster.config import LibraryConfig
 from aion_dagster.errors import ConfigError, SourceError
 from aion_dagster.search.color_query import ColorQuery, ColorQueryError, is_hex
-from aion_dagster.search.filters import Filters
+from aion_dagster.search.filters import DocumentFilters, Filters
 from aion_dagster.search.found import Found, FoundChunk
 from aion_dagster.search.library import LibrarySearch
 
@@ -52,12 +52,13 @@ def _open(config: LibraryConfig) -> LibrarySearch:
 
 
 def _found(library: LibrarySearch, args: Namespace) -> Sequence[Found | FoundChunk]:
+    if args.documents:
+        return library.documents(args.text, filters=_document_filters(args), limit=args.limit)
+    for flag, given in (("--min-bytes", args.min_bytes), ("--max-bytes", args.max_bytes)):
+        if given is not None:
+            raise ConfigError(f"{flag} is for documents: give --documents with it")
     color = _color(args)
     filters = _filters(args, color if args.text or args.like else None)
-    if args.documents:
-        if not args.text or filters:
-            raise ConfigError("--documents searches for TEXT; filters are for pictures")
-        return library.documents(args.text, limit=args.limit)
     if args.pictures:
         if not args.text:
             raise ConfigError("--pictures searches for TEXT in the pictures themselves")
@@ -97,7 +98,32 @@ def _filters(args: Namespace, color: ColorQuery | None) -> Filters:
         min_height=args.min_height,
         sources=tuple(args.source),
         formats=tuple(args.format),
+        names=tuple(args.name),
         color=color,
+    )
+
+
+def _document_filters(args: Namespace) -> DocumentFilters:
+    if not args.text:
+        raise ConfigError("--documents searches for TEXT")
+    for_pictures = {
+        "--color": args.color,
+        "--pictures": args.pictures,
+        "--tag": args.tag,
+        "--min-width": args.min_width,
+        "--min-height": args.min_height,
+    }
+    wrong = [flag for flag, given in for_pictures.items() if given]
+    if wrong:
+        raise ConfigError(f"{', '.join(wrong)}: for pictures, not beside --documents")
+    return DocumentFilters(
+        since=_day("--since", args.since),
+        until=_day("--until", args.until),
+        min_bytes=args.min_bytes,
+        max_bytes=args.max_bytes,
+        sources=tuple(args.source),
+        formats=tuple(args.format),
+        names=tuple(args.name),
     )
 
 

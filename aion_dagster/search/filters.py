@@ -1,9 +1,12 @@
-"""Which pictures a search is about: applied before anything is ranked, so that a limit is filled where it can be."""
+"""Which pictures or documents a search is about: applied before anything is ranked, so that a limit is filled where it can be."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
+from fnmatch import fnmatchcase
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +15,19 @@ from numpy.typing import NDArray
 
 from aion_dagster.search.color_query import ColorQuery
 
-COLUMNS = ("source", "captured_at", "width", "height", "format", "media_type")
+COLUMNS: Final = ("name", "source", "captured_at", "width", "height", "format", "media_type")
 """Columns of `library` that filters look at."""
+
+DOCUMENT_COLUMNS: Final = (
+    "name",
+    "source",
+    "modified_at",
+    "size_bytes",
+    "page_count",
+    "document_type",
+    "media_type",
+)
+"""Columns of `documents` that filters look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +43,7 @@ class Filters:
         min_width: pixels of the upright picture; likewise the next three.
         sources: names of sources, one of which it comes from.
         formats: formats such as `jpeg` or media types such as `image/png`, one of which it has.
+        names: patterns such as `*.raw.jpg` or `2024/*`, one of which its name fits, as `name_fits` says.
         color: it has a color such as this.
     """
 
@@ -41,6 +56,7 @@ class Filters:
     max_height: int | None = None
     sources: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     color: ColorQuery | None = None
 
     def __bool__(self) -> bool:
@@ -48,32 +64,116 @@ class Filters:
         return self != Filters()
 
 
+@dataclass(frozen=True, slots=True)
+class DocumentFilters:
+    """What a document must satisfy, all of it; what is not given does not count.
+
+    A document that lacks a value, such as pages, does not satisfy a condition on it.
+
+    Attributes:
+        since: its file was changed at this time or later, a date from its beginning. In UTC, or of the zone it has.
+        until: its file was changed before this time, or on this date or before.
+        min_bytes: size of its file; likewise the next.
+        min_pages: pages it has, in formats that have any; likewise the next.
+        sources: names of sources, one of which it comes from.
+        formats: `pdf`, `docx`, `txt`, `md`, or media types, one of which it is by its content.
+        names: patterns such as `*.pdf` or `contracts/*`, one of which its name fits, as `name_fits` says.
+    """
+
+    since: date | None = None
+    until: date | None = None
+    min_bytes: int | None = None
+    max_bytes: int | None = None
+    min_pages: int | None = None
+    max_pages: int | None = None
+    sources: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether anything is asked for."""
+        return self != DocumentFilters()
+
+
 def satisfying(pictures: pa.Table, filters: Filters) -> NDArray[np.bool_]:
     """Which rows (n,) of a table with `COLUMNS` satisfy the filters, but for tags and color, which stand elsewhere."""
-    conditions = []
-    taken, width, height = (pictures[c] for c in ("captured_at", "width", "height"))
-    if filters.since is not None:
-        conditions.append(pc.greater_equal(taken, _moment(filters.since)))
-    if filters.until is not None:
-        conditions.append(_before(taken, filters.until))
-    for column, least, most in (
-        (width, filters.min_width, filters.max_width),
-        (height, filters.min_height, filters.max_height),
-    ):
-        if least is not None:
-            conditions.append(pc.greater_equal(column, least))
-        if most is not None:
-            conditions.append(pc.less_equal(column, most))
-    if filters.sources:
-        conditions.append(pc.is_in(pictures["source"], pa.array(filters.sources, pa.string())))
-    if filters.formats:
-        wanted = pa.array([f.lower() for f in filters.formats], pa.string())
-        known = [pc.is_in(pc.utf8_lower(pictures[c]), wanted) for c in ("format", "media_type")]
-        conditions.append(pc.or_(*known))
-    mask = np.ones(pictures.num_rows, bool)
+    return _all_of(
+        pictures.num_rows,
+        [
+            *_when(pictures["captured_at"], filters.since, filters.until),
+            *_between(pictures["width"], filters.min_width, filters.max_width),
+            *_between(pictures["height"], filters.min_height, filters.max_height),
+            *_of_kind(pictures, filters.sources, ("format", "media_type"), filters.formats),
+            *_named(pictures["name"], filters.names),
+        ],
+    )
+
+
+def satisfying_documents(documents: pa.Table, filters: DocumentFilters) -> NDArray[np.bool_]:
+    """Which rows (n,) of a table with `DOCUMENT_COLUMNS` satisfy the filters."""
+    changed = pc.cast(documents["modified_at"], pa.timestamp("us"))
+    return _all_of(
+        documents.num_rows,
+        [
+            *_when(changed, _in_utc(filters.since), _in_utc(filters.until)),
+            *_between(documents["size_bytes"], filters.min_bytes, filters.max_bytes),
+            *_between(documents["page_count"], filters.min_pages, filters.max_pages),
+            *_of_kind(documents, filters.sources, ("document_type", "media_type"), filters.formats),
+            *_named(documents["name"], filters.names),
+        ],
+    )
+
+
+def name_fits(name: str, patterns: Iterable[str]) -> bool:
+    """Whether a name, or its last part, fits one of some patterns: `*` any characters, `?` one, case does not count."""
+    names = {name.lower(), name.lower().rpartition("/")[2]}
+    return any(fnmatchcase(n, pattern.lower()) for pattern in patterns for n in names)
+
+
+def _all_of(rows: int, conditions: Iterable[pa.ChunkedArray]) -> NDArray[np.bool_]:
+    mask = np.ones(rows, bool)
     for condition in conditions:
         mask &= pc.fill_null(condition, False).to_numpy()
     return mask
+
+
+def _when(
+    moments: pa.ChunkedArray, since: date | None, until: date | None
+) -> Iterator[pa.ChunkedArray]:
+    if since is not None:
+        yield pc.greater_equal(moments, _moment(since))
+    if isinstance(until, datetime):
+        yield pc.less(moments, _moment(until))
+    elif until is not None:
+        days = pc.cast(moments, pa.date32(), safe=False)
+        yield pc.less_equal(days, pa.scalar(until, pa.date32()))
+
+
+def _between(
+    column: pa.ChunkedArray, least: int | None, most: int | None
+) -> Iterator[pa.ChunkedArray]:
+    if least is not None:
+        yield pc.greater_equal(column, least)
+    if most is not None:
+        yield pc.less_equal(column, most)
+
+
+def _of_kind(
+    table: pa.Table, sources: Sequence[str], columns: Sequence[str], formats: Sequence[str]
+) -> Iterator[pa.ChunkedArray]:
+    if sources:
+        yield pc.is_in(table["source"], pa.array(sources, pa.string()))
+    if formats:
+        wanted = pa.array([f.lower() for f in formats], pa.string())
+        known = [pc.fill_null(pc.is_in(pc.utf8_lower(table[c]), wanted), False) for c in columns]
+        yield pc.or_(*known)
+
+
+def _named(names: pa.ChunkedArray, patterns: Sequence[str]) -> Iterator[pa.ChunkedArray]:
+    if patterns:
+        yield pa.chunked_array(
+            [pa.array([name_fits(name or "", patterns) for name in names.to_pylist()], pa.bool_())]
+        )
 
 
 def _moment(value: date) -> pa.Scalar:
@@ -81,7 +181,8 @@ def _moment(value: date) -> pa.Scalar:
     return pa.scalar(moment.replace(tzinfo=None), pa.timestamp("us"))
 
 
-def _before(taken: pa.ChunkedArray, value: date) -> pa.ChunkedArray:
-    if isinstance(value, datetime):
-        return pc.less(taken, _moment(value))
-    return pc.less_equal(pc.cast(taken, pa.date32(), safe=False), pa.scalar(value, pa.date32()))
+def _in_utc(value: date | None) -> date | None:
+    """A time with a zone as that of UTC."""
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.astimezone(UTC)
+    return value

@@ -126,9 +126,12 @@ class WordIndex:
         """
         return self._search(_PICTURES, query, limit, self._rows(among))
 
-    def search_chunks(self, query: str, limit: int = 20) -> list[Hit]:
-        """As `search`, for pieces of documents; the ids of the hits are chunk ids."""
-        return self._search(_CHUNKS, query, limit, None)
+    def search_chunks(
+        self, query: str, limit: int = 20, *, documents: Collection[str] | None = None
+    ) -> list[Hit]:
+        """As `search`, for pieces of all or some documents; the ids of the hits are chunk ids."""
+        among = None if documents is None else [row for row, _ in self._pieces(documents)]
+        return self._search(_CHUNKS, query, limit, among)
 
     def matches(self, query: str, image_ids: Sequence[str]) -> dict[str, tuple[FieldMatch, ...]]:
         """Which words of a query stand in which fields of some pictures, fields in the order of their weight."""
@@ -173,9 +176,27 @@ class WordIndex:
             for chunk, document, name, uri, pages, heading, content in rows
         }
 
-    def chunk_ids(self) -> list[str]:
-        """Ids of all pieces of documents."""
-        return [chunk for (chunk,) in self._ask("SELECT chunk_id FROM chunks", ())]
+    def chunk_ids(self, documents: Collection[str] | None = None) -> list[str]:
+        """Ids of all pieces, or of those of some documents."""
+        if documents is None:
+            return [chunk for (chunk,) in self._ask("SELECT chunk_id FROM chunks", ())]
+        return [chunk for _, chunk in self._pieces(documents)]
+
+    def has_documents(self) -> bool:
+        """Whether there is any document with text."""
+        return bool(self._ask("SELECT 1 FROM chunks LIMIT 1", ()))
+
+    def document_places(self) -> list[tuple[str, str, str]]:
+        """document_id, batch and uri of every document."""
+        return self._ask("SELECT document_id, batch, uri FROM documents", ())
+
+    def _pieces(self, documents: Collection[str]) -> list[tuple[int, str]]:
+        """Row and id of each piece of some documents."""
+        return self._ask(
+            "SELECT chunk, chunk_id FROM chunks JOIN documents USING (document) "
+            "WHERE document_id IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(documents)),),
+        )
 
     def _search(self, texts: _Texts, query: str, limit: int, among: list[int] | None) -> list[Hit]:
         if limit <= 0 or among == []:

@@ -2,46 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from aion_dagster.errors import AionError, UnavailableError
 from aion_dagster.search.color_query import ColorQuery
-from aion_dagster.search.field_matches import FieldMatch
-from aion_dagster.search.filters import Filters
+from aion_dagster.search.document_search import search_documents
+from aion_dagster.search.filters import DocumentFilters, Filters
 from aion_dagster.search.found import Found, FoundChunk, Reason
 from aion_dagster.search.fusion import reciprocal_rank
 from aion_dagster.search.hits import Hit
 from aion_dagster.search.library_tables import LibraryTables, index_path
 from aion_dagster.search.looks import look_of_file
+from aion_dagster.search.texts import DEPTH, LEAST_SIMILARITY, Embed, nearest_meaning, text_reasons
 from aion_dagster.storage.store import Store
 
 __all__ = ["LEAST_SIMILARITY", "LibrarySearch", "UnknownPictureError", "index_path"]
 
-Embed = Callable[[Sequence[str]], NDArray[np.float32]]
-"""Texts to vectors (n, d) of unit length."""
-
-LEAST_SIMILARITY: Final = 0.3
-"""Cosine below which a description is not taken to mean what was asked for.
-
-Measured with all-MiniLM-L6-v2 on 30 captions and 7 descriptions of measured facts: of 35 paraphrases ("puppy on a lawn"
-for a dog on the grass) 89 % lie above it, of other pairs 3 %; of 26 questions for what is not there or means nothing,
-19 % find anything above, then something akin (a violin for "piano"). At 0.25 it were 97 %, 5 % and 42 %.
-"""
-
-_DEPTH: Final = 200
-"""Results of each ranking that are fused: a short list must not depend on how short it is."""
-
-_BEGINNING: Final = 160
-"""Characters of a piece of a document that are shown where no word of it was asked for."""
-
 NO_FILTERS: Final = Filters()
+ALL_DOCUMENTS: Final = DocumentFilters()
 
 
 class UnknownPictureError(AionError, LookupError):
@@ -135,15 +117,19 @@ class LibrarySearch:
         """
         allowed = self._tables.allowed(filters)
         among = None if allowed is None else self._tables.ids.filter(pa.array(allowed)).to_pylist()
-        depth = max(limit, _DEPTH)
+        depth = max(limit, DEPTH)
         words = self._tables.words.search(query, depth, among=among)
         words = [hit for hit in words if hit.image_id in self._tables.place]
-        meaning = self._meaning(query, depth, allowed)
+        meaning: list[Hit] = []
+        if self._embed is not None and len(self._tables.text_vectors):
+            index = self._tables.text_vectors
+            mask = self._tables.mask(index.ids, allowed)
+            meaning = nearest_meaning(self._embed, index, query, depth, mask)
         hits = reciprocal_rank([words, meaning], limit=limit)
         matches = self._tables.words.matches(query, [hit.image_id for hit in hits])
         near = {hit.image_id: hit.score for hit in meaning}
         return [
-            self._found(hit, _text_reasons(matches.get(hit.image_id, ()), near.get(hit.image_id)))
+            self._found(hit, text_reasons(matches.get(hit.image_id, ()), near.get(hit.image_id)))
             for hit in hits
         ]
 
@@ -247,75 +233,23 @@ class LibrarySearch:
         )
         return [self._found(h, (Reason("picture_text", similarity=h.score),)) for h in hits]
 
-    def documents(self, query: str, *, limit: int = 20) -> list[FoundChunk]:
+    def documents(
+        self, query: str, *, filters: DocumentFilters = ALL_DOCUMENTS, limit: int = 20
+    ) -> list[FoundChunk]:
         """Pieces of documents by words and meaning, as `text` does it for pictures.
 
         Raises:
             UnavailableError: the library has no document with text.
             StorageError: as `text`.
         """
-        known = self._tables.words.chunk_ids()
-        if not known:
+        if not self._tables.words.has_documents():
             raise UnavailableError(
                 f"{self.store.root} has no document with text; name the formats to read in the configuration, such as "
                 "documents: [pdf, docx, txt, md], and run again"
             )
-        depth = max(limit, _DEPTH)
-        words = self._tables.words.search_chunks(query, depth)
-        meaning: list[Hit] = []
-        if self._embed is not None and query.strip() and len(self._tables.chunk_vectors):
-            index = self._tables.chunk_vectors
-            mask = pc.is_in(index.ids, pa.array(known, pa.string())).to_numpy()
-            vector = np.asarray(self._embed([query])[0], np.float32)
-            meaning = index.nearest(vector, depth, among=mask, floor=LEAST_SIMILARITY)
-        hits = reciprocal_rank([words, meaning], limit=limit)
-        ids = [hit.image_id for hit in hits]
-        chunks, matches = (
-            self._tables.words.chunks(ids),
-            self._tables.words.chunk_matches(query, ids),
-        )
-        near = {hit.image_id: hit.score for hit in meaning}
-        results = []
-        for hit in hits:
-            chunk = chunks[hit.image_id]
-            reasons = _text_reasons(matches.get(chunk.chunk_id, ()), near.get(chunk.chunk_id))
-            shown = next((r.snippet for r in reasons if r.field == "content"), None)
-            results.append(
-                FoundChunk(
-                    chunk.chunk_id,
-                    chunk.document_id,
-                    chunk.name,
-                    chunk.uri,
-                    hit.score,
-                    chunk.page_numbers,
-                    chunk.heading,
-                    shown or _beginning(chunk.content),
-                    reasons,
-                )
-            )
-        return results
-
-    def _meaning(self, query: str, limit: int, allowed: NDArray[np.bool_] | None) -> list[Hit]:
-        if self._embed is None or not query.strip() or not len(self._tables.text_vectors):
-            return []
-        index = self._tables.text_vectors
-        vector = np.asarray(self._embed([query])[0], np.float32)
-        among = self._tables.mask(index.ids, allowed)
-        return index.nearest(vector, limit, among=among, floor=LEAST_SIMILARITY)
+        return search_documents(self._tables, self._embed, query, filters, limit)
 
     def _found(self, hit: Hit, reasons: tuple[Reason, ...]) -> Found:
         place = self._tables.place[hit.image_id]
         name, uri = (self._tables.pictures[c][place].as_py() for c in ("name", "uri"))
         return Found(hit.image_id, name, uri, hit.score, reasons)
-
-
-def _text_reasons(matches: Sequence[FieldMatch], similarity: float | None) -> tuple[Reason, ...]:
-    reasons = [Reason("words", words=m.words, field=m.field, snippet=m.snippet) for m in matches]
-    if similarity is not None:
-        reasons.append(Reason("meaning", similarity=similarity))
-    return tuple(reasons)
-
-
-def _beginning(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _BEGINNING else f"{line[:_BEGINNING].rsplit(' ', 1)[0]}…"

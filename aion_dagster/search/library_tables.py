@@ -11,8 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from aion_dagster import schemas
 from aion_dagster.errors import StorageError
-from aion_dagster.search.filters import COLUMNS, Filters, satisfying
+from aion_dagster.search.filters import (
+    COLUMNS,
+    DOCUMENT_COLUMNS,
+    DocumentFilters,
+    Filters,
+    satisfying,
+    satisfying_documents,
+)
 from aion_dagster.search.index import WordIndex
 from aion_dagster.search.looks import LookIndex
 from aion_dagster.search.palettes import PaletteIndex
@@ -54,6 +62,13 @@ class LibraryTables:
             ).to_numpy()
         return mask
 
+    def documents_satisfying(self, filters: DocumentFilters) -> list[str] | None:
+        """Ids of the documents that satisfy the filters; None for all."""
+        if not filters:
+            return None
+        mask = satisfying_documents(self.documents, filters)
+        return list(self.documents["document_id"].filter(pa.array(mask)).to_pylist())
+
     def mask(
         self, ids: pa.ChunkedArray, allowed: NDArray[np.bool_] | None
     ) -> NDArray[np.bool_] | None:
@@ -69,7 +84,7 @@ class LibraryTables:
             raise StorageError(
                 f"{self._store.root}: nothing to search yet; 'aion-dagster run SOURCE --store {self._store.home}' fills it"
             )
-        columns = ["image_id", "name", "uri", "phash", *COLUMNS, "superseded_by"]
+        columns = ["image_id", "uri", "phash", *COLUMNS, "superseded_by"]
         table = self._store.tables.read("library", columns=columns)
         return table.filter(pc.is_null(table["superseded_by"]))
 
@@ -82,6 +97,19 @@ class LibraryTables:
     def place(self) -> Mapping[str, int]:
         """Row of each id in `pictures`."""
         return {image: i for i, image in enumerate(self.ids.to_pylist())}
+
+    @cached_property
+    def documents(self) -> pa.Table:
+        """Facts of the documents that are searched, of each the place that the index names."""
+        columns = ["document_id", "batch", "uri"]
+        places = zip(*self.words.document_places(), strict=True)
+        known = pa.table(
+            {c: pa.array(v, pa.string()) for c, v in zip(columns, places, strict=False)}
+        )
+        if not known.num_rows or not self._store.tables.exists("documents"):
+            return schemas.DOCUMENTS.empty_table()
+        facts = self._store.tables.dataset("documents").to_table([*columns, *DOCUMENT_COLUMNS])
+        return known.join(facts, keys=columns, join_type="inner")
 
     @cached_property
     def words(self) -> WordIndex:

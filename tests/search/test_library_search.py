@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ from aion_dagster import schemas
 from aion_dagster.cli import main
 from aion_dagster.errors import SourceError, StorageError, UnavailableError
 from aion_dagster.search.color_query import ColorQuery
-from aion_dagster.search.filters import Filters
+from aion_dagster.search.filters import DocumentFilters, Filters
 from aion_dagster.search.index_update import update_index
 from aion_dagster.search.library import LibrarySearch, UnknownPictureError, index_path
 from aion_dagster.storage.store import Store
@@ -125,11 +125,26 @@ def fill(store):
         )
     ]
     store.tables.write("document_chunks", rows(schemas.DOCUMENT_CHUNKS, chunks), batch="a")
+    documents = [
+        {
+            "document_id": "lease",
+            "name": name,
+            "uri": f"file:///{name}",
+            "source": "office",
+            "modified_at": datetime(2026, month, 31, 23, 30, tzinfo=UTC),
+            "size_bytes": 5000,
+            "page_count": 2,
+            "document_type": "pdf",
+            "media_type": "application/pdf",
+        }
+        for name, month in (("contracts/Lease.pdf", 5), ("old/lease.pdf", 1))
+    ]
+    store.tables.write("documents", rows(schemas.DOCUMENTS, documents), batch="a")
     papers = pa.table(
         {
             "document_id": ["lease"],
-            "name": ["lease.pdf"],
-            "uri": ["file:///lease.pdf"],
+            "name": ["contracts/Lease.pdf"],
+            "uri": ["file:///contracts/Lease.pdf"],
             "batch": ["a"],
         }
     )
@@ -249,6 +264,8 @@ def test_a_file_that_is_no_picture_is_named(library, tmp_path):
         (Filters(sources=("phone",)), {"dog"}),
         (Filters(formats=("JPEG",)), {"oak", "dog"}),
         (Filters(formats=("image/png", "gif")), {"sea"}),
+        (Filters(names=("*.JPG",)), {"oak", "dog"}),
+        (Filters(names=("s?a.*", "d*")), {"dog", "sea"}),
         (Filters(color=ColorQuery(name="walnut")), {"oak"}),
         (Filters(color=ColorQuery("#2050c0"), min_width=5000), set()),
     ],
@@ -270,13 +287,49 @@ def test_a_filter_comes_before_the_limit(library):
 
 def test_pieces_of_documents_are_found_by_words_and_meaning(library):
     found = library.documents("tenant")[0]
-    assert (found.name, found.page_numbers, found.heading) == ("lease.pdf", (1,), ("Lease", "Rent"))
+    assert (found.name, found.page_numbers, found.heading) == (
+        "contracts/Lease.pdf",
+        (1,),
+        ("Lease", "Rent"),
+    )
     assert found.snippet == "The [tenant] pays on the first day"
     assert found.reasons[0].words == ("tenant",)
     (hound,) = library.documents("hound")
     assert (hound.page_numbers, [r.kind for r in hound.reasons]) == ((2,), ["meaning"])
     assert hound.snippet == "No dog may live here"
     assert library.documents("xqzzv") == []
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        (DocumentFilters(since=date(2026, 5, 31)), True),
+        (DocumentFilters(since=date(2026, 6, 1)), False),
+        (DocumentFilters(until=date(2026, 5, 31)), True),
+        (DocumentFilters(until=date(2026, 5, 30)), False),
+        (DocumentFilters(since=datetime(2026, 6, 1, tzinfo=timezone(timedelta(hours=2)))), True),
+        (DocumentFilters(min_bytes=5000, max_bytes=5000), True),
+        (DocumentFilters(min_bytes=5001), False),
+        (DocumentFilters(min_pages=2, max_pages=2), True),
+        (DocumentFilters(max_pages=1), False),
+        (DocumentFilters(sources=("office", "attic")), True),
+        (DocumentFilters(sources=("attic",)), False),
+        (DocumentFilters(formats=("PDF",)), True),
+        (DocumentFilters(formats=("docx", "application/pdf")), True),
+        (DocumentFilters(formats=("docx",)), False),
+        (DocumentFilters(names=("contracts/*",)), True),
+        (DocumentFilters(names=("*.md", "lease.*")), True),
+        (DocumentFilters(names=("old/*",)), False),
+    ],
+)
+def test_filters_hold_for_words_and_meaning_of_documents(library, filters, found):
+    for query in ("tenant", "hound"):
+        assert bool(library.documents(query, filters=filters)) == found
+
+
+def test_a_filter_that_no_document_satisfies_finds_nothing_and_is_no_fault(place):
+    with LibrarySearch.open(place) as library:
+        assert library.documents("tenant", filters=DocumentFilters(names=("nowhere",))) == []
 
 
 def test_a_library_without_documents_says_how_to_get_them(tmp_path):
@@ -384,14 +437,25 @@ def test_the_command_takes_a_color_as_code_name_or_family(place, capsys):
 
 def test_the_command_shows_page_and_heading_of_documents(place, capsys):
     _, out, _ = command(capsys, place, "tenant", "--documents")
-    assert out.splitlines()[0].endswith("lease.pdf, page 1 › Lease › Rent")
+    assert out.splitlines()[0].endswith("contracts/Lease.pdf, page 1 › Lease › Rent")
     assert "“tenant” in content: The [tenant] pays on the first day" in out
+
+
+def test_the_command_filters_documents(place, capsys):
+    fitting = ["--since", "2026-05-01", "--format", "pdf", "--name", "contracts/*"]
+    fitting += ["--source", "office", "--min-bytes", "100", "--max-bytes", "10000"]
+    _, out, _ = command(capsys, place, "tenant", "--documents", *fitting, "--json")
+    assert [r["document_id"] for r in json.loads(out)] == ["lease"]
+    _, out, _ = command(capsys, place, "tenant", "--documents", "--until", "2026-05-01")
+    assert out == "Nothing found.\n"
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
         [],
+        ["oak", "--min-bytes", "5"],
+        ["oak", "--documents", "--min-width", "5"],
         ["oak", "--like", "x.jpg"],
         ["--color", "#12"],
         ["--color", "#fff", "--delta-e", "0"],

@@ -1,0 +1,77 @@
+"""Pieces of documents by words and meaning, among those that filters leave."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from aion_dagster.search.field_matches import FieldMatch
+from aion_dagster.search.filters import DocumentFilters
+from aion_dagster.search.found import FoundChunk
+from aion_dagster.search.fusion import reciprocal_rank
+from aion_dagster.search.hits import Hit
+from aion_dagster.search.index import Chunk
+from aion_dagster.search.library_tables import LibraryTables
+from aion_dagster.search.texts import DEPTH, Embed, nearest_meaning, text_reasons
+
+_BEGINNING: Final = 160
+"""Characters of a piece of a document that are shown where no word of it was asked for."""
+
+
+def search_documents(
+    tables: LibraryTables, embed: Embed | None, query: str, filters: DocumentFilters, limit: int
+) -> list[FoundChunk]:
+    """The pieces, best first; both rankings are joined by reciprocal rank.
+
+    Args:
+        tables: the library.
+        embed: the model that the vectors of the pieces were made with; without one words alone are searched.
+        query: what somebody typed.
+        filters: which documents.
+        limit: how many results at most.
+
+    Raises:
+        StorageError: there is no index, or a table cannot be read.
+    """
+    among = tables.documents_satisfying(filters)
+    depth = max(limit, DEPTH)
+    words = tables.words.search_chunks(query, depth, documents=among)
+    meaning: list[Hit] = []
+    if embed is not None and len(tables.chunk_vectors):
+        known = pa.array(tables.words.chunk_ids(among), pa.string())
+        mask = pc.is_in(tables.chunk_vectors.ids, known).to_numpy()
+        meaning = nearest_meaning(embed, tables.chunk_vectors, query, depth, mask)
+    hits = reciprocal_rank([words, meaning], limit=limit)
+    ids = [hit.image_id for hit in hits]
+    chunks, matches = tables.words.chunks(ids), tables.words.chunk_matches(query, ids)
+    near = {hit.image_id: hit.score for hit in meaning}
+    return [
+        _found(hit, chunks[hit.image_id], matches.get(hit.image_id, ()), near.get(hit.image_id))
+        for hit in hits
+    ]
+
+
+def _found(
+    hit: Hit, chunk: Chunk, matches: Sequence[FieldMatch], similarity: float | None
+) -> FoundChunk:
+    reasons = text_reasons(matches, similarity)
+    shown = next((r.snippet for r in reasons if r.field == "content"), None)
+    return FoundChunk(
+        chunk.chunk_id,
+        chunk.document_id,
+        chunk.name,
+        chunk.uri,
+        hit.score,
+        chunk.page_numbers,
+        chunk.heading,
+        shown or _beginning(chunk.content),
+        reasons,
+    )
+
+
+def _beginning(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _BEGINNING else f"{line[:_BEGINNING].rsplit(' ', 1)[0]}…"
