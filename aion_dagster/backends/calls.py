@@ -1,52 +1,76 @@
-"""The seam at which calls to others are noted: reserved before, sent, then settled or failed."""
+"""The seam at which paid calls are noted: begun before, sent, then settled or failed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from aion_dagster.storage.call_records import Begun, CallKey, Settlement, Standing
 
-@dataclass(frozen=True, slots=True)
-class CallKey:
-    """What a call is known by: the same key asks the same of the same engine about the same bytes."""
-
-    sha256: str
-    operation: str
-    parameters: str
-    engine: str
+__all__ = ["Begun", "CallJournal", "CallKey", "NoJournal", "Settlement", "Standing"]
 
 
 class CallJournal(Protocol):
-    """Told of every call, in this order: `reserve`, `sent` at each try, then `settled` or `failed`, once."""
+    """Told of every call; `aion_dagster.storage.ledger_calls.PaidCalls` is the one that remembers."""
 
-    def reserve(self, key: CallKey) -> None:
-        """The call is about to be made; may raise, where a budget is spent, and the call is not made."""
+    def begin(self, keys: Sequence[CallKey], *, lookup: bool = False) -> list[Begun]:
+        """Which of these may be made now; those are reserved. `lookup`: one in doubt costs nothing more."""
         ...
 
-    def sent(self, key: CallKey) -> None:
-        """The request goes out."""
+    def sent(self, keys: Iterable[CallKey]) -> None:
+        """The requests go out."""
         ...
 
-    def settled(self, key: CallKey, remote_id: str | None) -> None:
-        """An answer came and can be used."""
+    def again(self, key: CallKey) -> str | None:
+        """The request goes out once more; the reason why it must not, where a budget is spent."""
         ...
 
-    def failed(self, key: CallKey, reason: str, *, retryable: bool) -> None:
+    def refused(self, keys: Iterable[CallKey]) -> None:
+        """The server did not begin with them: as if they were not sent."""
+        ...
+
+    def accepted(self, ids: Mapping[CallKey, tuple[str | None, str | None]]) -> None:
+        """The server has them, under a remote id and a session id."""
+        ...
+
+    def settled(self, results: Mapping[CallKey, Settlement]) -> None:
+        """Answers came and can be used."""
+        ...
+
+    def failed(self, key: CallKey, reason: str, *, kind: str, retryable: bool) -> None:
         """No usable answer came."""
+        ...
+
+    def release(self, keys: Sequence[CallKey]) -> None:
+        """Those of them that were reserved and not sent are not made."""
         ...
 
 
 class NoJournal:
-    """For calls that cost nothing: notes nothing."""
+    """For calls that cost nothing, and for scripts: remembers nothing, allows everything."""
 
-    def reserve(self, key: CallKey) -> None:
+    def begin(self, keys: Sequence[CallKey], *, lookup: bool = False) -> list[Begun]:  # noqa: ARG002
+        """All of them may be made."""
+        return [Begun(key, Standing.GRANTED) for key in keys]
+
+    def sent(self, keys: Iterable[CallKey]) -> None:
         """Nothing is noted."""
 
-    def sent(self, key: CallKey) -> None:
+    def again(self, key: CallKey) -> str | None:  # noqa: ARG002
+        """It may be made again."""
+        return None
+
+    def refused(self, keys: Iterable[CallKey]) -> None:
         """Nothing is noted."""
 
-    def settled(self, key: CallKey, remote_id: str | None) -> None:
+    def accepted(self, ids: Mapping[CallKey, tuple[str | None, str | None]]) -> None:
         """Nothing is noted."""
 
-    def failed(self, key: CallKey, reason: str, *, retryable: bool) -> None:
+    def settled(self, results: Mapping[CallKey, Settlement]) -> None:
+        """Nothing is noted."""
+
+    def failed(self, key: CallKey, reason: str, *, kind: str, retryable: bool) -> None:
+        """Nothing is noted."""
+
+    def release(self, keys: Sequence[CallKey]) -> None:
         """Nothing is noted."""

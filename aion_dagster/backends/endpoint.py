@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -18,30 +18,20 @@ import simplejpeg
 
 from aion_dagster import schemas
 from aion_dagster.backends.calls import CallJournal, CallKey, NoJournal
-from aion_dagster.backends.endpoint_answers import PROMPT_VERSION, Answer, AnswerError
-from aion_dagster.backends.endpoint_requests import CallError, ChatEndpoint, LaterError
-from aion_dagster.backends.pacing import Pace, backoff
+from aion_dagster.backends.endpoint_answers import PROMPT_VERSION
+from aion_dagster.backends.endpoint_asking import Asking, Job, Payload
+from aion_dagster.backends.endpoint_requests import CallError, ChatEndpoint
 from aion_dagster.backends.protocol import DescribeRequest
 from aion_dagster.compute.decode import UndecodableError, upright_rgb
 from aion_dagster.engines import EndpointConfig
-from aion_dagster.errors import ConfigError, UnavailableError
+from aion_dagster.errors import ConfigError
 from aion_dagster.identity import digest
 
 PROVIDER: Final = "openai_compatible"
 
-_IN_A_ROW: Final = 10
-"""Pictures that fail for want of a connection, one after the other, after which nobody is asked any more."""
 _SENT_QUALITY: Final = 90
 
 Row = dict[str, Any]
-
-
-@dataclass
-class _State:
-    """What is learnt while asking."""
-
-    answered: int = 0
-    unreachable: int = 0
 
 
 @dataclass
@@ -89,7 +79,6 @@ class EndpointDescriber:
 
     async def _describe(self, request: DescribeRequest, headers: Mapping[str, str]) -> list[Row]:
         rows: list[Row] = []
-        state, pace = _State(), Pace(self.config.requests_per_minute)
         async with httpx.AsyncClient(
             headers=headers,
             timeout=self.config.timeout_seconds,
@@ -97,63 +86,38 @@ class EndpointDescriber:
             trust_env=not _is_loopback(self.config.base_url),
             limits=httpx.Limits(max_connections=self.config.parallel),
         ) as client:
-            endpoint = ChatEndpoint(self.config, client)
+            asking = Asking(self.config, ChatEndpoint(self.config, client), self.calls)
             images = _images(request)
             while some := list(islice(images, self.config.parallel * 4)):
                 found = request.variants([i["image_id"] for i in some if _is_ok(i)])
-                gate = asyncio.Semaphore(self.config.parallel)
-                asked = [self._row(i, found, endpoint, state, pace, gate) for i in some]
-                try:
-                    async with asyncio.TaskGroup() as group:
-                        tasks = [group.create_task(ask) for ask in asked]
-                except* UnavailableError as errors:
-                    raise errors.exceptions[0] from None
-                rows += [task.result() for task in tasks]
+                rows += await self._some(some, found, asking)
                 self.advance(len(some))
         return rows
 
-    async def _row(
-        self,
-        image: Mapping[str, Any],
-        found: Mapping[str, bytes],
-        endpoint: ChatEndpoint,
-        state: _State,
-        pace: Pace,
-        gate: asyncio.Semaphore,
-    ) -> Row:
-        key = image["image_id"]
-        if not _is_ok(image):
-            return _failed(key, "image", f"{image['status']}: {image['error']}", retryable=False)
-        if key not in found:
-            reason = "the picture's large variant is missing; materialize variants again"
-            return _failed(key, "image", reason, retryable=True)
-        async with gate:
-            begun = time.perf_counter()
-            call = CallKey(image["sha256"], "describe", str(PROMPT_VERSION), self.identity)
-            try:
-                if state.unreachable >= _IN_A_ROW:
-                    raise CallError("network", "not asked: the endpoint is gone", retryable=True)
-                picture = self._reduced(found[key])
-                self.calls.reserve(call)
-                answer, remote_id = await self._ask(picture, call, endpoint, state, pace)
-            except CallError as error:
-                self.calls.failed(call, str(error), retryable=error.retryable)
-                return _failed(key, error.kind, str(error), retryable=error.retryable)
-            except UnavailableError as error:
-                self.calls.failed(call, str(error), retryable=True)
-                raise
-            self.calls.settled(call, remote_id)
-            return {
-                "image_id": key,
-                "title": answer.title,
-                "description": answer.description,
-                "tags": list(answer.tags),
-                "visible_text": answer.visible_text,
-                "description_status": "completed",
-                "remote_id": remote_id,
-                "processing_time_ms": (time.perf_counter() - begun) * 1000,
-                "generated_at": datetime.now(UTC),
-            }
+    async def _some(
+        self, images: Sequence[Mapping[str, Any]], found: Mapping[str, bytes], asking: Asking
+    ) -> list[Row]:
+        """Rows of a few pictures, in their order."""
+        rows: dict[str, Row] = {}
+        jobs: dict[str, Job] = {}
+        for image in images:
+            key = image["image_id"]
+            if not _is_ok(image):
+                reason = f"{image['status']}: {image['error']}"
+                rows[key] = _failed(key, "image", reason, retryable=False)
+            elif key not in found:
+                reason = "the picture's large variant is missing; materialize variants again"
+                rows[key] = _failed(key, "image", reason, retryable=True)
+            else:
+                call = CallKey(image["sha256"], "describe", str(PROMPT_VERSION), self.identity)
+                jobs[key] = Job(call, partial(self._reduced, found[key]))
+        outcomes = await asking.all(list(jobs.values()))
+        for key, outcome in zip(jobs, outcomes, strict=True):
+            if isinstance(outcome, CallError):
+                rows[key] = _failed(key, outcome.kind, str(outcome), retryable=outcome.retryable)
+            else:
+                rows[key] = _completed(key, outcome)
+        return [rows[image["image_id"]] for image in images]
 
     def _reduced(self, data: bytes) -> bytes:
         """The JPEG at the side that is wanted; as it is where that is no smaller."""
@@ -166,37 +130,6 @@ class EndpointDescriber:
         if scale == 1:
             return data
         return bytes(simplejpeg.encode_jpeg(pixels, quality=_SENT_QUALITY, colorsubsampling="420"))
-
-    async def _ask(
-        self, picture: bytes, call: CallKey, endpoint: ChatEndpoint, state: _State, pace: Pace
-    ) -> tuple[Answer, str | None]:
-        """Ask until there is an answer, the tries are used up, or no other try would help."""
-        wrong = 0
-        for attempt in range(self.config.attempts):
-            await pace.turn()
-            self.calls.sent(call)
-            wait = backoff(attempt)
-            try:
-                answer = await endpoint.ask(picture)
-            except AnswerError as error:
-                last = CallError("invalid_response", str(error), retryable=True)
-                wrong += 1
-            except LaterError as error:
-                last = CallError(error.kind, str(error), retryable=True)
-                if error.after is not None:
-                    wait = error.after
-                    pace.hold(error.after)
-            else:
-                state.answered, state.unreachable = state.answered + 1, 0
-                return answer
-            if wrong > 1 or attempt + 1 == self.config.attempts:
-                break
-            await asyncio.sleep(wait)
-        if last.kind == "network":
-            state.unreachable += 1
-            if not state.answered and state.unreachable >= min(_IN_A_ROW, self.config.parallel):
-                raise UnavailableError(f"endpoint {endpoint.place} cannot be reached: {last}")
-        raise last
 
 
 def _images(request: DescribeRequest) -> Iterator[dict[str, Any]]:
@@ -221,4 +154,13 @@ def _failed(image: str, kind: str, reason: str, *, retryable: bool) -> Row:
         "description_error_type": kind,
         "description_is_retryable": retryable,
         "generated_at": datetime.now(UTC),
+    }
+
+
+def _completed(image: str, payload: Payload) -> Row:
+    return {
+        **payload,
+        "image_id": image,
+        "description_status": "completed",
+        "generated_at": datetime.fromisoformat(payload["generated_at"]),
     }

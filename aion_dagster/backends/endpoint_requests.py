@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -37,14 +38,24 @@ class CallError(Exception):
 class LaterError(Exception):
     """Another try may help, after so many seconds where the server said."""
 
-    def __init__(self, kind: str, reason: str, after: float | None) -> None:
-        """`after`: seconds that the server asks for."""
+    def __init__(self, kind: str, reason: str, after: float | None, *, begun: bool = True) -> None:
+        """`after`: seconds that the server asks for; `begun`: it may have worked on the request."""
         super().__init__(reason)
-        self.kind, self.after = kind, after
+        self.kind, self.after, self.begun = kind, after, begun
 
 
 class RefusedFormatError(Exception):
     """The request was not understood; it may be the way in which JSON was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, the server's id of it, and the tokens that it says it took."""
+
+    answer: Answer
+    remote_id: str | None
+    input_tokens: int
+    output_tokens: int
 
 
 class ChatEndpoint:
@@ -57,8 +68,8 @@ class ChatEndpoint:
         self._format = 0
         self._answered = False
 
-    async def ask(self, picture: bytes) -> tuple[Answer, str | None]:
-        """The description of a JPEG, and the server's id of it.
+    async def ask(self, picture: bytes) -> Reply:
+        """The description of a JPEG.
 
         Raises:
             LaterError: another try may help.
@@ -79,7 +90,12 @@ class ChatEndpoint:
             answer = self._answer(response)
             self._answered = True
             remote_id = response.get("id")
-            return answer, remote_id[:200] if isinstance(remote_id, str) else None
+            return Reply(
+                answer,
+                remote_id[:200] if isinstance(remote_id, str) else None,
+                _tokens(response, "prompt_tokens"),
+                _tokens(response, "completion_tokens"),
+            )
 
     async def _post(
         self,
@@ -93,12 +109,16 @@ class ChatEndpoint:
             async with self._client.stream("POST", url, json=body) as response:
                 content = await _bounded(response)
                 self._refuse(response, content)
-        except httpx.TimeoutException as error:
+        except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
             seconds = self.config.timeout_seconds
             raise LaterError("timeout", f"no answer within {seconds:g} s", None) from error
         except httpx.HTTPError as error:
             # Only its kind: messages of the library may hold the address with everything in it.
-            raise LaterError("network", f"no connection ({type(error).__name__})", None) from None
+            begun = not isinstance(
+                error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout
+            )
+            reason = f"no connection ({type(error).__name__})"
+            raise LaterError("network", reason, None, begun=begun) from None
         try:
             data = json.loads(content)
         except (ValueError, RecursionError):
@@ -135,7 +155,8 @@ class ChatEndpoint:
             )
         if status in (408, 409, 425, 429) or status >= 500:
             kind = "rate_limited" if status == 429 else "server"
-            raise LaterError(kind, reason, retry_after(response.headers))
+            after = retry_after(response.headers)
+            raise LaterError(kind, reason, after, begun=status not in (425, 429))
         if status in (400, 422) and not self._answered:
             raise RefusedFormatError(reason)
         raise CallError("invalid_request", reason, retryable=False)
@@ -163,6 +184,13 @@ class ChatEndpoint:
         parts = urlsplit(self.config.base_url)
         port = f":{parts.port}" if parts.port else ""
         return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
+
+
+def _tokens(response: Mapping[str, Any], name: str) -> int:
+    """A count of tokens, where the server says one."""
+    usage = response.get("usage")
+    count = usage.get(name) if isinstance(usage, dict) else None
+    return count if isinstance(count, int) and 0 <= count < 2**53 else 0
 
 
 async def _bounded(response: httpx.Response) -> bytes:

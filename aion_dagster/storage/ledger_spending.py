@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -90,7 +91,7 @@ def percentile(values: Sequence[float], share: float) -> float | None:
     return ordered[max(0, -(-round(share * 1000) * len(ordered) // 1000) - 1)]
 
 
-def _add(one: _Sum, row: sa.Row[tuple[object, ...]]) -> None:
+def _add(one: _Sum, row: Any) -> None:
     one.calls += row.units
     one.settled += row.state == "settled"
     one.failed += row.state == "failed"

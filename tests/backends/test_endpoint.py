@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,13 +19,16 @@ from PIL import Image
 from vision_server import GOOD, Reply, Request, refuses, says, vision_server
 
 from aion_dagster import schemas
-from aion_dagster.backends.calls import CallKey
 from aion_dagster.backends.endpoint import EndpointDescriber
 from aion_dagster.backends.endpoint_answers import AnswerError, read_answer
 from aion_dagster.backends.pacing import LONGEST_WAIT, backoff, retry_after
 from aion_dagster.backends.protocol import DescribeRequest
 from aion_dagster.engines import EndpointConfig
 from aion_dagster.errors import ConfigError, UnavailableError
+from aion_dagster.storage.call_records import Cap
+from aion_dagster.storage.ledger_calls import PaidCalls
+from aion_dagster.storage.ledger_database import Database
+from aion_dagster.storage.ledger_spending import spending
 
 KEY = "sk-very-secret-0123456789"
 Answer = Callable[[Request, int], Reply]
@@ -222,40 +227,85 @@ def test_redirects_are_not_followed() -> None:
     assert rows[0]["description_status"] == "failed"
 
 
-def test_calls_are_told_in_their_order() -> None:
-    class Journal:
-        def __init__(self) -> None:
-            self.told: list[tuple[str, str]] = []
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database(f"sqlite:///{tmp_path / 'ledger.db'}")
+    yield opened
+    opened.close()
 
-        def reserve(self, key: CallKey) -> None:
-            self.told.append((key.sha256, "reserve"))
 
-        def sent(self, key: CallKey) -> None:
-            self.told.append((key.sha256, "sent"))
+def describe_with(calls: PaidCalls, url: str, count: int, **settings: Any) -> list[dict[str, Any]]:
+    config = EndpointConfig(base_url=url, model="m", parallel=1, **settings)
+    return EndpointDescriber(config, calls=calls).describe(request_for(count)).to_pylist()
 
-        def settled(self, key: CallKey, remote_id: str | None) -> None:
-            self.told.append((key.sha256, f"settled {remote_id}"))
 
-        def failed(self, key: CallKey, reason: str, *, retryable: bool) -> None:
-            self.told.append((key.sha256, f"failed {retryable}"))
-
+def test_repetitions_that_may_be_paid_are_counted_and_refusals_are_not(database: Database) -> None:
     def answer(_request: Request, number: int) -> Reply:
-        return [refuses(503, **{"Retry-After": "0"}), says(GOOD), refuses(413)][number]
+        return [
+            refuses(503, **{"Retry-After": "0"}),
+            refuses(429, **{"Retry-After": "0"}),
+            says(GOOD),
+            refuses(413),
+        ][number]
 
-    journal = Journal()
     with vision_server(answer) as server:
-        settings = EndpointConfig(base_url=server.url, model="m", parallel=1)
-        EndpointDescriber(settings, calls=journal).describe(request_for(2))
-    first, second = f"{0:064x}", f"{1:064x}"
-    assert journal.told == [
-        (first, "reserve"),
-        (first, "sent"),
-        (first, "sent"),
-        (first, "settled call-1"),
-        (second, "reserve"),
-        (second, "sent"),
-        (second, "failed False"),
-    ]
+        describe_with(PaidCalls(database, run="one"), server.url, 2)
+    (spent,) = spending(database)
+    # 503, and the repetition that 429 put off; 413.
+    assert (spent.calls, spent.settled, spent.failed) == (3, 1, 1)
+
+
+def test_what_was_answered_once_is_not_asked_again(database: Database) -> None:
+    with vision_server(lambda *_: says(GOOD)) as server:
+        first = describe_with(PaidCalls(database, run="one"), server.url, 3)
+        again = describe_with(PaidCalls(database, run="two"), server.url, 3)
+        other = describe_with(PaidCalls(database, run="three"), server.url, 3, longest_side=512)
+        assert len(server.requests) == 6
+    assert again == first
+    assert [row["description"] for row in other] == [row["description"] for row in first]
+
+
+def test_only_what_may_pass_is_asked_again(database: Database) -> None:
+    def answer(_request: Request, number: int) -> Reply:
+        return [refuses(413), refuses(503), says(GOOD), says(GOOD)][number]
+
+    with vision_server(answer) as server:
+        first = describe_with(PaidCalls(database, run="one"), server.url, 3, attempts=1)
+        again = describe_with(PaidCalls(database, run="two"), server.url, 3, attempts=1)
+        assert len(server.requests) == 4
+    retryable = [row["description_is_retryable"] for row in first]
+    assert retryable == [False, True, None]
+    assert [row["description_status"] for row in again] == ["failed", "completed", "completed"]
+    assert again[0]["description_error"] == first[0]["description_error"]
+
+
+def test_at_a_spent_budget_the_finished_stays_and_a_raised_one_continues(
+    database: Database,
+) -> None:
+    with vision_server(lambda *_: says(GOOD)) as server:
+        capped = PaidCalls(database, run="one", caps=[Cap("library", calls=2)])
+        rows = describe_with(capped, server.url, 5)
+        assert [row["description_status"] for row in rows].count("completed") == 2
+        (reason,) = {r["description_error"] for r in rows if r["description_status"] == "failed"}
+        assert "budget of 2 calls for this library" in reason
+        assert {r["description_is_retryable"] for r in rows if r["description_error"]} == {True}
+        raised = PaidCalls(database, run="one", caps=[Cap("library", calls=4)])
+        rows = describe_with(raised, server.url, 5)
+        assert [row["description_status"] for row in rows].count("completed") == 4
+        assert len(server.requests) == 4
+
+
+def test_tokens_that_the_server_names_are_kept(database: Database) -> None:
+    def answer(_request: Request, _number: int) -> Reply:
+        reply = says(GOOD)
+        usage = {"prompt_tokens": 900, "completion_tokens": 70}
+        return replace(reply, body={**reply.body, "usage": usage})
+
+    with vision_server(answer) as server:
+        describe_with(PaidCalls(database, run="one"), server.url, 2)
+    (spent,) = spending(database)
+    assert (spent.input_tokens, spent.output_tokens) == (1800, 140)
+    assert spent.p50_ms is not None
 
 
 @given(st.text())
