@@ -43,6 +43,7 @@ from aion_dagster.compute.model_files import resolve_model
 from aion_dagster.compute.models.generation import Generator
 from aion_dagster.compute.picture_pass import PassSettings, PictureInput, run_pass
 from aion_dagster.engines import ModelConfig, ModelsConfig
+from aion_dagster.errors import AionError
 from aion_dagster.values import FileRef
 
 TESTS = Path(__file__).resolve().parents[1] / "tests" / "models"
@@ -249,4 +250,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    try:
+        raise SystemExit(main())
+    except AionError as error:
+        raise SystemExit(f"models.py: {error}") from None
