@@ -11,7 +11,13 @@ from urllib.parse import unquote_to_bytes, urlsplit
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from aion_dagster.engines import EndpointConfig, ModelsConfig, Strict
+from aion_dagster.engines import (
+    AionvisionConfig,
+    BudgetsConfig,
+    EndpointConfig,
+    ModelsConfig,
+    Strict,
+)
 from aion_dagster.errors import ConfigError
 from aion_dagster.identity import slug
 from aion_dagster.storage.store import RESERVED
@@ -110,7 +116,7 @@ class LibraryConfig(Strict):
     name: str = Field(default="default", pattern=r"^[a-z][a-z0-9_]{0,29}$")
     store: str = "aion-store"
     sources: tuple[SourceConfig, ...] = ()
-    backend: Literal["local"] = "local"
+    backend: Literal["local", "aionvision"] = "local"
     detect: tuple[Detection, ...] = ()
     labels: tuple[str, ...] = ()
     batch_files: int = Field(default=500, ge=1, le=100_000)
@@ -121,6 +127,8 @@ class LibraryConfig(Strict):
     text_model: str = "auto"
     models: ModelsConfig = ModelsConfig()
     endpoint: EndpointConfig | None = None
+    aionvision: AionvisionConfig = AionvisionConfig()
+    budgets: BudgetsConfig = BudgetsConfig()
     documents: tuple[DocumentFormat, ...] = ()
     near_duplicate_distance: int = Field(default=4, ge=0, le=8)
     max_unreadable_share: float = Field(default=1.0, ge=0, le=1)

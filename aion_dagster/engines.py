@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -82,3 +82,60 @@ class EndpointConfig(Strict):
     timeout_seconds: float = Field(default=120.0, gt=0)
     attempts: int = Field(default=5, ge=1, le=20)
     max_output_tokens: int = Field(default=1024, ge=64)
+
+
+class AionvisionConfig(Strict):
+    """The Aionvision platform as the backend `aionvision` uses it.
+
+    `api_key_env` names the environment variable that holds the key; the key itself stands in no file. `plan` says how
+    fast to ask until the server names its own limit. What belongs to an upload (`tags`, `title`, `intent`,
+    `verification_level`, `storage_target`) is sent with new pictures only: changing it makes no call. `prompt` and
+    `providers` describe stored pictures anew, by the deprecated `/batch/describe`, where the server has it.
+    """
+
+    base_url: str = "https://api.aionvision.tech/api/v2"
+    api_key_env: str = "AIONVISION_API_KEY"
+    tenant_id: str | None = None
+    plan: Literal["free", "starter", "professional", "enterprise", "unlimited"] = "free"
+    auto_describe: bool = True
+    storage_target: Literal["default", "custom"] = "default"
+    tags: tuple[str, ...] = ()
+    title: Literal["name", "none"] = "name"
+    intent: str | None = None
+    verification_level: str | None = None
+    prompt: str | None = Field(default=None, min_length=1, max_length=2000)
+    providers: tuple[str, ...] = ()
+    colors: bool = False
+    write_back: tuple[Literal["tags", "title"], ...] = ()
+    links: tuple[str, ...] = ()
+    upload_batch: int | None = Field(default=None, ge=1, le=200)
+    parallel: int = Field(default=4, ge=1, le=64)
+    timeout_seconds: float = Field(default=300.0, gt=0)
+    polling_interval: float = Field(default=2.0, gt=0)
+    polling_timeout: float = Field(default=360.0, gt=0)
+    max_retries: int = Field(default=3, ge=0, le=20)
+    retry_delay: float = Field(default=1.0, ge=0)
+
+    @property
+    def requests_per_minute(self) -> int | None:
+        """What the plan allows, as the vendor's documents say; None for no limit of ours."""
+        return {"free": 10, "starter": 30, "professional": 100, "enterprise": 500}.get(self.plan)
+
+
+class Budget(Strict):
+    """The most that may be spent; None where it does not matter."""
+
+    calls: int | None = Field(default=None, ge=0)
+    credits: float | None = Field(default=None, ge=0)
+
+
+class BudgetsConfig(Strict):
+    """Caps of paid calls and credits, held by all processes of a library together.
+
+    `run` is one `aion-dagster run`, or one Dagster run elsewhere; days and months are those of UTC.
+    """
+
+    run: Budget = Budget()
+    day: Budget = Budget()
+    month: Budget = Budget()
+    library: Budget = Budget()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from aion_dagster.config import DatasetConfig, LibraryConfig
 from aion_dagster.errors import ConfigError
 from aion_dagster.identity import digest
 from aion_dagster.search.library import index_path
+from aion_dagster.storage.ledger_records import Build
 from aion_dagster.storage.store import Store
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ DOCUMENT_TABLES = ("documents", "document_chunks")
 
 ANNOTATION_TABLES = ("label_matches", "label_losses", "annotations")
 """Tables that one matching step writes together."""
+
+UNFINISHED = "unfinished"
+"""In the `info` of a build: how many rows may be tried again."""
 
 REQUIRED = (*PICTURE_TABLES, *ANNOTATION_TABLES)
 """Tables without which a batch has no place in the library."""
@@ -55,12 +59,14 @@ LOGIC = {
 class Plan:
     """The work that is left; false where everything is up to date.
 
-    `batches` maps a batch to its stale assets in topological order.
+    `batches` maps a batch to its stale assets in topological order; those of `incomplete` are stale only because rows
+    failed that another time may bring.
     """
 
     labels: bool
     batches: Mapping[str, tuple[str, ...]]
     whole: tuple[str, ...]
+    incomplete: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
         """Whether there is anything to do."""
@@ -228,6 +234,22 @@ class Planner:
         parameters = document_parameters(document_settings(self.config), self.backend)
         return digest([files, parameters, LOGIC["documents"]])
 
+    def made(self, batch: str, asset: str, unfinished: Sequence[str]) -> tuple[str, dict[str, int]]:
+        """The fingerprint to record for what was made now, and the `info` of its build.
+
+        `unfinished` names what is missing and may come another time: the fingerprint is not the expected one then, so
+        that the next plan includes the asset once more, and whatever is made of it is known to be incomplete.
+        """
+        expected = self.batch(batch)[asset]
+        if not unfinished:
+            return expected, {}
+        return digest([expected, UNFINISHED, sorted(unfinished)]), {UNFINISHED: len(unfinished)}
+
+    def unfinished(self, batch: str, asset: str) -> list[str]:
+        """What an asset was made from, where that is incomplete; to pass on to `made`."""
+        build = self.store.ledger.build(asset, batch)
+        return [build.fingerprint] if build is not None and _is_unfinished(build) else []
+
     def whole(self, asset: str) -> str:
         """Fingerprint of what an asset over all batches would be made from, as its inputs stand in the store."""
         kind = asset.split("/")
@@ -283,6 +305,7 @@ class Planner:
         """The work that is left, as things stand."""
         recorded = {a: self.store.ledger.builds(a) for a in partitioned_assets(self.config)}
         batches: dict[str, tuple[str, ...]] = {}
+        incomplete: set[str] = set()
         for key in self._records:
             prints = self.expected(key)
             stale = {
@@ -300,7 +323,14 @@ class Planner:
                 stale |= set(ANNOTATION_TABLES)
             if stale:
                 batches[key] = tuple(a for a in recorded if a in stale)
-        return Plan(labels=self._is_stale("labels"), batches=batches, whole=self._whole())
+                if all(a in recorded and _is_unfinished(recorded[a].get(key)) for a in stale):
+                    incomplete.add(key)
+        return Plan(
+            labels=self._is_stale("labels"),
+            batches=batches,
+            whole=self._whole(),
+            incomplete=frozenset(incomplete),
+        )
 
     def _is_stale(self, asset: str) -> bool:
         if asset == "labels" and not self.config.labels and self._made("labels") is None:
@@ -330,6 +360,10 @@ class Planner:
             changed = near or self._is_stale(root)
             stale += [a for a in (root, *exports) if changed or self._is_stale(a)]
         return tuple(stale)
+
+
+def _is_unfinished(build: Build | None) -> bool:
+    return build is not None and bool(build.info.get(UNFINISHED))
 
 
 EXPORT_OPTIONS: dict[str, tuple[str, ...]] = {

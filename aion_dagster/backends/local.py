@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from aion_dagster.backends.calls import CallJournal, NoJournal
 from aion_dagster.backends.facts_rows import describe_rows
 from aion_dagster.backends.local_detections import look_at
 from aion_dagster.backends.protocol import DescribeRequest, Operation, Picture
@@ -44,8 +45,6 @@ class LocalBackend:
     vectors from `models.joint`.
     """
 
-    paid_calls = 0
-
     def __init__(
         self,
         *,
@@ -66,11 +65,17 @@ class LocalBackend:
         self._models = models or ModelsConfig()
         self._endpoint = endpoint
         self._threads = threads or os.cpu_count() or 1
+        self._calls: CallJournal = NoJournal()
 
     @property
     def provider(self) -> str:
         """Who describes: `local`, or `openai_compatible` where an endpoint is configured."""
         return "local" if self._endpoint is None else "openai_compatible"
+
+    def note_in(self, calls: CallJournal) -> None:
+        """Note the endpoint's calls in a journal from now on."""
+        self._calls = calls
+        self.__dict__.pop("_describer", None)
 
     def identity(self, operation: Operation) -> str:
         """Engine, version and parameters of an operation."""
@@ -235,7 +240,7 @@ class LocalBackend:
 
         if self._endpoint is None:
             raise UnavailableError("no endpoint is configured")
-        return EndpointDescriber(self._endpoint)
+        return EndpointDescriber(self._endpoint, calls=self._calls)
 
     @cached_property
     def _captioner(self) -> Captioner:

@@ -9,6 +9,8 @@ from typing import Literal, Protocol
 import numpy as np
 import pyarrow as pa
 
+from aion_dagster.backends.calls import CallJournal
+
 Operation = Literal["text", "codes", "objects", "describe", "embed_text", "embed_images"]
 
 
@@ -52,9 +54,8 @@ class VisionBackend(Protocol):
         """Who answers, as written into the tables."""
         ...
 
-    @property
-    def paid_calls(self) -> int:
-        """Calls that cost money, made by this object."""
+    def note_in(self, calls: CallJournal) -> None:
+        """Note paid calls in a journal from now on, and keep to its budgets."""
         ...
 
     def identity(self, operation: Operation) -> str:

@@ -7,6 +7,9 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from aion_dagster.storage.ledger_calls import PaidCalls
+from aion_dagster.storage.ledger_spending import percentile
+
 
 def column_schema(schema: pa.Schema) -> dg.TableSchema:
     """An Arrow schema as the UI shows it."""
@@ -35,3 +38,22 @@ def table_metadata(schema: pa.Schema, rows: int, uri: str, size_bytes: int) -> d
         "dagster/uri": uri,
         "size_bytes": size_bytes,
     }
+
+
+def call_metadata(calls: PaidCalls) -> dict[str, Any]:
+    """What a materialization paid; nothing where it neither paid nor was spared a payment."""
+    tally = calls.tally
+    if not tally.calls and not tally.hits:
+        return {}
+    facts: dict[str, Any] = {
+        "paid_calls": tally.calls,
+        "answers_without_call": tally.hits,
+        "credits": round(tally.credits, 6),
+        "input_tokens": tally.input_tokens,
+        "output_tokens": tally.output_tokens,
+    }
+    for name, share in (("latency_p50_ms", 0.5), ("latency_p95_ms", 0.95)):
+        value = percentile(tally.latencies, share)
+        if value is not None:
+            facts[name] = round(value, 1)
+    return facts

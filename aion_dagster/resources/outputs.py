@@ -11,12 +11,13 @@ from typing import Any
 class Built:
     """A table (or set of tables) with the fingerprint of what it was made from.
 
-    `value` is a `pa.Table`, `pd.DataFrame`, `pa.RecordBatchReader`, a staged table, or a set of tables.
+    `info` is what the ledger keeps of the build beside the run's id. `value` is a `pa.Table`, `pd.DataFrame`, `pa.RecordBatchReader`, a staged table, or a set of tables.
     """
 
     value: Any
     fingerprint: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    info: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

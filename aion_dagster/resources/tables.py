@@ -72,7 +72,11 @@ class TableIOManager(_StoreIOManager):
             else:
                 context.add_output_metadata(facts)
             self._store.ledger.record_build(
-                table, batch or "", built.fingerprint, written.rows, {"run_id": context.run_id}
+                table,
+                batch or "",
+                built.fingerprint,
+                written.rows,
+                {"run_id": context.run_id, **built.info},
             )
 
     def load_input(self, context: dg.InputContext) -> Any:

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -189,7 +190,8 @@ def batch_requests(
 
     The run key follows from everything that the batch should be made from. So a batch is asked for again under the
     same key until it has started, and under a new one when its inputs changed; a batch that is at work is left
-    alone, and so is one that failed: Dagster repeats its run, or a person does.
+    alone, and so is one that failed: Dagster repeats its run, or a person does. One in which some rows failed for a
+    time, or for want of a budget, is asked for once more on the next day, or as soon as the budgets change.
     """
     names = Names(config.name)
     started = {b.key for b in store.ledger.batches() if b.started_at is not None}
@@ -197,7 +199,10 @@ def batch_requests(
     for batch in sorted(plan.batches, key=started.__contains__):
         if len(requests) == config.max_batches_per_tick:
             break
-        key = f"{names.job(batch)}-{digest([config.store, planner.expected(batch)])[:16]}"
+        inputs: list[object] = [config.store, planner.expected(batch)]
+        if batch in plan.incomplete:
+            inputs += [datetime.now(UTC).date().isoformat(), config.budgets.model_dump(mode="json")]
+        key = f"{names.job(batch)}-{digest(inputs)[:16]}"
         if batch not in at_work and not was_asked_for(key, instance):
             requests.append(
                 dg.RunRequest(

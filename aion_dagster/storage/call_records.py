@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -19,6 +19,11 @@ class CallKey:
     operation: str
     parameters: str
     engine: str
+
+    @property
+    def what(self) -> tuple[str, str]:
+        """Operation and engine."""
+        return self.operation, self.engine
 
     @property
     def digest(self) -> bytes:
@@ -74,6 +79,26 @@ class Settlement:
     input_tokens: int = 0
     output_tokens: int = 0
     milliseconds: float | None = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one process did in one journal so far; `hits` are answers that were had without a call."""
+
+    calls: int = 0
+    hits: int = 0
+    credits: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    latencies: list[float] = field(default_factory=list)
+
+    def add(self, result: Settlement) -> None:
+        """Count an answer."""
+        self.credits += result.credits
+        self.input_tokens += result.input_tokens
+        self.output_tokens += result.output_tokens
+        if result.milliseconds is not None:
+            self.latencies.append(result.milliseconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,11 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from aion_dagster.errors import StorageError
+from aion_dagster.storage.call_records import Cap, Spent
+from aion_dagster.storage.ledger_budgets import calls_of_run
+from aion_dagster.storage.ledger_calls import PaidCalls
 from aion_dagster.storage.ledger_database import Database, chunks, now
+from aion_dagster.storage.ledger_paces import SharedPace
 from aion_dagster.storage.ledger_records import (
     BatchRecord,
     BatchStatus,
@@ -21,6 +25,7 @@ from aion_dagster.storage.ledger_records import (
     OverlapError,
 )
 from aion_dagster.storage.ledger_results import ResultLedger
+from aion_dagster.storage.ledger_spending import spending
 from aion_dagster.storage.ledger_tables import BATCHES, BUILDS, FILES, RESULTS
 from aion_dagster.values import FileRef
 
@@ -39,6 +44,23 @@ class Ledger(ResultLedger):
     def at(cls, path: Path) -> Self:
         """The ledger in an SQLite file, created where it is missing."""
         return cls(sa.URL.create("sqlite", database=str(path)))
+
+    def paid_calls(self, run: str, caps: Sequence[Cap] = ()) -> PaidCalls:
+        """The journal in which this process notes the paid calls of `run`, within `caps`."""
+        return PaidCalls(self._database, run=run, caps=caps)
+
+    def pace(self, name: str, requests_per_minute: int) -> SharedPace:
+        """The pace of an account, shared by all processes of this ledger."""
+        return SharedPace(self._database, name, requests_per_minute)
+
+    def spending(self, *, since: str | None = None, until: str | None = None) -> list[Spent]:
+        """What paid calls cost, by day, operation and engine; days as `2026-01-31`."""
+        return spending(self._database, since=since, until=until)
+
+    def calls_of_run(self, run: str) -> int:
+        """How many paid calls a run made."""
+        with self._database.read() as connection:
+            return calls_of_run(connection, run)
 
     def close(self) -> None:
         """Close all connections; the next call opens new ones."""

@@ -10,8 +10,8 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from aion_dagster.storage.call_records import BudgetScope, Cap
-from aion_dagster.storage.ledger_tables import BUDGETS
+from aion_dagster.storage.call_records import BudgetScope, Cap, Settlement
+from aion_dagster.storage.ledger_tables import BUDGETS, CALL_SUMS
 
 _UNLIMITED: Final = 2**62
 
@@ -56,16 +56,28 @@ class Budgets:
         return left
 
     def spend(
-        self, connection: sa.Connection, moment: datetime, *, calls: int = 0, credit: float = 0.0
+        self,
+        connection: sa.Connection,
+        moment: datetime,
+        what: tuple[str, str],
+        *,
+        calls: int = 0,
+        hits: int = 0,
+        result: Settlement | None = None,
     ) -> None:
-        """Count what was spent, in every scope."""
+        """Count what was spent on an operation of an engine, in every scope and on its day."""
+        credit = result.credits if result else 0.0
+        day = moment.date().isoformat()
         if calls or credit:
-            names = self._names(self._run, moment.date().isoformat()).values()
-            self._add(connection, names, calls, credit)
+            self._add(connection, self._names(self._run, day).values(), calls, credit)
+        tokens = (result.input_tokens, result.output_tokens) if result else (0, 0)
+        if calls or hits or credit or any(tokens):
+            _add_to_day(connection, day, what, calls, hits, credit, *tokens)
 
-    def refund(self, connection: sa.Connection, run: str, day: str) -> None:
+    def refund(self, connection: sa.Connection, run: str, day: str, what: tuple[str, str]) -> None:
         """Give one call back to the scopes that it was counted in."""
         self._add(connection, self._names(run, day).values(), -1, 0.0)
+        _add_to_day(connection, day, what, -1, 0, 0.0, 0, 0)
 
     def _names(self, run: str, day: str) -> dict[BudgetScope, str]:
         return {
@@ -90,4 +102,37 @@ def _reason(per: BudgetScope, cap: float, unit: str) -> str:
     return (
         f"the budget of {cap:g} {unit} for {of} is spent; raise budgets.{per} in the configuration"
         " and run again: what is done is kept"
+    )
+
+
+def calls_of_run(connection: sa.Connection, run: str) -> int:
+    """How many paid calls a run made."""
+    query = sa.select(BUDGETS.c.calls).where(BUDGETS.c.scope == f"run:{run}")
+    return connection.scalar(query) or 0
+
+
+def _add_to_day(
+    connection: sa.Connection,
+    day: str,
+    what: tuple[str, str],
+    calls: int,
+    hits: int,
+    credit: float,
+    input_tokens: int,
+    output_tokens: int,
+) -> None:
+    insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert
+    added = {
+        "calls": calls,
+        "hits": hits,
+        "credits": credit,
+        "input_tokens": input_tokens,
+        "output_tokens": output_tokens,
+    }
+    statement = insert(CALL_SUMS).values(day=day, operation=what[0], engine=what[1], **added)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["day", "operation", "engine"],
+            set_={name: CALL_SUMS.c[name] + value for name, value in added.items()},
+        )
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import zlib
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -12,7 +13,7 @@ import orjson
 import sqlalchemy as sa
 
 from aion_dagster.storage import process
-from aion_dagster.storage.call_records import Begun, CallKey, Cap, Settlement, Standing
+from aion_dagster.storage.call_records import Begun, CallKey, Cap, Settlement, Standing, Tally
 from aion_dagster.storage.ledger_budgets import Budgets
 from aion_dagster.storage.ledger_database import Database, chunks, now
 from aion_dagster.storage.ledger_tables import CALLS
@@ -44,6 +45,7 @@ class PaidCalls:
         self._clock = clock
         self._host = socket.gethostname()
         self._owner = f"{self._host}/{process.identity()}"
+        self.tally = Tally()
 
     def begin(self, keys: Sequence[CallKey], *, lookup: bool = False) -> list[Begun]:
         """Say which of these calls may be made now, and reserve those; in one transaction.
@@ -61,7 +63,9 @@ class PaidCalls:
             rows = _rows(connection, keys)
             found = [self._standing(key, rows.get(key.digest)) for key in keys]
             taken = 0
+            moment = self._clock()
             begun: list[Begun] = []
+            spent: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
             for one in found:
                 costs = one.standing is Standing.GRANTED or (
                     one.standing is Standing.IN_DOUBT and not lookup
@@ -74,12 +78,20 @@ class PaidCalls:
                 taken += costs
                 begun.append(one)
                 self._take(connection, one, rows.get(one.key.digest), int(costs))
-            self._budgets.spend(connection, self._clock(), calls=taken)
+                hit = one.standing is Standing.SETTLED
+                spent[one.key.what].update(calls=int(costs), hits=int(hit))
+            for what, counts in spent.items():
+                self._budgets.spend(
+                    connection, moment, what, calls=counts["calls"], hits=counts["hits"]
+                )
+        self.tally.hits += sum(one.standing is Standing.SETTLED for one in begun)
         return begun
 
     def sent(self, keys: Iterable[CallKey]) -> None:
         """The bytes of these calls leave now."""
-        self._update(keys, state="sent")
+        listed = list(keys)
+        self._update(listed, state="sent")
+        self.tally.calls += len(listed)
 
     def again(self, key: CallKey) -> str | None:
         """The call is made once more; takes another unit of the budget.
@@ -91,17 +103,20 @@ class PaidCalls:
             left = self._budgets.lock(connection, self._clock())
             if left.calls < 1:
                 return left.reason
-            self._budgets.spend(connection, self._clock(), calls=1)
+            self._budgets.spend(connection, self._clock(), key.what, calls=1)
             connection.execute(
                 CALLS.update()
                 .where(CALLS.c.call_key == key.digest)
                 .values(state="sent", units=CALLS.c.units + 1, updated_at=self._clock())
             )
+        self.tally.calls += 1
         return None
 
     def refused(self, keys: Iterable[CallKey]) -> None:
         """The server refused to begin (too many requests, or was never reached): as if the call was not sent."""
-        self._update(keys, state="reserved")
+        listed = list(keys)
+        self._update(listed, state="reserved")
+        self.tally.calls -= len(listed)
 
     def accepted(self, ids: Mapping[CallKey, tuple[str | None, str | None]]) -> None:
         """The server has these calls, under a remote id and a session id (either may be missing)."""
@@ -139,9 +154,9 @@ class PaidCalls:
                         updated_at=self._clock(),
                     )
                 )
-            spent = sum(result.credits for result in results.values())
-            if spent:
-                self._budgets.spend(connection, self._clock(), credit=spent)
+                self._budgets.spend(connection, self._clock(), key.what, result=result)
+        for result in results.values():
+            self.tally.add(result)
 
     def failed(self, key: CallKey, reason: str, *, kind: str, retryable: bool) -> None:
         """No usable answer came; `retryable` where another time may help."""
@@ -164,13 +179,16 @@ class PaidCalls:
             self._give_back(connection, dead)
         return len(dead)
 
-    def forget(self, keys: Iterable[CallKey]) -> None:
-        """Make calls that failed for good possible again."""
-        self._update(keys, only="failed", state="failed", retryable=True)
+    def forget_all(self) -> int:
+        """Make all calls that failed for good possible again; how many."""
+        final = (CALLS.c.state == "failed") & CALLS.c.retryable.is_(False)
+        with self._database.write() as connection:
+            done = connection.execute(CALLS.update().where(final).values(retryable=True))
+        return int(done.rowcount)
 
     def _give_back(self, connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> None:
         for row in rows:
-            self._budgets.refund(connection, row.run, row.day)
+            self._budgets.refund(connection, row.run, row.day, (row.operation, row.engine))
             this = CALLS.c.id == row.id
             if row.units > 1:
                 connection.execute(
@@ -208,10 +226,6 @@ class PaidCalls:
         self, connection: sa.Connection, begun: Begun, row: sa.Row[Any] | None, units: int
     ) -> None:
         """Make the call ours."""
-        if begun.standing is Standing.SETTLED and row is not None:
-            connection.execute(
-                CALLS.update().where(CALLS.c.id == row.id).values(hits=CALLS.c.hits + 1)
-            )
         if begun.standing not in (Standing.GRANTED, Standing.IN_DOUBT, Standing.ACCEPTED):
             return
         moment = self._clock()
@@ -226,12 +240,10 @@ class PaidCalls:
             values["units"] = row.units + units
             connection.execute(CALLS.update().where(CALLS.c.id == row.id).values(**values))
 
-    def _update(self, keys: Iterable[CallKey], *, only: str | None = None, **values: Any) -> None:
+    def _update(self, keys: Iterable[CallKey], **values: Any) -> None:
         with self._database.write() as connection:
             for chunk in chunks(key.digest for key in keys):
                 statement = CALLS.update().where(CALLS.c.call_key.in_(chunk))
-                if only is not None:
-                    statement = statement.where(CALLS.c.state == only)
                 connection.execute(statement.values(updated_at=self._clock(), **values))
 
 
@@ -242,7 +254,6 @@ def _fresh(key: CallKey) -> dict[str, Any]:
         "operation": key.operation,
         "parameters": key.parameters,
         "engine": key.engine,
-        "hits": 0,
         "credits": 0.0,
         "input_tokens": 0,
         "output_tokens": 0,

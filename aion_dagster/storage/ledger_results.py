@@ -75,6 +75,12 @@ class ResultLedger:
                 .on_conflict_do_update(index_elements=["asset", "partition"], set_=values)
             )
 
+    def forget_build(self, asset: str, partition: str = "") -> None:
+        """Have an asset (and partition) built anew by the next plan; its table stays until then."""
+        this = (BUILDS.c.asset == asset) & (BUILDS.c.partition == partition)
+        with self._database.write() as connection:
+            connection.execute(BUILDS.delete().where(this))
+
     def build(self, asset: str, partition: str = "") -> Build | None:
         """The latest build of an asset (and partition); None where there was none."""
         query = sa.select(BUILDS).where(BUILDS.c.asset == asset, BUILDS.c.partition == partition)

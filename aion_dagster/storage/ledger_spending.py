@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from aion_dagster.storage.call_records import Spent
 from aion_dagster.storage.ledger_database import Database
-from aion_dagster.storage.ledger_tables import CALLS
+from aion_dagster.storage.ledger_tables import CALL_SUMS, CALLS
 
 
 @dataclass
@@ -18,51 +18,41 @@ class _Sum:
     """What one group of calls adds up to."""
 
     calls: int = 0
-    settled: int = 0
-    failed: int = 0
-    in_doubt: int = 0
     hits: int = 0
     credits: float = 0.0
     input_tokens: int = 0
     output_tokens: int = 0
+    settled: int = 0
+    failed: int = 0
+    in_doubt: int = 0
     latencies: list[float] = field(default_factory=list)
 
 
 def spending(
-    database: Database,
-    *,
-    since: str | None = None,
-    until: str | None = None,
-    run: str | None = None,
+    database: Database, *, since: str | None = None, until: str | None = None
 ) -> list[Spent]:
     """What was spent, in the order of days.
+
+    Calls, credits and tokens stand on the day on which they were spent; a call's state and latency on that of its last
+    sending.
 
     Args:
         database: the ledger's.
         since: first day, `2026-01-31`; None for the first there is.
         until: last day; None for the last there is.
-        run: of one run only.
     """
-    query = sa.select(
-        CALLS.c.day,
-        CALLS.c.operation,
-        CALLS.c.engine,
-        CALLS.c.state,
-        CALLS.c.units,
-        CALLS.c.hits,
-        CALLS.c.credits,
-        CALLS.c.input_tokens,
-        CALLS.c.output_tokens,
-        CALLS.c.milliseconds,
-    )
-    if since is not None:
-        query = query.where(CALLS.c.day >= since)
-    if until is not None:
-        query = query.where(CALLS.c.day <= until)
-    if run is not None:
-        query = query.where(CALLS.c.run == run)
     sums: dict[tuple[str, str, str], _Sum] = {}
+    states = sa.select(
+        CALLS.c.day, CALLS.c.operation, CALLS.c.engine, CALLS.c.state, CALLS.c.milliseconds
+    )
     with database.read() as connection:
+        for row in connection.execute(
+            _between(sa.select(CALL_SUMS), CALL_SUMS.c.day, since, until)
+        ):
+            sums[row.day, row.operation, row.engine] = _Sum(
+                row.calls, row.hits, row.credits, row.input_tokens, row.output_tokens
+            )
+        query = _between(states, CALLS.c.day, since, until)
         for row in connection.execution_options(yield_per=10_000).execute(query):
             _add(sums.setdefault((row.day, row.operation, row.engine), _Sum()), row)
     return [
@@ -92,13 +82,16 @@ def percentile(values: Sequence[float], share: float) -> float | None:
 
 
 def _add(one: _Sum, row: Any) -> None:
-    one.calls += row.units
     one.settled += row.state == "settled"
     one.failed += row.state == "failed"
     one.in_doubt += row.state in ("reserved", "sent", "accepted")
-    one.hits += row.hits
-    one.credits += row.credits
-    one.input_tokens += row.input_tokens
-    one.output_tokens += row.output_tokens
     if row.milliseconds is not None:
         one.latencies.append(row.milliseconds)
+
+
+def _between(
+    query: sa.Select[Any], day: sa.ColumnElement[str], since: str | None, until: str | None
+) -> sa.Select[Any]:
+    if since is not None:
+        query = query.where(day >= since)
+    return query if until is None else query.where(day <= until)

@@ -107,7 +107,6 @@ CALLS = sa.Table(
     sa.Column("run", sa.String(80), nullable=False),
     sa.Column("day", sa.String(10), nullable=False),
     sa.Column("units", sa.Integer, nullable=False),
-    sa.Column("hits", sa.Integer, nullable=False),
     sa.Column("remote_id", sa.Text),
     sa.Column("session_id", sa.Text),
     sa.Column("payload", sa.LargeBinary),
@@ -124,6 +123,20 @@ CALLS = sa.Table(
 )
 """One row per paid call. `state`: reserved | sent | accepted | settled | failed; `owner` is the process at work; `units`
 are the sendings that count against budgets, the last of them on `day` and in `run`; `payload` is zlib-packed JSON."""
+
+CALL_SUMS = sa.Table(
+    "call_sums",
+    METADATA,
+    sa.Column("day", sa.String(10), primary_key=True),
+    sa.Column("operation", sa.String(200), primary_key=True),
+    sa.Column("engine", sa.String(300), primary_key=True),
+    sa.Column("calls", sa.BigInteger, nullable=False),
+    sa.Column("hits", sa.BigInteger, nullable=False),
+    sa.Column("credits", sa.Float, nullable=False),
+    sa.Column("input_tokens", sa.BigInteger, nullable=False),
+    sa.Column("output_tokens", sa.BigInteger, nullable=False),
+)
+"""What was spent on each day, whatever became of the calls later."""
 
 BUDGETS = sa.Table(
     "budgets",
