@@ -36,16 +36,6 @@ class VisualFeatures:
     descriptor: npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
-class GrayFeatures:
-    """What `VisualFeatures` says of grey levels."""
-
-    sharpness: float
-    contrast: float
-    clipped_shadows: float
-    clipped_highlights: float
-
-
 def visual_features(
     gray: npt.NDArray[np.uint8],
     small: npt.NDArray[np.uint8],
@@ -58,29 +48,12 @@ def visual_features(
         small: the same picture with a longest side of at most 128, for color and descriptor.
         dct: `phash.gray_dct` of the same picture.
     """
-    return with_color_features(gray_features(gray), small, dct)
-
-
-def gray_features(gray: npt.NDArray[np.uint8]) -> GrayFeatures:
-    """The part of `visual_features` that follows from grey levels (h, w), longer side `FEATURES_SIDE` at most."""
-    return GrayFeatures(
+    return VisualFeatures(
         sharpness=_variance(cv2.Laplacian(gray, cv2.CV_16S)),
         contrast=math.sqrt(_variance(gray)) / 127.5,
+        colorfulness=_colorfulness(small),
         clipped_shadows=np.count_nonzero(gray <= _SHADOW) / gray.size,
         clipped_highlights=np.count_nonzero(gray >= _HIGHLIGHT) / gray.size,
-    )
-
-
-def with_color_features(
-    gray: GrayFeatures, small: npt.NDArray[np.uint8], dct: npt.NDArray[np.float32]
-) -> VisualFeatures:
-    """The other part, from the small picture and its `phash.gray_dct`."""
-    return VisualFeatures(
-        sharpness=gray.sharpness,
-        contrast=gray.contrast,
-        colorfulness=_colorfulness(small),
-        clipped_shadows=gray.clipped_shadows,
-        clipped_highlights=gray.clipped_highlights,
         descriptor=descriptor(small, dct),
     )
 

@@ -19,13 +19,7 @@ from aion_dagster.compute.blurhash import blurhash
 from aion_dagster.compute.colors import ColorAnalysis, analysis_pixels, analyze_colors
 from aion_dagster.compute.decode import Decoded, UndecodableError, decode_picture
 from aion_dagster.compute.exif import Gps
-from aion_dagster.compute.features import (
-    FEATURES_SIDE,
-    GrayFeatures,
-    VisualFeatures,
-    gray_features,
-    with_color_features,
-)
+from aion_dagster.compute.features import FEATURES_SIDE, VisualFeatures, visual_features
 from aion_dagster.compute.phash import gray_dct, phash
 from aion_dagster.compute.variants import encode_variants, pyramid
 from aion_dagster.schemas import VARIANTS
@@ -66,11 +60,10 @@ class _Seen:
     """What is kept of a picture when its large arrays are gone: small pixels, and results that needed the large ones."""
 
     decoded: Decoded
+    gray: npt.NDArray[np.uint8]
     small: npt.NDArray[np.uint8]
     tiny: npt.NDArray[np.uint8]
-    dct: npt.NDArray[np.float32]
     variants: dict[str, bytes] | None
-    gray: GrayFeatures | None
 
 
 def measure(
@@ -101,13 +94,15 @@ def measure_all(
     looked = [_look(data, parts, jpeg_quality, max_pixels) for data in pictures]
     seen = [s for s in looked if isinstance(s, _Seen)]
     blurred = [blurhash(s.tiny) for s in seen]
-    hashed = [phash(s.dct) for s in seen]
+    dcts = [gray_dct(s.gray) for s in seen]
+    hashed = [phash(dct) for dct in dcts]
     colors = [
         analyze_colors(s.small, n_colors=n_colors) if "color_analyses" in parts else None
         for s in seen
     ]
     features = [
-        with_color_features(s.gray, s.small, s.dct) if s.gray is not None else None for s in seen
+        visual_features(s.gray, s.small, dct) if "visual_features" in parts else None
+        for s, dct in zip(seen, dcts, strict=True)
     ]
     measured = iter(
         Measured(_facts(s.decoded, blur, bits), s.variants, color, feature)
@@ -127,17 +122,15 @@ def _look(
         return error
     arrays = pyramid(decoded.pixels, (decoded.width, decoded.height), VARIANTS.values())
     hashed = arrays[_HASHED_SIDE]
-    gray = np.asarray(cv2.cvtColor(hashed, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     original = (data, decoded.jpeg) if decoded.jpeg is not None else None
     return _Seen(
         decoded=replace(decoded, pixels=arrays[_BLURRED_SIDE], jpeg=None),
+        gray=np.asarray(cv2.cvtColor(hashed, cv2.COLOR_RGB2GRAY), dtype=np.uint8),
         small=analysis_pixels(hashed),
         tiny=arrays[_BLURRED_SIDE],
-        dct=gray_dct(gray),
         variants=encode_variants(arrays, quality=jpeg_quality, original=original)
         if "variants" in parts
         else None,
-        gray=gray_features(gray) if "visual_features" in parts else None,
     )
 
 

@@ -22,14 +22,17 @@ _REPLICATE: Final = cv2.BORDER_REPLICATE
 _LOBES: Final = 3
 _REACH: Final = 3
 """Taps on each side of the filter's centre: seven in all."""
-_NEAR_ONE: Final = 1.5
-"""Below this factor bilinear sampling blurs by how near a pixel each sample lies; cubic sampling hardly does."""
-_AVERAGED: Final = (1.85, 2.51)
-"""Factors at which averages of 3 × 3 pixels, sampled and sharpened, do: at worst 36.5 dB, at half of the time."""
+_CUBIC_BELOW: Final = 1.9
+"""Below this factor linear sampling blurs by how near a pixel each sample lies; cubic sampling hardly does, and two taps
+on each side are enough with it: at worst 37.3 dB."""
+_AVERAGED_BELOW: Final = 2.51
+"""Up to this factor averages of 3 × 3 pixels, sampled and sharpened, do: at worst 36.3 dB, at half of the time."""
+_SHORT_FROM: Final = 2.05
+"""From this factor on one tap on each side is enough to sharpen with."""
 _LARGEST_STEP: Final = 2.85
-"""Beyond this factor seven taps are too few; blurring and halving goes first."""
-_BLURRED_FIRST: Final = 3.5
-"""Up to this factor what halving folds back would be seen: a blur goes before it."""
+"""Beyond this factor seven taps are too few; halving goes first."""
+_BLURRED_BELOW: Final = 3.75
+"""Up to this factor what halving folds back would be seen: averages of 3 × 3 pixels go before it, at worst 36.2 dB."""
 _LARGEST_HALVED: Final = 4.5
 """Beyond this factor an area average to twice the target goes first."""
 
@@ -60,7 +63,7 @@ def shrink_to(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     if max(size) == max(width, height):
         return np.ascontiguousarray(pixels[: size[1], : size[0]])
     factor = max(width, height) / max(size)
-    if _AVERAGED[0] <= factor <= _AVERAGED[1]:
+    if _CUBIC_BELOW <= factor <= _AVERAGED_BELOW:
         return _averaged_and_sharpened(pixels, size, round(factor, 2))
     if factor > _LARGEST_HALVED:
         twice = min(width, 2 * size[0]), min(height, 2 * size[1])
@@ -70,28 +73,18 @@ def shrink_to(pixels: Pixels, size: tuple[int, int]) -> Pixels:
         return _halved_first(pixels, size, factor)
     kernel = _kernel(round(factor, 2))
     filtered = cv2.sepFilter2D(pixels, -1, kernel, kernel)
-    sampling = cv2.INTER_CUBIC if round(factor, 2) < _NEAR_ONE else cv2.INTER_LINEAR
+    sampling = cv2.INTER_CUBIC if factor < _CUBIC_BELOW else cv2.INTER_LINEAR
     return _pixels(cv2.resize(filtered, size, interpolation=sampling))
 
 
-def squeezed(pixels: Pixels, side: int) -> npt.NDArray[np.float32]:
-    """Grey levels (h, w) at (side, side), `side` even, whatever their aspect: Lanczos as matrix products."""
-    height, width = pixels.shape
-    # Two rows at a time: larger products are given to several threads by BLAS, which then wait for each other.
-    down = _lanczos_rows(height, side).reshape(-1, 2, height)
-    rows = np.matmul(down, pixels.astype(np.float32)).reshape(side, width)
-    return np.asarray(rows @ _lanczos_rows(width, side).T, dtype=np.float32)
-
-
-@lru_cache(maxsize=256)
-def _lanczos_rows(length: int, wanted: int) -> npt.NDArray[np.float32]:
+def lanczos_rows(length: int, wanted: int) -> Floats:
     """Weights (wanted, length) of a Lanczos kernel, stretched where it reduces; each row sums to one."""
     factor = length / wanted
     stretch = max(factor, 1.0)
     centres = (np.arange(wanted) + 0.5) * factor - 0.5
     x = (np.arange(length) - centres[:, None]) / stretch
     weights = np.where(np.abs(x) < _LOBES, np.sinc(x) * np.sinc(x / _LOBES), 0)
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
 def _averaged_and_sharpened(pixels: Pixels, size: tuple[int, int], factor: float) -> Pixels:
@@ -112,10 +105,10 @@ def halved(pixels: Pixels) -> Pixels:
 
 
 def _halved_first(pixels: Pixels, size: tuple[int, int], factor: float) -> Pixels:
-    """Average pairs, filter what is left, and sample it; at worst 37.5 dB (factor 2.9)."""
-    blurred = factor < _BLURRED_FIRST
-    half = halved(_pixels(cv2.GaussianBlur(pixels, (3, 3), 0)) if blurred else pixels)
-    kernel = _kernel(round(factor / 2, 2), averaged=3 if blurred else 1)
+    """Average pairs, filter what is left, and sample it."""
+    blurred = factor < _BLURRED_BELOW
+    half = halved(_pixels(cv2.blur(pixels, (3, 3))) if blurred else pixels)
+    kernel = _kernel_of_half(round(factor, 2), blurred=blurred)
     filtered = cv2.sepFilter2D(half, -1, kernel, kernel)
     if pixels.shape[0] % 2 == 0 == pixels.shape[1] % 2:
         return _pixels(cv2.resize(filtered, size, interpolation=cv2.INTER_LINEAR))
@@ -131,27 +124,37 @@ def _pixels(array: object) -> Pixels:
 
 
 @lru_cache(maxsize=512)
-def _kernel(factor: float, *, averaged: int = 0) -> npt.NDArray[np.float32]:
-    """The filter before sampling, for one factor: the one that is left after halving what pairs were `averaged` in.
-
-    `averaged` counts averages of two neighbours: one in halving itself, two in the blur before it.
-    """
+def _kernel(factor: float) -> npt.NDArray[np.float32]:
+    """The filter before sampling, for one factor."""
     frequency = np.linspace(0, 0.5, 257)
+    if factor < _CUBIC_BELOW:
+        return _fitted(factor, frequency, _cubic_response(frequency), 2, spacing=1.0)
     # At 2 : 1 every sample lies midway between two pixels; elsewhere all positions occur.
     response = np.cos(np.pi * frequency) if factor == 2.0 else np.sinc(frequency) ** 2
-    if factor < _NEAR_ONE and not averaged:
-        response = _cubic_response(frequency)
-    response = response * np.cos(np.pi * frequency / 2) ** averaged
     return _fitted(factor, frequency, response, _REACH, spacing=1.0)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
+def _kernel_of_half(factor: float, *, blurred: bool) -> npt.NDArray[np.float32]:
+    """The filter between halving and linear sampling, for the whole factor."""
+    frequency = np.linspace(0, 0.5, 257)
+    response = np.sinc(frequency) ** 2 * np.cos(np.pi * frequency / 2)
+    if blurred:
+        response = response * _averaging(frequency / 2)
+    return _fitted(factor / 2, frequency, response, _REACH, spacing=1.0)
+
+
+@lru_cache(maxsize=128)
 def _sharpening(factor: float) -> npt.NDArray[np.float32]:
     """The filter after averaging and sampling, in steps of the result's pixels."""
     frequency = np.linspace(0, 0.5 / factor, 257)
-    averaging = (1 + 2 * np.cos(2 * np.pi * frequency)) / 3
-    response = averaging * np.sinc(frequency) ** 2
-    return _fitted(factor, frequency, response, 2, spacing=factor)
+    response = _averaging(frequency) * np.sinc(frequency) ** 2
+    return _fitted(factor, frequency, response, 2 if factor < _SHORT_FROM else 1, spacing=factor)
+
+
+def _averaging(frequency: Floats) -> Floats:
+    """Frequency response of the mean of three neighbours."""
+    return np.asarray((1 + 2 * np.cos(2 * np.pi * frequency)) / 3)
 
 
 def _cubic_response(frequency: Floats) -> Floats:
