@@ -1,0 +1,307 @@
+"""The way of several files: sent in chunks, their sessions awaited, their descriptions awaited."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+from aion_dagster.client.answers import QUOTA_CODES
+from aion_dagster.client.errors import (
+    AionvisionConnectionError,
+    AionvisionError,
+    AionvisionTimeoutError,
+    InvalidResponseError,
+    QuotaExceededError,
+    UploadError,
+)
+from aion_dagster.client.models.descriptions import DescriptionStatus
+from aion_dagster.client.models.uploads import (
+    BatchUploadResults,
+    DescriptionFailedEvent,
+    DescriptionProgressEvent,
+    FileCompleteEvent,
+    StreamBatchResult,
+    UploadProgressEvent,
+    UploadResult,
+)
+from aion_dagster.client.resources.upload_descriptions import UploadDescriptions
+from aion_dagster.client.resources.upload_folders import name_key, told_apart
+from aion_dagster.client.resources.upload_rows import (
+    Item,
+    described,
+    refused,
+    row_of,
+    unanswered,
+)
+from aion_dagster.client.resources.upload_sources import Source, Watch
+from aion_dagster.client.resources.upload_streams import UploadStreams
+from aion_dagster.client.runtime import Runtime
+
+_TOO_MUCH: Final = frozenset({"TIMEOUT", "MEMORY_LIMIT_EXCEEDED"})
+"""Codes that ask for smaller batches."""
+
+
+class UploadCalls(UploadStreams, UploadDescriptions):
+    """The low-level methods that an upload of several files is made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Whom to tell; one call at a time, whatever runs side by side."""
+
+    on_progress: Callable[[UploadProgressEvent], None] | None = None
+    on_file_complete: Callable[[FileCompleteEvent], None] | None = None
+    on_description_progress: Callable[[DescriptionProgressEvent], None] | None = None
+    on_description_failed: Callable[[DescriptionFailedEvent], None] | None = None
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def watch(self, indices: Sequence[int], names: Sequence[str]) -> Watch | None:
+        """Progress of the files of one request."""
+        tell = self.on_progress
+        if tell is None:
+            return None
+
+        def watch(sources: Sequence[Source]) -> Callable[[int, int], None]:
+            sent = [0] * len(sources)
+
+            def told(position: int, length: int) -> None:
+                sent[position] += length
+                size = sources[position].size
+                with self._lock:
+                    tell(UploadProgressEvent(indices[position], sent[position], size, names[position]))  # fmt: skip
+
+            return told
+
+        return watch
+
+    def complete(self, index: int, row: UploadResult) -> None:
+        """A file was taken or refused."""
+        with self._lock:
+            if self.on_file_complete is not None:
+                self.on_file_complete(FileCompleteEvent(index, row))
+            self._failed(index, row)
+
+    def described(self, index: int, row: UploadResult, done: int, total: int) -> None:
+        """A description is over."""
+        with self._lock:
+            if self.on_description_progress is not None:
+                self.on_description_progress(DescriptionProgressEvent(done, total, row))
+            self._failed(index, row)
+
+    def _failed(self, index: int, row: UploadResult) -> None:
+        if row.is_failed and self.on_description_failed is not None:
+            self.on_description_failed(DescriptionFailedEvent(index, row))
+
+
+class UploadFlow:
+    """One upload; `rows` and `session_ids` hold what is known so far, also where it fails half way.
+
+    Args:
+        calls: the low-level methods.
+        runtime: does things side by side.
+        sources: the files.
+        form: fields of the form that every request carries.
+        report: whom to tell.
+        timeout: seconds to wait for a session, and then for descriptions; None for the client's.
+    """
+
+    def __init__(
+        self,
+        calls: UploadCalls,
+        runtime: Runtime,
+        sources: Sequence[Source],
+        form: dict[str, Any],
+        report: Report,
+        timeout: float | None,
+    ) -> None:
+        """Nothing is sent yet."""
+        self.rows: list[UploadResult | None] = [None] * len(sources)
+        self.session_ids: list[str] = []
+        self.error: AionvisionError | None = None
+        self._calls = calls
+        self._runtime = runtime
+        self._sources = sources
+        self._form = form
+        self._report = report
+        self._timeout = timeout
+
+    @property
+    def results(self) -> BatchUploadResults:
+        """What is known of the files so far, without those of which nothing is."""
+        known = (row for row in self.rows if row is not None)
+        return BatchUploadResults(known, session_ids=self.session_ids)
+
+    def refuse_unsendable(self) -> None:
+        """Make failed rows of the files that the server would refuse for their size."""
+        for index, source in enumerate(self._sources):
+            if reason := source.problem():
+                self._settle(index, refused(source.name, reason, None, retryable=False))
+
+    async def send(self, batch_size: int, at_once: int) -> None:
+        """Send what has no row yet; an error ends what has not begun, and stays in `error`."""
+        left = [index for index, row in enumerate(self.rows) if row is None]
+        chunks = [left[i : i + batch_size] for i in range(0, len(left), batch_size)]
+        await self._runtime.several([partial(self._chunk, chunk) for chunk in chunks], at_once)
+
+    async def describe(self) -> AionvisionError | None:
+        """Wait until each picture is described, or never will be; what kept it from that, a timeout also."""
+        ids: dict[str, list[int]] = {}
+        for index, row in enumerate(self.rows):
+            if row is not None and row.is_stored and not row.is_failed:
+                ids.setdefault(row.image_id, []).append(index)
+        total, done = sum(map(len, ids.values())), 0
+
+        def complete(state: DescriptionStatus) -> None:
+            nonlocal done
+            for index in ids[state.image_id]:
+                done += 1
+                row = self._described(index, state)
+                self._report.described(index, row, done, total)
+
+        rows = [row for row in self.rows if row is not None]
+        try:
+            await self._calls.wait_for_descriptions(
+                list(ids),
+                timeout=self._timeout,
+                on_complete=complete,
+                existing={r.image_id for r in rows if r.skipped},
+            )
+        except AionvisionError as error:
+            return error
+        return None
+
+    def failure(self, error: AionvisionError) -> AionvisionError:
+        """The error to raise: of its own kind where it says it all, with what did finish."""
+        results = self.results
+        if isinstance(error, QuotaExceededError):
+            error.partial_results = list(results)
+            return error
+        known: dict[str, Any] = {
+            "code": error.code,
+            "details": error.details,
+            "request_id": error.request_id,
+            "status": error.status,
+        }
+        if isinstance(error, AionvisionTimeoutError):
+            told: AionvisionError = AionvisionTimeoutError(
+                error.message, last_result=results, **known
+            )
+        elif results or self.session_ids:
+            last = self.session_ids[-1] if self.session_ids else None
+            told = UploadError(error.message, session_id=last, partial_results=results, **known)
+        else:
+            return error
+        told.__cause__ = error
+        return told
+
+    async def _chunk(self, indices: Sequence[int]) -> None:
+        if self.error is not None:
+            return
+        try:
+            await self._sent(indices, self._form)
+        except AionvisionError as error:
+            # Others that are under way end as they end: to break them off would lose their answers.
+            self.error = self.error or error
+
+    async def _sent(self, indices: Sequence[int], form: dict[str, Any]) -> None:
+        sources = [self._sources[index] for index in indices]
+        names = [source.name for source in sources]
+        watch = self._report.watch(indices, names)
+        try:
+            if len(indices) == 1:
+                one = await self._calls.send_one(sources[0], form=form, watch=watch)
+                self._settle(indices[0], row_of(names[0], one, None, awaited=self._awaited))
+                return
+            apart = told_apart(sources)
+            sent = [s.renamed(name) for s, name in zip(sources, apart, strict=True)]
+            several = await self._calls.send_several(sent, form=form, watch=watch)
+        except AionvisionError as error:
+            again = _again(indices, form, error)
+            if not again:
+                raise
+            for some, changed in again:
+                await self._sent(some, changed)
+            return
+        self.session_ids.append(several.session_id)
+        await self._answered(several, dict(zip(apart, indices, strict=True)))
+
+    async def _answered(self, answer: StreamBatchResult, sent: dict[str, int]) -> None:
+        """Rows of the files of one request, by the names they were sent under."""
+        session_id, order = answer.session_id, list(sent)
+        for rejection in answer.rejections:
+            place = rejection.index
+            name = order[place] if place is not None and 0 <= place < len(order) else None
+            index = sent.pop(name if name in sent else rejection.filename, None)
+            if index is not None:
+                own = self._sources[index].name
+                self._settle(index, refused(own, rejection.reason, session_id, rejection.retryable))
+        immediate = answer.immediate_results
+        flags: dict[str, bool] = {}
+        if immediate is not None and len(immediate) >= len(sent):
+            items, state = self._matched(sent, immediate), answer.status
+        elif answer.accepted_files == 0 and answer.status in ("rejected", "failed"):
+            items, state = {}, answer.status
+        else:
+            status = await self._calls.wait_for_session(session_id, timeout=self._timeout)
+            flags = {name_key(e.filename): e.retryable for e in status.recent_errors}
+            found = [i async for i in self._calls.iter_session_results(session_id)]
+            items, state = self._matched(sent, found), str(status.status)
+        for name, index in sent.items():
+            own, item = self._sources[index].name, items.get(index)
+            row = (
+                unanswered(own, session_id, state)
+                if item is None
+                else row_of(own, item, session_id, self._awaited, flags.get(name_key(name)))
+            )
+            self._settle(index, row)
+
+    def _matched(self, sent: dict[str, int], items: Iterable[Item]) -> dict[int, Item]:
+        """Results by the place of their file; the only one left belongs to the only file left."""
+        by_key = {name_key(name): index for name, index in sent.items()}
+        matched: dict[int, Item] = {}
+        left: list[Item] = []
+        for item in items:
+            index = by_key.get(name_key(item.filename))
+            if index is None:
+                left.append(item)
+            else:
+                matched[index] = item
+        open_places = [index for index in sent.values() if index not in matched]
+        if len(left) == len(open_places) == 1:
+            matched[open_places[0]] = left[0]
+        return matched
+
+    @property
+    def _awaited(self) -> bool:
+        return bool(self._form["auto_describe"])
+
+    def _settle(self, index: int, row: UploadResult) -> None:
+        self.rows[index] = row
+        self._report.complete(index, row)
+
+    def _described(self, index: int, state: DescriptionStatus) -> UploadResult:
+        before = self.rows[index]
+        assert before is not None  # noqa: S101 - only pictures with a row are awaited
+        row = described(before, state)
+        self.rows[index] = row
+        return row
+
+
+def _again(
+    indices: Sequence[int], form: dict[str, Any], error: AionvisionError
+) -> list[tuple[Sequence[int], dict[str, Any]]]:
+    """How to send once more what failed: in halves, or finding what was stored although no answer came."""
+    lost = isinstance(error, AionvisionTimeoutError | InvalidResponseError) or (
+        isinstance(error, AionvisionConnectionError) and error.sent
+    )
+    changed = form | {"skip_duplicates": True} if lost else form
+    too_much = error.code in _TOO_MUCH or (error.status == 413 and error.code not in QUOTA_CODES)
+    if too_much and len(indices) > 1:
+        half = len(indices) // 2
+        return [(indices[:half], changed), (indices[half:], changed)]
+    if lost and not form["skip_duplicates"]:
+        return [(indices, changed)]
+    return []
