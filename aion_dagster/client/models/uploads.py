@@ -97,9 +97,9 @@ class QuotaInfo(Model):
         """Files that one request may hold: as the server says, else the smaller figure of the plan."""
         if self.max_batch_size and self.max_batch_size > 0:
             return self.max_batch_size
-        if self.monthly_limit < 0:
-            return _LARGEST_PLAN
-        return next((size for most, size in _BATCH_SIZES if self.monthly_limit <= most), 20)
+        limit = self.monthly_limit
+        sizes = (size for most, size in _BATCH_SIZES if 0 <= limit <= most)
+        return next(sizes, _LARGEST_PLAN)
 
     @property
     def at_once(self) -> int:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
+from aion_dagster.client import limits
 from aion_dagster.client.answers import QUOTA_CODES
 from aion_dagster.client.errors import (
     AionvisionConnectionError,
@@ -15,20 +14,20 @@ from aion_dagster.client.errors import (
     AionvisionTimeoutError,
     InvalidResponseError,
     QuotaExceededError,
+    ResourceNotFoundError,
     UploadError,
+    ValidationError,
 )
 from aion_dagster.client.models.descriptions import DescriptionStatus
+from aion_dagster.client.models.upload_sessions import UploadSessionItem
 from aion_dagster.client.models.uploads import (
     BatchUploadResults,
-    DescriptionFailedEvent,
-    DescriptionProgressEvent,
-    FileCompleteEvent,
     StreamBatchResult,
-    UploadProgressEvent,
     UploadResult,
 )
 from aion_dagster.client.resources.upload_descriptions import UploadDescriptions
 from aion_dagster.client.resources.upload_folders import name_key, told_apart
+from aion_dagster.client.resources.upload_report import Report
 from aion_dagster.client.resources.upload_rows import (
     Item,
     described,
@@ -36,64 +35,26 @@ from aion_dagster.client.resources.upload_rows import (
     row_of,
     unanswered,
 )
-from aion_dagster.client.resources.upload_sources import Source, Watch
+from aion_dagster.client.resources.upload_sources import Source
 from aion_dagster.client.resources.upload_streams import UploadStreams
 from aion_dagster.client.runtime import Runtime
 
 _TOO_MUCH: Final = frozenset({"TIMEOUT", "MEMORY_LIMIT_EXCEEDED"})
 """Codes that ask for smaller batches."""
 
+_UNDESCRIBED: Final = "IMAGE_PROCESSING_ERROR"
+
+
+class _NotSent(Exception):  # noqa: N818 - says what happened to a request, and leaves this module never
+    """A request failed before anything was known of its files."""
+
+    def __init__(self, error: AionvisionError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
 
 class UploadCalls(UploadStreams, UploadDescriptions):
     """The low-level methods that an upload of several files is made of."""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """Whom to tell; one call at a time, whatever runs side by side."""
-
-    on_progress: Callable[[UploadProgressEvent], None] | None = None
-    on_file_complete: Callable[[FileCompleteEvent], None] | None = None
-    on_description_progress: Callable[[DescriptionProgressEvent], None] | None = None
-    on_description_failed: Callable[[DescriptionFailedEvent], None] | None = None
-    _lock: threading.RLock = field(default_factory=threading.RLock)
-
-    def watch(self, indices: Sequence[int], names: Sequence[str]) -> Watch | None:
-        """Progress of the files of one request."""
-        tell = self.on_progress
-        if tell is None:
-            return None
-
-        def watch(sources: Sequence[Source]) -> Callable[[int, int], None]:
-            sent = [0] * len(sources)
-
-            def told(position: int, length: int) -> None:
-                sent[position] += length
-                size = sources[position].size
-                with self._lock:
-                    tell(UploadProgressEvent(indices[position], sent[position], size, names[position]))  # fmt: skip
-
-            return told
-
-        return watch
-
-    def complete(self, index: int, row: UploadResult) -> None:
-        """A file was taken or refused."""
-        with self._lock:
-            if self.on_file_complete is not None:
-                self.on_file_complete(FileCompleteEvent(index, row))
-            self._failed(index, row)
-
-    def described(self, index: int, row: UploadResult, done: int, total: int) -> None:
-        """A description is over."""
-        with self._lock:
-            if self.on_description_progress is not None:
-                self.on_description_progress(DescriptionProgressEvent(done, total, row))
-            self._failed(index, row)
-
-    def _failed(self, index: int, row: UploadResult) -> None:
-        if row.is_failed and self.on_description_failed is not None:
-            self.on_description_failed(DescriptionFailedEvent(index, row))
 
 
 class UploadFlow:
@@ -127,6 +88,7 @@ class UploadFlow:
         self._form = form
         self._report = report
         self._timeout = timeout
+        self._session_id: str | None = None  # of the request that failed
 
     @property
     def results(self) -> BatchUploadResults:
@@ -190,8 +152,9 @@ class UploadFlow:
                 error.message, last_result=results, **known
             )
         elif results or self.session_ids:
-            last = self.session_ids[-1] if self.session_ids else None
-            told = UploadError(error.message, session_id=last, partial_results=results, **known)
+            told = UploadError(
+                error.message, session_id=self._session_id, partial_results=results, **known
+            )
         else:
             return error
         told.__cause__ = error
@@ -207,26 +170,43 @@ class UploadFlow:
             self.error = self.error or error
 
     async def _sent(self, indices: Sequence[int], form: dict[str, Any]) -> None:
-        sources = [self._sources[index] for index in indices]
-        names = [source.name for source in sources]
-        watch = self._report.watch(indices, names)
         try:
-            if len(indices) == 1:
-                one = await self._calls.send_one(sources[0], form=form, watch=watch)
-                self._settle(indices[0], row_of(names[0], one, None, awaited=self._awaited))
-                return
-            apart = told_apart(sources)
-            sent = [s.renamed(name) for s, name in zip(sources, apart, strict=True)]
-            several = await self._calls.send_several(sent, form=form, watch=watch)
-        except AionvisionError as error:
-            again = _again(indices, form, error)
+            await (self._one(indices[0], form) if len(indices) == 1 else self._many(indices, form))
+        except _NotSent as stopped:
+            again = _again(indices, form, stopped.error)
             if not again:
-                raise
+                raise stopped.error from None
             for some, changed in again:
                 await self._sent(some, changed)
-            return
-        self.session_ids.append(several.session_id)
-        await self._answered(several, dict(zip(apart, indices, strict=True)))
+
+    async def _one(self, index: int, form: dict[str, Any]) -> None:
+        source = self._sources[index]
+        watch = self._report.watch([index], [source.name])
+        try:
+            answer = await self._calls.send_one(source, form=form, watch=watch)
+        except AionvisionError as error:
+            if len(self.rows) > 1 and _is_about_the_file(error):
+                may_pass = error.code == _UNDESCRIBED
+                self._settle(index, refused(source.name, error.message, None, retryable=may_pass))
+                return
+            raise _NotSent(error) from None
+        self._settle(index, row_of(source.name, answer, None, self._awaited))
+
+    async def _many(self, indices: Sequence[int], form: dict[str, Any]) -> None:
+        sources = [self._sources[index] for index in indices]
+        watch = self._report.watch(indices, [source.name for source in sources])
+        names = told_apart(sources)
+        sent = [source.renamed(name) for source, name in zip(sources, names, strict=True)]
+        try:
+            answer = await self._calls.send_several(sent, form=form, watch=watch)
+        except AionvisionError as error:
+            raise _NotSent(error) from None
+        self.session_ids.append(answer.session_id)
+        try:
+            await self._answered(answer, dict(zip(names, indices, strict=True)))
+        except AionvisionError:
+            self._session_id = self._session_id or answer.session_id
+            raise
 
     async def _answered(self, answer: StreamBatchResult, sent: dict[str, int]) -> None:
         """Rows of the files of one request, by the names they were sent under."""
@@ -240,14 +220,15 @@ class UploadFlow:
                 self._settle(index, refused(own, rejection.reason, session_id, rejection.retryable))
         immediate = answer.immediate_results
         flags: dict[str, bool] = {}
+        items: Mapping[int, Item]
         if immediate is not None and len(immediate) >= len(sent):
             items, state = self._matched(sent, immediate), answer.status
-        elif answer.accepted_files == 0 and answer.status in ("rejected", "failed"):
+        elif not sent or (answer.accepted_files == 0 and answer.status in ("rejected", "failed")):
             items, state = {}, answer.status
         else:
             status = await self._calls.wait_for_session(session_id, timeout=self._timeout)
             flags = {name_key(e.filename): e.retryable for e in status.recent_errors}
-            found = [i async for i in self._calls.iter_session_results(session_id)]
+            found = await self._results(session_id, len(sent))
             items, state = self._matched(sent, found), str(status.status)
         for name, index in sent.items():
             own, item = self._sources[index].name, items.get(index)
@@ -257,6 +238,21 @@ class UploadFlow:
                 else row_of(own, item, session_id, self._awaited, flags.get(name_key(name)))
             )
             self._settle(index, row)
+
+    async def _results(self, session_id: str, count: int) -> list[UploadSessionItem]:
+        """Results of a session, without the question for more where there cannot be any."""
+        found: list[UploadSessionItem] = []
+        while len(found) < count:
+            try:
+                page = await self._calls.get_session_results(
+                    session_id, offset=len(found), limit=limits.SESSION_PAGE
+                )
+            except ResourceNotFoundError:
+                break  # The session has expired, and its results with it.
+            if not page.results:
+                break
+            found += page.results
+        return found
 
     def _matched(self, sent: dict[str, int], items: Iterable[Item]) -> dict[int, Item]:
         """Results by the place of their file; the only one left belongs to the only file left."""
@@ -305,3 +301,10 @@ def _again(
     if lost and not form["skip_duplicates"]:
         return [(indices, changed)]
     return []
+
+
+def _is_about_the_file(error: AionvisionError) -> bool:
+    """Whether other files may fare better."""
+    return error.code == _UNDESCRIBED or (
+        isinstance(error, ValidationError) and error.status is not None
+    )

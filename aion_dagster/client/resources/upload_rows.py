@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from aion_dagster.client.models.descriptions import DescriptionStatus
 from aion_dagster.client.models.upload_results import classified
@@ -36,30 +36,26 @@ def row_of(
         retryable: whether the server says that a failure may pass.
     """
     error = _error_of(item)
-    if item.status is ItemStatus.FAILED or (error and not item.stored_id):
-        return refused(
-            name, error or "failed without a reason", session_id, retryable, item.stored_id
-        )
     text = item.description if isinstance(item, UploadSessionItem) else None
-    skipped = item.status is ItemStatus.SKIPPED or bool(item.skipped_existing_image_id)
     if text:
         state = DescriptionState.COMPLETED
     else:
         state = DescriptionState.PENDING if awaited else DescriptionState.SKIPPED
-    row = UploadResult(
-        image_id=item.stored_id,
-        filename=name,
-        object_key=item.object_key,
-        description=text,
-        description_status=state,
-        skipped=skipped or getattr(item, "skipped", False),
-        session_id=session_id,
-    )
+    told: dict[str, Any] = {
+        "image_id": item.stored_id,
+        "object_key": item.object_key,
+        "skipped": item.status is ItemStatus.SKIPPED
+        or bool(item.skipped_existing_image_id)
+        or getattr(item, "skipped", False),
+    }
     if isinstance(item, UploadSessionItem):
-        kept = ("visible_text", "thumbnail_url", "created_at")
-        told = {key: getattr(item, key) for key in kept} | {"tags": item.tags or None}
-        row = row.model_copy(update=told)
-    return row
+        told |= {key: getattr(item, key) for key in ("visible_text", "thumbnail_url", "created_at")}
+        told["tags"] = item.tags or None
+    if item.status is ItemStatus.FAILED or (error and not item.stored_id):
+        return refused(name, error or "", session_id, retryable).model_copy(update=told)
+    return UploadResult(
+        filename=name, description=text, description_status=state, session_id=session_id, **told
+    )
 
 
 def refused(
@@ -67,15 +63,14 @@ def refused(
     reason: str,
     session_id: str | None,
     retryable: bool | None,
-    image_id: str = "",
 ) -> UploadResult:
     """The result of a file that the server did not take, or could not work on."""
     kind, may_pass = classified(reason)
     return UploadResult(
-        image_id=image_id,
+        image_id="",
         filename=name,
         description_status=DescriptionState.FAILED,
-        description_error=reason or "refused without a reason",
+        description_error=reason or "no reason given",
         description_error_type=kind.value,
         description_is_retryable=may_pass if retryable is None else retryable,
         session_id=session_id,
@@ -84,7 +79,10 @@ def refused(
 
 def unanswered(name: str, session_id: str, state: str) -> UploadResult:
     """The result of a file that a session ended without a word about."""
-    reason = f"the upload session ended as {state or 'unknown'} and says nothing about this file"
+    reason = (
+        f"the upload session ended as {state or 'unknown'} and says nothing of this file; "
+        "sent again with skip_duplicates it is found, should it be stored"
+    )
     return refused(name, reason, session_id, retryable=True)
 
 
@@ -101,7 +99,7 @@ def described(row: UploadResult, state: DescriptionStatus) -> UploadResult:
         "title": state.title or row.title,
     }
     if state.status is DescriptionState.FAILED:
-        reason = state.error_message or "failed without a reason"
+        reason = state.error_message or "no reason given"
         kind, may_pass = classified(reason)
         told |= {
             "description_error": reason,

@@ -16,9 +16,10 @@ from aion_dagster.client.models.uploads import (
     UploadProgressEvent,
     UploadResult,
 )
-from aion_dagster.client.resources.upload_flow import Report, UploadCalls, UploadFlow
+from aion_dagster.client.resources.upload_flow import UploadCalls, UploadFlow
 from aion_dagster.client.resources.upload_folders import expanded
 from aion_dagster.client.resources.upload_presigned import PresignedUploads, unless
+from aion_dagster.client.resources.upload_report import Report
 from aion_dagster.client.resources.upload_sources import FileInput, Source
 from aion_dagster.client.resources.upload_streams import form_of
 from aion_dagster.client.synchronous import SyncResource, blocking, iterating
