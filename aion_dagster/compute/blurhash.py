@@ -41,7 +41,8 @@ def blurhash(pixels: npt.NDArray[np.uint8], *, x_components: int = 4, y_componen
     quantised = min(82, max(0, math.floor(float(sizes.max()) * 166 - 0.5)))
     signed = np.copysign(np.sqrt(sizes / ((quantised + 1) / 166)), waves)
     levels = np.floor(np.maximum(np.minimum(signed * 9 + 9.5, 18), 0)) @ _DIGITS
-    waves_text = "".join(_base83(int(x), 2) for x in levels.tolist())
+    pairs = _pairs()
+    waves_text = "".join([pairs[int(x)] for x in levels.tolist()])
     return size + _base83(quantised, 1) + average + waves_text
 
 
@@ -58,6 +59,12 @@ def _cosines(length: int, components: int) -> npt.NDArray[np.float32]:
     """Rows of cos(π k x / length) / length, k < components."""
     angles = np.pi * np.outer(np.arange(components), np.arange(length)) / length
     return (np.cos(angles) / length).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _pairs() -> tuple[str, ...]:
+    """Two digits of every value that a wave can have."""
+    return tuple(_base83(value, 2) for value in range(19**3))
 
 
 def _base83(value: int, digits: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +36,8 @@ __all__ = [
 ANALYSIS_SIDE: Final = 96
 """Longest side, in pixels, at most, of the picture whose colors are counted: a picture is halved until it is below."""
 
-_WARM_HUE: Final = np.radians(55.0)
+_WARM: Final = (math.cos(math.radians(55.0)), math.sin(math.radians(55.0)))
+"""Direction of the warmest hue in a* and b*."""
 _FULLY_WARM: Final = 40.0
 _NEUTRAL_BAND: Final = 0.15
 _DARKEST_TOLD: Final = 20
@@ -93,14 +95,16 @@ def analyze_colors(pixels: npt.NDArray[np.uint8], *, n_colors: int = 16) -> Colo
     `n_colors`, 3–16, is how many dominant colors there are at most: a picture of one color has one.
     """
     lab, portions = dominant(pixels, n_colors)
-    warmth = lab[:, 1] * np.cos(_WARM_HUE) + lab[:, 2] * np.sin(_WARM_HUE)
+    light, *hue = (portions @ lab).tolist()
     _, saturation, value = cv2.split(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV))
     told = cv2.copyTo(saturation, (value >= _DARKEST_TOLD).view(np.uint8))
     return ColorAnalysis(
         lab=lab,
         percentages=(portions * 100).astype(np.float32),
-        temperature_score=max(-1.0, min(1.0, float(warmth @ portions) / _FULLY_WARM)),
-        brightness=max(0.0, min(100.0, float(lab[:, 0] @ portions))),
+        temperature_score=max(
+            -1.0, min(1.0, (hue[0] * _WARM[0] + hue[1] * _WARM[1]) / _FULLY_WARM)
+        ),
+        brightness=max(0.0, min(100.0, light)),
         saturation=cv2.sumElems(told)[0] / saturation.size / 2.55,
     )
 
@@ -120,11 +124,12 @@ def named_colors(analyses: Sequence[ColorAnalysis]) -> NamedColors:
     rgb = rgb_of_lab(np.concatenate([a.lab for a in analyses] or [np.empty((0, 3))]))
     lab = lab_of_rgb(rgb)
     indices = name_indices(rgb)
+    digits = rgb.tobytes().hex()
     return NamedColors(
         rgb=rgb,
         hsl=hsl_of_rgb(rgb).astype(np.float32),
         lab=lab.astype(np.float32),
-        hexes=[f"#{r:02x}{g:02x}{b:02x}" for r, g, b in rgb.tolist()],
+        hexes=[f"#{digits[i : i + 6]}" for i in range(0, len(digits), 6)],
         names=names_of(indices),
         families=color_families(lab, indices),
     )

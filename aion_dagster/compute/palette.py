@@ -49,8 +49,8 @@ def dominant(pixels: npt.NDArray[np.uint8], n_colors: int) -> tuple[npt.NDArray[
 
 def _heaviest_cells(pixels: npt.NDArray[np.uint8], points: Floats) -> tuple[Floats, Floats]:
     """A point (n, 3) in each of the fullest cells of a 16 × 16 × 16 grid over RGB, fullest first, and their counts (n,)."""
-    levels = cv2.cvtColor(pixels, cv2.COLOR_RGB2RGBA).view("<u4").ravel() >> 4
-    cells = (levels & 15 | levels >> 4 & 240 | levels >> 8 & 3840).astype(np.intp)
+    levels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR555).view("<u2").ravel()
+    cells = (levels >> 1 & 15 | levels >> 2 & 240 | levels >> 3 & 3840).astype(np.intp)
     counts = np.bincount(cells, minlength=_CELLS)
     a_pixel = np.empty(_CELLS, dtype=np.intp)
     a_pixel[cells] = np.arange(len(cells))
@@ -92,8 +92,7 @@ def _merged(sums: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], ...
     while True:
         count = len(sums)
         centers = sums[:, :3] / sums[:, 3:]
-        squares = (centers * centers).sum(axis=1)
-        gaps = squares[:, None] + squares - 2 * (centers @ centers.T) + _ONESELF[:count, :count]
+        gaps = ((centers[:, None] - centers) ** 2).sum(axis=2) + _ONESELF[:count, :count]
         i, j = divmod(int(gaps.argmin()), count)
         if not gaps[i, j] < _SAME**2:
             break
