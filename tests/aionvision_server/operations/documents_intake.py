@@ -8,9 +8,8 @@ from typing import Any, Final
 
 from ..contents import Stored
 from ..exchange import Asked
-from ..work import Work
 from ..world import TENANT, World
-from .library import Library, RemoteFile
+from .library import Library, RemoteFile, refreshes
 
 DOCUMENT_TYPES: Final = ("pdf", "docx", "txt", "md")
 _BY_MEDIA: Final = {
@@ -41,7 +40,7 @@ def new_document(
     kind = document_type_of(filename, more.pop("content_type", "")) or "txt"
     media = next(media for media, name in _BY_MEDIA.items() if name == kind)
     file = RemoteFile(file_id, "document", filename, media, stored, world.now(), key, **more)
-    work = world.work("document", asked, filename, stored.sha256)
+    file.work = world.work("document", asked, filename, stored.sha256)
     pages = max(len(words_of(stored)) // 200, 1)
     file.extra = {
         "document_type": kind,
@@ -50,32 +49,20 @@ def new_document(
         "chunk_count": None,
         "document_url": f"{world.storage_url}/documents/{file_id}",
     }
-    world.room(DocumentWork).of[file_id] = work
     library = world.room(Library)
     library.add(file)
     library.uploaded_this_month += 1
-    if work.failure is None:
+    if file.work.failure is None:
         world.books.bill(asked.entry, "documents")
     return file
 
 
-class DocumentWork:
-    """How far the extraction of each document's text is."""
-
-    def __init__(self) -> None:
-        self.of: dict[str, Work] = {}
-
-
-def progress(world: World, file: RemoteFile, *, look: bool = False) -> Work:
-    """How far a document is; what is told of it follows."""
-    work = world.room(DocumentWork).of[file.id]
-    now = world.now()
-    file.extra["text_extraction_status"] = work.state(now)
-    done = work.state(now) == "completed"
-    file.extra["chunk_count"] = len(chunks_of(file)) if done else None
-    if look:
-        work.look()
-    return work
+@refreshes("document")
+def refresh(world: World, file: RemoteFile) -> None:
+    """How far the extraction of its text is."""
+    state = file.work.state(world.now()) if file.work else "completed"
+    file.extra["text_extraction_status"] = state
+    file.extra["chunk_count"] = len(chunks_of(file)) if state == "completed" else None
 
 
 def words_of(stored: Stored) -> list[str]:

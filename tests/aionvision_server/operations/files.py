@@ -10,7 +10,6 @@ from ..exchange import Answer, Asked, Refusal, invalid, not_found
 from ..registry import answers
 from ..storage_host import resized
 from ..world import World
-from .documents_intake import progress
 from .library import Library, RemoteFile, as_user_file, dimensions_of
 
 _SIDES: Final = {"tiny_64": 64, "small_256": 256, "medium_750": 750, "large_1024": 1024}
@@ -33,9 +32,6 @@ def list_files(world: World, asked: Asked) -> Answer:
     found = [f for f in _candidates(world, asked) if _fits(world, asked, f)]
     found.sort(key=_SORTS[order], reverse=asked.text("sort_order", "desc") == "desc")
     page = found[offset : offset + limit]
-    for file in page:
-        if file.media_type == "document":
-            progress(world, file, look=True)
     answer = Answer(
         {
             "files": [as_user_file(world, file) for file in page],
@@ -88,8 +84,6 @@ def _fits(world: World, asked: Asked, file: RemoteFile) -> bool:
 @answers("GET /user-files/{image_id}")
 def details(world: World, asked: Asked) -> Answer:
     file = world.room(Library).get(asked.ids["image_id"])
-    if file.media_type == "document":
-        progress(world, file, look=True)
     listed = as_user_file(world, file)
     now = world.now()
     picture = file.seen(now)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from ..clock import stamp
 from ..contents import Stored, media_type_of
@@ -40,6 +40,8 @@ class RemoteFile:
     """What else the description depends on: prompt and providers."""
     described: float | None = None
     variants: Work = field(default_factory=finished)
+    work: Work | None = None
+    """What goes on with it beside its description: extraction, crawl, analysis."""
     extra: dict[str, Any] = field(default_factory=dict)
     """Fields of documents, links and videos as `UserFile` names them."""
     dimensions: dict[str, int] | None = None
@@ -58,8 +60,30 @@ class RemoteFile:
 
     def look(self) -> None:
         """Somebody asks how far it is."""
-        if self.description is not None:
-            self.description.look()
+        for work in (self.description, self.work):
+            if work is not None:
+                work.look()
+
+
+Refresh = Callable[[World, RemoteFile], None]
+_REFRESHING: Final[dict[str, Refresh]] = {}
+
+
+def refreshes(media_type: str) -> Callable[[Refresh], Refresh]:
+    """Register what brings the extra fields of a kind of file up to date."""
+
+    def register(refresh: Refresh) -> Refresh:
+        _REFRESHING[media_type] = refresh
+        return refresh
+
+    return register
+
+
+def refreshed(world: World, file: RemoteFile) -> RemoteFile:
+    """A file that tells how far it is now."""
+    if file.media_type in _REFRESHING:
+        _REFRESHING[file.media_type](world, file)
+    return file
 
 
 class Library:
@@ -174,6 +198,7 @@ def dimensions_of(file: RemoteFile) -> dict[str, int]:
 
 def as_user_file(world: World, file: RemoteFile) -> dict[str, Any]:
     """A file in a list."""
+    refreshed(world, file)
     now = world.now()
     picture = file.seen(now)
     work = file.description
