@@ -39,7 +39,8 @@ class PipelineStep:
         """Check what does not need the other steps."""
         if self.depends_on is not None:
             object.__setattr__(self, "depends_on", tuple(self.depends_on))
-        limits.check_text("agent", self.agent, limits.TITLE, 1)
+        if not self.agent:
+            raise limits.refuse("agent", "is empty")
         limits.check_text("intent", self.intent, limits.INTENT, 1)
 
     @property
