@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+import ssl
+from collections.abc import Sequence
+from functools import cache
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -10,14 +12,23 @@ from urllib.parse import urlsplit
 import httpx
 
 from aion_dagster.client import errors
+from aion_dagster.client.attributes import AsyncResources, SyncResources
 from aion_dagster.client.pacing import Pacer
-from aion_dagster.client.resources.folders import FoldersResource, SyncFoldersResource
+from aion_dagster.client.resources.chat_session import ChatSessionContext, SyncChatSessionContext
+from aion_dagster.client.resources.pipeline import Pipeline, PipelineResource, SyncPipeline
+from aion_dagster.client.resources.uploads import UploadsResource
 from aion_dagster.client.runtime import AsyncRuntime, SyncRuntime, run_to_end
 from aion_dagster.client.settings import DEFAULT_BASE_URL, ClientConfig, is_loopback
+from aion_dagster.client.synchronous import awaiting, blocking
 from aion_dagster.client.transport import Transport
 
 CONNECTIONS: Final = 32
 """Open connections to the API, at most."""
+
+
+def _uploads(client: Any) -> UploadsResource:
+    """The asynchronous uploads of either client."""
+    return UploadsResource(client.transport)
 
 
 class ErrorClasses:
@@ -101,7 +112,7 @@ class _Client(ErrorClasses):
         return f"{type(self).__name__}(base_url={self.config.base_url!r})"
 
 
-class AionVision(_Client):
+class AionVision(_Client, AsyncResources):
     """The asynchronous client; use it as `async with AionVision(api_key=…) as client`.
 
     One client may be used by many tasks at once, on one event loop.
@@ -126,13 +137,32 @@ class AionVision(_Client):
         """Close all connections."""
         await self.transport.close()
 
-    @cached_property
-    def folders(self) -> FoldersResource:
-        """The tree that files are sorted into."""
-        return FoldersResource(self.transport)
+    upload_one = awaiting(_uploads, UploadsResource.upload_one)
+    upload = awaiting(_uploads, UploadsResource.upload)
+    upload_batch = awaiting(_uploads, UploadsResource.upload_batch)
+
+    def chat_session(
+        self,
+        *,
+        title: str | None = None,
+        image_ids: Sequence[str] | None = None,
+        use_all_images: bool = True,
+        auto_close: bool = True,
+    ) -> ChatSessionContext:
+        """A conversation, opened by `async with`; see `chats.session`."""
+        return self.chats.session(
+            title=title,
+            image_ids=image_ids,
+            use_all_images=use_all_images,
+            auto_close=auto_close,
+        )
+
+    def pipeline(self) -> Pipeline:
+        """A pipeline of agents, built step by step and then run."""
+        return Pipeline(PipelineResource(self.transport))
 
 
-class SyncAionVision(_Client):
+class SyncAionVision(_Client, SyncResources):
     """The blocking client; use it as `with SyncAionVision(api_key=…) as client`."""
 
     _runtime_class = SyncRuntime
@@ -154,10 +184,35 @@ class SyncAionVision(_Client):
         """Close all connections."""
         run_to_end(self.transport.close())
 
-    @cached_property
-    def folders(self) -> SyncFoldersResource:
-        """The tree that files are sorted into."""
-        return SyncFoldersResource(FoldersResource(self.transport))
+    upload_one = blocking(UploadsResource.upload_one, of=_uploads)
+    upload = blocking(UploadsResource.upload, of=_uploads)
+    upload_batch = blocking(UploadsResource.upload_batch, of=_uploads)
+
+    def chat_session(
+        self,
+        *,
+        title: str | None = None,
+        image_ids: Sequence[str] | None = None,
+        use_all_images: bool = True,
+        auto_close: bool = True,
+    ) -> SyncChatSessionContext:
+        """A conversation, opened by `with`; see `chats.session`."""
+        return self.chats.session(
+            title=title,
+            image_ids=image_ids,
+            use_all_images=use_all_images,
+            auto_close=auto_close,
+        )
+
+    def pipeline(self) -> SyncPipeline:
+        """A pipeline of agents, built step by step and then run."""
+        return SyncPipeline(PipelineResource(self.transport))
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The certificates that are trusted; reading them takes longer than everything else about a client."""
+    return httpx.create_ssl_context()
 
 
 def _options(config: ClientConfig) -> dict[str, Any]:
@@ -165,6 +220,7 @@ def _options(config: ClientConfig) -> dict[str, Any]:
     options: dict[str, Any] = {
         "http2": config.base_url.startswith("https"),
         "follow_redirects": False,
+        "verify": _trusted(),
         "limits": httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
         # A proxy of the environment stands in nobody's way on this machine.
         "trust_env": not local,

@@ -27,6 +27,7 @@ from aion_dagster.client.errors import (
 from aion_dagster.client.pacing import NoPacer, Pacer
 from aion_dagster.client.retrying import Repeat, retrying
 from aion_dagster.client.runtime import Runtime
+from aion_dagster.client.scrubbing import MASK, scrubbed
 from aion_dagster.client.settings import ClientConfig, is_loopback
 from aion_dagster.client.tracing import Tracer, tracer
 
@@ -385,7 +386,9 @@ class Transport:
 
     def _broken(self, error: httpx.HTTPError, operation: str) -> AionvisionError:
         """The error of a request that got no (whole) answer."""
-        text = self._without_key(f"{operation}: {str(error) or type(error).__name__}")
+        text = f"{operation}: {str(error) or type(error).__name__}".replace(
+            self.config.api_key, MASK
+        )
         if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ConnectError):
             return AionvisionConnectionError(text, sent=False, code="CONNECTION_ERROR")
         if isinstance(error, httpx.TimeoutException):
@@ -394,19 +397,8 @@ class Transport:
 
     def _cleaned(self, error: AionvisionError, operation: str) -> AionvisionError:
         """The error with the operation's name, and without the key should the server have sent it back."""
-        error.message = self._without_key(f"{operation}: {error.message}")
-        error.args = (error.message,)
-        if self.config.api_key in repr(error.details):
-            error.details = orjson.loads(
-                self._without_key(orjson.dumps(error.details, default=str).decode())
-            )
-        for name in ("code", "request_id"):
-            value = getattr(error, name)
-            setattr(error, name, self._without_key(value) if value else value)
-        return error
-
-    def _without_key(self, text: str) -> str:
-        return text.replace(self.config.api_key, "aion_…")
+        error.message = f"{operation}: {error.message}"
+        return scrubbed(error, self.config.api_key)
 
     def _stream(self, body: bytes | Iterable[bytes]) -> Any:
         return body if isinstance(body, bytes) else self.runtime.stream_of(body)

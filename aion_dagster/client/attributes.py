@@ -1,0 +1,245 @@
+"""`client.<resource>`: every resource as an attribute, made when it is first used."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from aion_dagster.client.resources.agent_operations import (
+    AgentOperationsResource,
+    SyncAgentOperationsResource,
+)
+from aion_dagster.client.resources.agent_search import AgentSearchResource, SyncAgentSearchResource
+from aion_dagster.client.resources.api_keys import APIKeysResource, SyncAPIKeysResource
+from aion_dagster.client.resources.audit import AuditResource, SyncAuditResource
+from aion_dagster.client.resources.batch import BatchResource, SyncBatchResource
+from aion_dagster.client.resources.chats import ChatResource, SyncChatResource
+from aion_dagster.client.resources.cloud_storage import (
+    CloudStorageResource,
+    SyncCloudStorageResource,
+)
+from aion_dagster.client.resources.colors import ColorsResource, SyncColorsResource
+from aion_dagster.client.resources.data import DataResource, SyncDataResource
+from aion_dagster.client.resources.datasets import DatasetsResource, SyncDatasetsResource
+from aion_dagster.client.resources.documents import DocumentsResource, SyncDocumentsResource
+from aion_dagster.client.resources.files import FilesResource, SyncFilesResource
+from aion_dagster.client.resources.folders import FoldersResource, SyncFoldersResource
+from aion_dagster.client.resources.links import LinksResource, SyncLinksResource
+from aion_dagster.client.resources.materials import MaterialsResource, SyncMaterialsResource
+from aion_dagster.client.resources.settings import SettingsResource, SyncSettingsResource
+from aion_dagster.client.resources.tenant import SyncTenantResource, TenantResource
+from aion_dagster.client.resources.uploads import SyncUploadsResource, UploadsResource
+from aion_dagster.client.resources.usage import SyncUsageResource, UsageResource
+from aion_dagster.client.resources.user import SyncUserResource, UserResource
+from aion_dagster.client.transport import Transport
+
+
+class AsyncResources:
+    """Resources of the asynchronous client."""
+
+    transport: Transport
+
+    @cached_property
+    def uploads(self) -> UploadsResource:
+        """Pictures go up, descriptions come back."""
+        return UploadsResource(self.transport)
+
+    @cached_property
+    def files(self) -> FilesResource:
+        """Everything that is stored."""
+        return FilesResource(self.transport)
+
+    @cached_property
+    def documents(self) -> DocumentsResource:
+        """PDF, DOCX, TXT and MD: text, pieces, search."""
+        return DocumentsResource(self.transport)
+
+    @cached_property
+    def links(self) -> LinksResource:
+        """Bookmarks with what their pages say of themselves."""
+        return LinksResource(self.transport)
+
+    @cached_property
+    def chats(self) -> ChatResource:
+        """Conversations about the library."""
+        return ChatResource(self.transport)
+
+    @cached_property
+    def agent_search(self) -> AgentSearchResource:
+        """Search by an agent, without a conversation."""
+        return AgentSearchResource(self.transport)
+
+    @cached_property
+    def agent_operations(self) -> AgentOperationsResource:
+        """Reports, analyses and sorting by an agent."""
+        return AgentOperationsResource(self.transport)
+
+    @cached_property
+    def folders(self) -> FoldersResource:
+        """The tree that files are sorted into."""
+        return FoldersResource(self.transport)
+
+    @cached_property
+    def colors(self) -> ColorsResource:
+        """Main colors of pictures, and search by them."""
+        return ColorsResource(self.transport)
+
+    @cached_property
+    def materials(self) -> MaterialsResource:
+        """Materials in pictures, and search by them."""
+        return MaterialsResource(self.transport)
+
+    @cached_property
+    def datasets(self) -> DatasetsResource:
+        """Data sets of older servers."""
+        return DatasetsResource(self.transport)
+
+    @cached_property
+    def batch(self) -> BatchResource:
+        """Jobs over many pictures."""
+        return BatchResource(self.transport)
+
+    @cached_property
+    def data(self) -> DataResource:
+        """What was processed, and exports of it."""
+        return DataResource(self.transport)
+
+    @cached_property
+    def cloud_storage(self) -> CloudStorageResource:
+        """Imports from and exports to a cloud storage."""
+        return CloudStorageResource(self.transport)
+
+    @cached_property
+    def settings(self) -> SettingsResource:
+        """The tenant's own S3 bucket."""
+        return SettingsResource(self.transport)
+
+    @cached_property
+    def tenant(self) -> TenantResource:
+        """The tenant, its members and limits."""
+        return TenantResource(self.transport)
+
+    @cached_property
+    def audit(self) -> AuditResource:
+        """Who did what."""
+        return AuditResource(self.transport)
+
+    @cached_property
+    def usage(self) -> UsageResource:
+        """What was used and paid."""
+        return UsageResource(self.transport)
+
+    @cached_property
+    def api_keys(self) -> APIKeysResource:
+        """Keys of the API."""
+        return APIKeysResource(self.transport)
+
+    @cached_property
+    def user(self) -> UserResource:
+        """The person behind the key."""
+        return UserResource(self.transport)
+
+
+class SyncResources:
+    """Resources of the blocking client."""
+
+    transport: Transport
+
+    @cached_property
+    def uploads(self) -> SyncUploadsResource:
+        """Pictures go up, descriptions come back."""
+        return SyncUploadsResource(UploadsResource(self.transport))
+
+    @cached_property
+    def files(self) -> SyncFilesResource:
+        """Everything that is stored."""
+        return SyncFilesResource(FilesResource(self.transport))
+
+    @cached_property
+    def documents(self) -> SyncDocumentsResource:
+        """PDF, DOCX, TXT and MD: text, pieces, search."""
+        return SyncDocumentsResource(DocumentsResource(self.transport))
+
+    @cached_property
+    def links(self) -> SyncLinksResource:
+        """Bookmarks with what their pages say of themselves."""
+        return SyncLinksResource(LinksResource(self.transport))
+
+    @cached_property
+    def chats(self) -> SyncChatResource:
+        """Conversations about the library."""
+        return SyncChatResource(ChatResource(self.transport))
+
+    @cached_property
+    def agent_search(self) -> SyncAgentSearchResource:
+        """Search by an agent, without a conversation."""
+        return SyncAgentSearchResource(AgentSearchResource(self.transport))
+
+    @cached_property
+    def agent_operations(self) -> SyncAgentOperationsResource:
+        """Reports, analyses and sorting by an agent."""
+        return SyncAgentOperationsResource(AgentOperationsResource(self.transport))
+
+    @cached_property
+    def folders(self) -> SyncFoldersResource:
+        """The tree that files are sorted into."""
+        return SyncFoldersResource(FoldersResource(self.transport))
+
+    @cached_property
+    def colors(self) -> SyncColorsResource:
+        """Main colors of pictures, and search by them."""
+        return SyncColorsResource(ColorsResource(self.transport))
+
+    @cached_property
+    def materials(self) -> SyncMaterialsResource:
+        """Materials in pictures, and search by them."""
+        return SyncMaterialsResource(MaterialsResource(self.transport))
+
+    @cached_property
+    def datasets(self) -> SyncDatasetsResource:
+        """Data sets of older servers."""
+        return SyncDatasetsResource(DatasetsResource(self.transport))
+
+    @cached_property
+    def batch(self) -> SyncBatchResource:
+        """Jobs over many pictures."""
+        return SyncBatchResource(BatchResource(self.transport))
+
+    @cached_property
+    def data(self) -> SyncDataResource:
+        """What was processed, and exports of it."""
+        return SyncDataResource(DataResource(self.transport))
+
+    @cached_property
+    def cloud_storage(self) -> SyncCloudStorageResource:
+        """Imports from and exports to a cloud storage."""
+        return SyncCloudStorageResource(CloudStorageResource(self.transport))
+
+    @cached_property
+    def settings(self) -> SyncSettingsResource:
+        """The tenant's own S3 bucket."""
+        return SyncSettingsResource(SettingsResource(self.transport))
+
+    @cached_property
+    def tenant(self) -> SyncTenantResource:
+        """The tenant, its members and limits."""
+        return SyncTenantResource(TenantResource(self.transport))
+
+    @cached_property
+    def audit(self) -> SyncAuditResource:
+        """Who did what."""
+        return SyncAuditResource(AuditResource(self.transport))
+
+    @cached_property
+    def usage(self) -> SyncUsageResource:
+        """What was used and paid."""
+        return SyncUsageResource(UsageResource(self.transport))
+
+    @cached_property
+    def api_keys(self) -> SyncAPIKeysResource:
+        """Keys of the API."""
+        return SyncAPIKeysResource(APIKeysResource(self.transport))
+
+    @cached_property
+    def user(self) -> SyncUserResource:
+        """The person behind the key."""
+        return SyncUserResource(UserResource(self.transport))
