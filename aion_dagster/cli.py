@@ -14,6 +14,8 @@ COMMANDS = {
     "run": "take in new files, compute everything about them, curate and export",
     "dev": "open the Dagster UI on the store, with the sources watched",
     "search": "find pictures by words, by color or by looks",
+    "costs": "show what paid calls cost, by day and operation",
+    "retry": "try again what failed for a time, or with --all for good",
     "status": "show the configuration in force and what stands in the store",
 }
 
@@ -49,6 +51,8 @@ def parser() -> argparse.ArgumentParser:
     _run_arguments(_command(commands, "run"))
     _dev_arguments(_command(commands, "dev"))
     _search_arguments(_command(commands, "search"))
+    _costs_arguments(_command(commands, "costs"))
+    _retry_arguments(_command(commands, "retry"))
     _command(commands, "status").add_argument("--json", action="store_true", help="as JSON")
     return top
 
@@ -91,7 +95,9 @@ def _run_arguments(command: argparse.ArgumentParser) -> None:
         metavar="FILE|DIR",
         help="COCO json, YOLO tree or Pascal VOC folder; may be given several times; replaces earlier ones",
     )
-    command.add_argument("--backend", choices=["local"], help="who computes heavy steps")
+    command.add_argument(
+        "--backend", choices=["local", "aionvision"], help="who computes heavy steps"
+    )
     command.add_argument(
         "--detect",
         metavar="KINDS",
@@ -177,6 +183,24 @@ def _search_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--limit", type=_positive, default=20, metavar="N", help="most results")
     command.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _costs_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--since", metavar="DATE", help="first day, such as 2026-01-31 (UTC)")
+    command.add_argument("--until", metavar="DATE", help="last day")
+    command.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _retry_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--all", action="store_true", help="also what failed for good, such as refused pictures"
+    )
+    command.add_argument(
+        "--no-wait", action="store_true", help="fail at once where another process uses the store"
+    )
+    command.add_argument(
+        "--json", action="store_true", help="one JSON object as the last line of output"
+    )
 
 
 def _positive(text: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from aion_dagster.config import LibraryConfig
+from aion_dagster.engines import BudgetsConfig
 from aion_dagster.storage.call_records import BudgetScope, Cap
 
 INVOCATION: Final = "AION_INVOCATION"
@@ -19,9 +19,9 @@ def invocation() -> str | None:
     return os.environ.get(INVOCATION) or None
 
 
-def spending_caps(config: LibraryConfig) -> list[Cap]:
+def spending_caps(config: BudgetsConfig) -> list[Cap]:
     """The budgets of a library, as the ledger wants them."""
-    budgets = {scope: getattr(config.budgets, scope) for scope in SCOPES}
+    budgets = {scope: getattr(config, scope) for scope in SCOPES}
     return [
         Cap(scope, budget.calls, budget.credits)
         for scope, budget in budgets.items()

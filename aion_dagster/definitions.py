@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -16,7 +16,9 @@ from aion_dagster.assets.image_embeddings import image_embedding_asset
 from aion_dagster.assets.labels import annotation_assets, label_asset
 from aion_dagster.assets.library import library_asset, near_duplicate_asset, search_index_asset
 from aion_dagster.assets.pictures import picture_assets
+from aion_dagster.assets.uploads import upload_asset
 from aion_dagster.assets.workbench import Advance, Workbench, keys, silent
+from aion_dagster.backends.pictures_ahead import PicturesAhead
 from aion_dagster.config import LibraryConfig
 from aion_dagster.planning import detection_tables, partitioned_assets, whole_assets
 from aion_dagster.quiet import silence_preview_warnings
@@ -26,6 +28,9 @@ from aion_dagster.resources.store import StoreResource
 from aion_dagster.resources.tables import TableIOManager, TableSetIOManager
 from aion_dagster.sensors.automation import automation_sensor
 from aion_dagster.sensors.new_files import new_files_sensor
+
+if TYPE_CHECKING:
+    from aion_dagster.resources.aionvision import AionvisionResource
 
 silence_preview_warnings()
 
@@ -41,6 +46,7 @@ def build_definitions(
     advance: Advance = silent,
     quiet: bool = False,
     in_force: Callable[[], LibraryConfig] | None = None,
+    ahead: PicturesAhead | None = None,
 ) -> dg.Definitions:
     """The assets, checks, sensors, jobs and resources of one library.
 
@@ -52,8 +58,9 @@ def build_definitions(
         advance: told how many items an asset has done, for progress bars.
         quiet: run without console logs (the command line shows progress instead).
         in_force: the configuration as it is now, where it may change after it was loaded; the sensor goes by it.
+        ahead: has the pictures of batches that are materialized one after the other in this process.
     """
-    bench = Workbench(config, advance)
+    bench = Workbench(config, advance, ahead)
     names = bench.names
     jobs = [
         dg.define_asset_job(
@@ -87,6 +94,8 @@ def library_assets(bench: Workbench) -> list[dg.AssetsDefinition]:
     config = bench.config
     assets = [label_asset(bench), picture_assets(bench)]
     assets += [detection_asset(bench, operation) for operation in detection_tables(config)]
+    if config.backend == "aionvision":
+        assets.append(upload_asset(bench))
     assets += [description_asset(bench), embedding_asset(bench)]
     if config.models.joint is not None:
         assets.append(image_embedding_asset(bench))
@@ -116,14 +125,24 @@ def library_resources(config: LibraryConfig) -> dict[str, Any]:
         names.tables: TableIOManager(**place),
         names.resource("table_sets"): TableSetIOManager(**place),
         names.resource("sources"): SourceReader.from_config(config),
-        names.resource("compute"): LocalComputeResource(
-            text_model=config.text_model,
-            models=config.models.model_dump(mode="json", exclude_defaults=True),
-            endpoint=None
-            if config.endpoint is None
-            else config.endpoint.model_dump(mode="json", exclude_defaults=True),
-        ),
+        names.resource("compute"): _compute(config),
     }
+
+
+def _compute(config: LibraryConfig) -> LocalComputeResource | AionvisionResource:
+    """Who answers heavy questions."""
+    local: dict[str, Any] = {
+        "text_model": config.text_model,
+        "models": config.models.model_dump(mode="json", exclude_defaults=True),
+    }
+    if config.endpoint is not None:
+        local["endpoint"] = config.endpoint.model_dump(mode="json", exclude_defaults=True)
+    if config.backend == "local":
+        return LocalComputeResource(**local)
+    from aion_dagster.resources.aionvision import AionvisionResource
+
+    settings = config.aionvision.model_dump(mode="json", exclude_defaults=True)
+    return AionvisionResource(settings=settings, local=local)
 
 
 def _no_console(_context: dg.InitLoggerContext) -> logging.Logger:

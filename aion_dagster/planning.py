@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from aion_dagster.backends.detections import DETECTION_TABLES, Detection, DetectionTable
 from aion_dagster.backends.local import LocalBackend
-from aion_dagster.backends.protocol import VisionBackend
+from aion_dagster.backends.protocol import UploadingBackend, VisionBackend
 from aion_dagster.compute.picture_pass import PassSettings
 from aion_dagster.config import DatasetConfig, LibraryConfig
 from aion_dagster.errors import ConfigError
@@ -40,6 +40,7 @@ REQUIRED = (*PICTURE_TABLES, *ANNOTATION_TABLES)
 LOGIC = {
     "detections": 1,
     "descriptions": 1,
+    "uploads": 1,
     "embeddings": 2,
     "image_embeddings": 1,
     "documents": 1,
@@ -78,6 +79,7 @@ def partitioned_assets(config: LibraryConfig) -> tuple[str, ...]:
     return (
         *PICTURE_TABLES,
         *detection_tables(config).values(),
+        *(("uploads",) if config.backend == "aionvision" else ()),
         "descriptions",
         "embeddings",
         *(("image_embeddings",) if config.models.joint is not None else ()),
@@ -93,9 +95,14 @@ def detection_tables(config: LibraryConfig) -> dict[Detection, DetectionTable]:
 
 def configured_backend(config: LibraryConfig) -> VisionBackend:
     """Who answers heavy questions for this library."""
-    return LocalBackend(
+    local = LocalBackend(
         text_model=config.text_model, models=config.models, endpoint=config.endpoint
     )
+    if config.backend == "local":
+        return local
+    from aion_dagster.backends.aionvision import AionvisionBackend
+
+    return AionvisionBackend(config.aionvision, local)
 
 
 def dataset_assets(dataset: DatasetConfig) -> tuple[str, ...]:
@@ -212,6 +219,8 @@ class Planner:
                 identity = self.backend.identity(operation)
                 prints[table] = digest([picture, identity, LOGIC["detections"]])
                 detected[place : place + 1] = [prints[table]]
+        if isinstance(self.backend, UploadingBackend):
+            prints["uploads"] = digest([picture, self.backend.engine, LOGIC["uploads"]])
         prints["descriptions"] = digest(
             [picture, detected, self.backend.identity("describe"), LOGIC["descriptions"]]
         )

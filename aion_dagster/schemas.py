@@ -186,6 +186,27 @@ DESCRIPTIONS: Final = pa.schema(
     ]
 )
 
+UPLOADS: Final = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("sha256", pa.string()),
+        ("remote_id", pa.string()),
+        ("object_key", pa.string()),
+        ("session_id", pa.string()),
+        ("status", pa.string()),
+        ("was_there", pa.bool_()),
+        ("error", pa.string()),
+        ("error_type", pa.string()),
+        ("is_retryable", pa.bool_()),
+        ("storage_target", pa.string()),
+        ("variant_status", pa.string()),
+        ("variant_count", pa.int32()),
+        ("uploaded_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+"""One row per distinct picture of a batch that was to be stored remotely; `status` is completed or failed, `was_there`
+says that the remote library had the content before us."""
+
 EMBEDDINGS: Final = pa.schema(
     [
         ("image_id", pa.string()),
@@ -352,6 +373,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
     "text_regions": DETECTIONS,
     "codes": DETECTIONS,
     "descriptions": DESCRIPTIONS,
+    "uploads": UPLOADS,
     "label_matches": LABEL_MATCHES,
     "label_losses": LOSSES,
     "annotations": ANNOTATIONS,

@@ -15,6 +15,7 @@ from aion_dagster.backends.embeddings import embed_descriptions
 from aion_dagster.backends.protocol import DescribeRequest
 from aion_dagster.checks.batches import description_check_specs, undescribed_check
 from aion_dagster.planning import detection_tables
+from aion_dagster.resources.metadata import call_metadata
 from aion_dagster.resources.outputs import Built
 from aion_dagster.storage.store import Store
 
@@ -28,6 +29,8 @@ def description_asset(bench: Workbench) -> dg.AssetsDefinition:
     # Measured facts need no pixels; whoever looks at pictures looks at their large variant.
     looks = bench.config.endpoint is not None or bench.config.models.captions is not None
     seen = ["variants"] if looks else []
+    if bench.config.backend == "aionvision":
+        seen = ["uploads"]
 
     @dg.asset(
         key=names.key("descriptions"),
@@ -40,17 +43,22 @@ def description_asset(bench: Workbench) -> dg.AssetsDefinition:
         **bench.partitioned,
     )
     def descriptions(context: dg.AssetExecutionContext) -> Any:
-        store, backend = bench.store(context), bench.backend(context)
+        store = bench.store(context)
+        backend, calls = bench.paying(context)
         built: dict[str, Built] = {}
         with final_failures():
             for batch in context.partition_keys:
                 table = backend.describe(describe_request(store, batch, detected))
                 bench.advance("descriptions", table.num_rows)
                 failed = pc.sum(pc.not_equal(table["description_status"], "completed")).as_py()
-                fingerprint = bench.planner(context).batch(batch)["descriptions"]
-                built[batch] = Built(
-                    table, fingerprint, {"provider": backend.provider, "failed": failed or 0}
-                )
+                again = table.filter(table["description_is_retryable"])["image_id"].to_pylist()
+                planner = bench.planner(context)
+                fingerprint, info = planner.made(batch, "descriptions", again)
+                facts = {"provider": backend.provider, "failed": failed or 0}
+                if again:
+                    facts["retryable"] = len(again)
+                facts |= call_metadata(calls)
+                built[batch] = Built(table, fingerprint, facts, info)
         yield table_output("result", built)
         everything = pa.concat_tables([b.value for b in built.values()])
         yield undescribed_check(names, everything, limit=bench.config.max_undescribed_share)
@@ -72,6 +80,9 @@ def describe_request(
         t: store.tables.read(t, batch=batch)
         for t in ("color_analyses", "visual_features", *detected)
     }
+    uploads = (
+        store.tables.read("uploads", batch=batch) if store.tables.exists("uploads", batch) else None
+    )
     return DescribeRequest(
         images,
         read["color_analyses"],
@@ -79,6 +90,7 @@ def describe_request(
         read.get("text_regions"),
         read.get("codes"),
         read.get("objects"),
+        uploads,
         partial(_large_variants, store, batch),
     )
 
@@ -118,8 +130,10 @@ def embedding_asset(bench: Workbench) -> dg.AssetsDefinition:
                 facts = (
                     {"unavailable": reason} if reason else {"model": backend.identity("embed_text")}
                 )
-                fingerprint = bench.planner(context).batch(batch)["embeddings"]
-                built[batch] = Built(table, fingerprint, facts)
+                planner = bench.planner(context)
+                left = planner.unfinished(batch, "descriptions")
+                fingerprint, info = planner.made(batch, "embeddings", left)
+                built[batch] = Built(table, fingerprint, facts, info)
         yield table_output("result", built)
 
     return embeddings

@@ -1,9 +1,10 @@
 """images, variants, color_analyses and visual_features: four assets, one decode."""
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -16,14 +17,12 @@ from aion_dagster.checks.batches import (
     picture_check_specs,
     unreadable_check,
 )
-from aion_dagster.compute.contact_sheet import contact_sheet
+from aion_dagster.config import LibraryConfig
 from aion_dagster.document_names import document_type
 from aion_dagster.planning import PICTURE_TABLES, pass_settings
 from aion_dagster.resources.outputs import Built
+from aion_dagster.storage.store import Store
 from aion_dagster.values import FileRef
-
-SHEET_BYTES = 15_000
-"""A JPEG of this size is 20 KB as base64 in the event log."""
 
 DESCRIPTIONS = {
     "images": "One row per file: what it is, how large, when and where taken, and why it is not usable if so.",
@@ -91,31 +90,43 @@ def discarding_uncommitted(passes: Iterable[PictureTables]) -> Iterator[None]:
         yield
     finally:
         for result in passes:
-            if result.variants is not None:
-                result.variants.discard()
+            result.discard()
 
 
 def _run(
     bench: Workbench, context: dg.AssetExecutionContext, batch: str, selected: set[str]
 ) -> PictureTables:
-    """The pass over one batch."""
+    """The pass over one batch, which may have been computed ahead."""
     store = bench.store(context)
     store.ledger.mark_started(batch)
-    settings = pass_settings(bench.config)
+    if bench.ahead is not None and selected >= set(PICTURE_TABLES):
+        return bench.ahead.take(batch)
     parts = frozenset(selected | {"images"})
-    return compute_pictures(
-        batch,
-        [f for f in store.manifests.read(batch) if not _is_document(bench, f)],
-        bench.sources(context).read,
-        store,
-        replace(settings, parts=parts),
-        lambda n: bench.advance("images", n),
+    advance = partial(bench.advance, "images")
+    return picture_tables(
+        bench.config, store, bench.sources(context).read, batch, parts, advance=advance
     )
 
 
-def _is_document(bench: Workbench, file: FileRef) -> bool:
+def picture_tables(
+    config: LibraryConfig,
+    store: Store,
+    read: Callable[[FileRef], bytes],
+    batch: str,
+    parts: frozenset[str],
+    *,
+    advance: Callable[[int], None],
+    before_asking: Callable[[Collection[str]], None] = lambda hashes: None,  # noqa: ARG005
+) -> PictureTables:
+    """The pass over the pictures of one batch, as configured; the last two as `compute_pictures` has them."""
+    files = [f for f in store.manifests.read(batch) if not _is_document(config, f)]
+    settings = replace(pass_settings(config), parts=parts)
+    return compute_pictures(batch, files, read, store, settings, advance, before_asking)
+
+
+def _is_document(config: LibraryConfig, file: FileRef) -> bool:
     """Documents have their rows in `documents`."""
-    return document_type(file.name, bench.config.documents) is not None
+    return document_type(file.name, config.documents) is not None
 
 
 def _picture_metadata(result: PictureTables) -> dict[str, Any]:
@@ -125,8 +136,8 @@ def _picture_metadata(result: PictureTables) -> dict[str, Any]:
         counts[status] = counts.get(status, 0) + 1
     facts: dict[str, Any] = {f"files_{s}": n for s, n in sorted(counts.items())}
     facts["files_reused"] = result.reused
-    if result.thumbnails:
-        sheet = base64.b64encode(contact_sheet(result.thumbnails, max_bytes=SHEET_BYTES)).decode()
+    if result.contact_sheet is not None:
+        sheet = base64.b64encode(result.contact_sheet).decode()
         facts["contact_sheet"] = dg.MetadataValue.md(
             f"![contact sheet](data:image/jpeg;base64,{sheet})"
         )
@@ -145,7 +156,7 @@ def _checks(
             made = passes[record.key].images.num_rows
             if bench.config.documents:
                 manifest_files = store.manifests.read(record.key)
-                made += sum(_is_document(bench, f) for f in manifest_files)
+                made += sum(_is_document(bench.config, f) for f in manifest_files)
             files, rows = files + record.file_count, rows + made
             manifest = store.manifests.digest(record.key)
             problems[record.key] = manifest_problem(record, manifest, made)

@@ -9,13 +9,16 @@ from typing import Any, TypedDict
 
 import dagster as dg
 
+from aion_dagster.backends.pictures_ahead import PicturesAhead
 from aion_dagster.backends.protocol import VisionBackend
 from aion_dagster.config import LibraryConfig
+from aion_dagster.costs import invocation, spending_caps
 from aion_dagster.errors import AionError, ConfigError, LabelError, UnavailableError
 from aion_dagster.planning import Planner
 from aion_dagster.resources.naming import Names
 from aion_dagster.resources.outputs import Built, PerBatch
 from aion_dagster.resources.sources import SourceReader
+from aion_dagster.storage.ledger_calls import PaidCalls
 from aion_dagster.storage.store import Store
 
 Advance = Callable[[str, int], None]
@@ -53,10 +56,11 @@ def silent(_asset: str, _items: int) -> None:
 
 @dataclass(frozen=True)
 class Workbench:
-    """Given to every asset factory of a library."""
+    """Given to every asset factory of a library; `ahead`, where there is one, has the pictures of batches to come."""
 
     config: LibraryConfig
     advance: Advance = silent
+    ahead: PicturesAhead | None = None
 
     @property
     def names(self) -> Names:
@@ -106,6 +110,16 @@ class Workbench:
         """Who answers heavy questions."""
         backend: VisionBackend = getattr(context.resources, self.names.resource("compute")).backend
         return backend
+
+    def paying(self, context: dg.AssetExecutionContext) -> tuple[VisionBackend, PaidCalls]:
+        """The same, whose paid calls are noted in the ledger and kept within the budgets; and the journal."""
+        backend = self.backend(context)
+        calls = self.store(context).ledger.paid_calls(
+            invocation() or context.run.run_id, spending_caps(self.config.budgets)
+        )
+        calls.take_over()
+        backend.note_in(calls)
+        return backend, calls
 
     def planner(self, context: dg.AssetExecutionContext) -> Planner:
         """Fingerprints as of now."""

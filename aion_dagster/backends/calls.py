@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from aion_dagster.client.pacing import Pacer, WindowPacer
 from aion_dagster.storage.call_records import Begun, CallKey, Settlement, Standing
 
 __all__ = ["Begun", "CallJournal", "CallKey", "NoJournal", "Settlement", "Standing"]
@@ -13,8 +14,21 @@ __all__ = ["Begun", "CallJournal", "CallKey", "NoJournal", "Settlement", "Standi
 class CallJournal(Protocol):
     """Told of every call; `aion_dagster.storage.ledger_calls.PaidCalls` is the one that remembers."""
 
-    def begin(self, keys: Sequence[CallKey], *, lookup: bool = False) -> list[Begun]:
-        """Which of these may be made now; those are reserved. `lookup`: one in doubt costs nothing more."""
+    def look(self, keys: Sequence[CallKey]) -> list[Begun]:
+        """How these stand, without beginning any."""
+        ...
+
+    def begin(
+        self, keys: Sequence[CallKey], *, lookup: bool = False, free: bool = False
+    ) -> list[Begun]:
+        """Which of these may be made now; those are reserved.
+
+        `lookup`: one in doubt costs nothing more; `free`: none of them costs anything.
+        """
+        ...
+
+    def pace(self, name: str, requests_per_minute: int) -> Pacer:
+        """The pace of an account."""
         ...
 
     def sent(self, keys: Iterable[CallKey]) -> None:
@@ -49,7 +63,21 @@ class CallJournal(Protocol):
 class NoJournal:
     """For calls that cost nothing, and for scripts: remembers nothing, allows everything."""
 
-    def begin(self, keys: Sequence[CallKey], *, lookup: bool = False) -> list[Begun]:  # noqa: ARG002
+    def look(self, keys: Sequence[CallKey]) -> list[Begun]:
+        """Nothing is known of them."""
+        return [Begun(key, Standing.GRANTED) for key in keys]
+
+    def pace(self, name: str, requests_per_minute: int) -> Pacer:  # noqa: ARG002
+        """A pace of this process alone."""
+        return WindowPacer(requests_per_minute)
+
+    def begin(
+        self,
+        keys: Sequence[CallKey],
+        *,
+        lookup: bool = False,  # noqa: ARG002
+        free: bool = False,  # noqa: ARG002
+    ) -> list[Begun]:
         """All of them may be made."""
         return [Begun(key, Standing.GRANTED) for key in keys]
 

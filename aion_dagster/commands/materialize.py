@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 
 from aion_dagster import errors
+from aion_dagster.backends.pictures_ahead import PicturesAhead
 from aion_dagster.config import LibraryConfig
 from aion_dagster.definitions import BATCH_JOB, LABELS_JOB, LIBRARY_JOB, build_definitions
 from aion_dagster.resources.instance import COMMAND_TAG, embedded_instance
@@ -46,11 +47,12 @@ class Materializer:
         config: LibraryConfig,
         instance: dg.DagsterInstance,
         advance: Callable[[str, int], None],
+        ahead: PicturesAhead | None = None,
     ) -> None:
-        """Build the definitions; `advance` is told what is done."""
+        """Build the definitions; `advance` is told what is done, `ahead` has the pictures of batches to come."""
         self._names = Names(config.name)
         self._instance = instance
-        self._definitions = build_definitions(config, advance=advance, quiet=True)
+        self._definitions = build_definitions(config, advance=advance, quiet=True, ahead=ahead)
 
     def labels(self) -> Outcome:
         """Import the labels."""

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 import time
+import uuid
 from argparse import Namespace
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import dagster as dg
 
+from aion_dagster.assets.pictures import picture_tables
+from aion_dagster.backends.pictures import PictureTables
+from aion_dagster.backends.pictures_ahead import PicturesAhead
 from aion_dagster.commands.materialize import Materializer, Outcome, side_by_side
 from aion_dagster.commands.progress import Bars
 from aion_dagster.commands.quiet import quiet_console
 from aion_dagster.commands.settings import chosen_dataset, run_config
 from aion_dagster.commands.summary import Summary, as_json, summary_lines
 from aion_dagster.config import LibraryConfig
+from aion_dagster.costs import INVOCATION
 from aion_dagster.ingest import ingest
-from aion_dagster.planning import Plan, Planner, configured_backend
+from aion_dagster.planning import PICTURE_TABLES, Plan, Planner, configured_backend
 from aion_dagster.resources.access import open_store
 from aion_dagster.resources.instance import embedded_instance, report_dead_runs
 from aion_dagster.resources.naming import Names
-from aion_dagster.resources.sources import build_source
+from aion_dagster.resources.sources import SourceReader, build_source
 from aion_dagster.sensors.new_files import adopted_events
 from aion_dagster.storage.lock import StoreLock
 from aion_dagster.storage.store import Store
@@ -33,23 +40,35 @@ _ALLOCATIONS = 20_000
 
 def run(args: Namespace) -> int:
     """Carry out the command; the exit status."""
+    return run_on(args, run_config(args))
+
+
+def run_on(args: Namespace, config: LibraryConfig, *, take_in: bool = True) -> int:
+    """Work on what is left, after listing the sources where `take_in`; the exit status."""
     begun = time.perf_counter()
     quiet_console()
     _spare_the_collector()
-    config = run_config(args)
     store = open_store(config.store, config.name)
     summary = Summary()
+    os.environ[INVOCATION] = uuid.uuid4().hex
     with (
         StoreLock.exclusive(
             store.root, wait=not args.no_wait, on_wait=_say, what="aion-dagster run"
         ),
-        embedded_instance(config.store) as instance,
         Bars() as bars,
+        _pictures_ahead(config, store, bars) as ahead,
     ):
         store.sweep()
-        report_dead_runs(instance, config.store)
-        _take_in(config, store, summary)
-        Run(config, store, instance, bars, summary, jobs=args.jobs).everything()
+        if take_in:
+            _take_in(config, store, summary)
+        plan = Planner(config, store, configured_backend(config)).plan()
+        if args.jobs == 1:
+            ahead.expect(_whole_passes(plan))
+        with embedded_instance(config.store) as instance:
+            report_dead_runs(instance, config.store)
+            run = Run(config, store, instance, bars, ahead, summary, jobs=args.jobs)
+            run.everything(plan)
+    summary.paid_calls = store.ledger.calls_of_run(os.environ[INVOCATION])
     summary.seconds = time.perf_counter() - begun
     dataset = chosen_dataset(config, args.dataset)
     print("\n".join(summary_lines(config, store, dataset, summary)))  # noqa: T201 - the command's output
@@ -90,6 +109,33 @@ def _take_in(config: LibraryConfig, store: Store, summary: Summary) -> None:
         summary.errors.append("none of the sources is there")
 
 
+def _pictures_ahead(config: LibraryConfig, store: Store, bars: Bars) -> PicturesAhead:
+    """The decode pass over batches that are materialized in this process."""
+    reader = SourceReader.from_config(config)
+    parts = frozenset(PICTURE_TABLES)
+
+    def compute(
+        batch: str,
+        *,
+        go_on: Callable[[int], None],
+        before_asking: Callable[[Collection[str]], None],
+    ) -> PictureTables:
+        def advance(files: int) -> None:
+            go_on(files)
+            bars.advance("images", files)
+
+        return picture_tables(
+            config, store, reader.read, batch, parts, advance=advance, before_asking=before_asking
+        )
+
+    return PicturesAhead(compute)
+
+
+def _whole_passes(plan: Plan) -> list[str]:
+    """Batches whose pictures are to be computed altogether."""
+    return [batch for batch, assets in plan.batches.items() if {*PICTURE_TABLES} <= {*assets}]
+
+
 class Run:
     """The work of one command on an exclusively held store."""
 
@@ -99,19 +145,19 @@ class Run:
         store: Store,
         instance: dg.DagsterInstance,
         bars: Bars,
+        ahead: PicturesAhead,
         summary: Summary,
         *,
         jobs: int,
     ) -> None:
         """`summary` is filled while the work goes on; `jobs` batches run side by side."""
         self._config, self._store, self._instance = config, store, instance
-        self._bars, self._summary, self._jobs = bars, summary, jobs
+        self._bars, self._ahead, self._summary, self._jobs = bars, ahead, summary, jobs
         self._materializer: Materializer | None = None
 
-    def everything(self) -> None:
+    def everything(self, plan: Plan) -> None:
         """Labels, then batches, then what they are together; stops where a stage leaves nothing to go on with."""
         planner = self._planner()
-        plan = planner.plan()
         self._adopt(plan)
         if not self._store.ledger.batches():
             self._config.remember()
@@ -137,7 +183,9 @@ class Run:
     def _dagster(self) -> Materializer:
         """Built when there is work: a run without any is over before that."""
         if self._materializer is None:
-            self._materializer = Materializer(self._config, self._instance, self._bars.advance)
+            self._materializer = Materializer(
+                self._config, self._instance, self._bars.advance, self._ahead
+            )
         return self._materializer
 
     def _pictures(self) -> int:

@@ -99,7 +99,7 @@ def check_reachable(config: LibraryConfig) -> None:
     """Refuse early what would fail late.
 
     Raises:
-        ConfigError: a source or label path does not exist, or an extra is not installed.
+        ConfigError: a source or label path does not exist, or an extra or a model that is named is not there.
     """
     for path in config.labels:
         if not Path(path).exists():
@@ -109,6 +109,14 @@ def check_reachable(config: LibraryConfig) -> None:
         reason = backend.unavailable(kind)
         if reason:
             raise ConfigError(f"--detect {kind}: {reason}")
+    for field, operation, named in (
+        ("text_model", "embed_text", config.text_model not in ("auto", "none")),
+        ("models.captions", "describe", config.models.captions),
+        ("models.joint", "embed_images", config.models.joint),
+    ):
+        reason = backend.unavailable(operation) if named else None
+        if reason:
+            raise ConfigError(f"{field}: {reason}")
     if config.documents and not all(map(find_spec, ("pypdfium2", "pypdf", "docx"))):
         raise ConfigError(
             "--documents needs the extra 'documents': pip install 'aion_dagster[documents]'"

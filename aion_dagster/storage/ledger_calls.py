@@ -16,6 +16,7 @@ from aion_dagster.storage import process
 from aion_dagster.storage.call_records import Begun, CallKey, Cap, Settlement, Standing, Tally
 from aion_dagster.storage.ledger_budgets import Budgets
 from aion_dagster.storage.ledger_database import Database, chunks, now
+from aion_dagster.storage.ledger_paces import SharedPace
 from aion_dagster.storage.ledger_tables import CALLS
 
 LEASE: Final = timedelta(minutes=15)
@@ -47,13 +48,22 @@ class PaidCalls:
         self._owner = f"{self._host}/{process.identity()}"
         self.tally = Tally()
 
-    def begin(self, keys: Sequence[CallKey], *, lookup: bool = False) -> list[Begun]:
+    def look(self, keys: Sequence[CallKey]) -> list[Begun]:
+        """How these calls stand, without beginning any."""
+        with self._database.read() as connection:
+            rows = _rows(connection, keys)
+            return [self._standing(key, rows.get(key.digest)) for key in keys]
+
+    def begin(
+        self, keys: Sequence[CallKey], *, lookup: bool = False, free: bool = False
+    ) -> list[Begun]:
         """Say which of these calls may be made now, and reserve those; in one transaction.
 
         Args:
             keys: calls, all different; those that exceed a budget are the last ones.
             lookup: whether a call in doubt can be looked up at the server, so that making it again costs nothing
                 more: it takes no further unit of the budget then.
+            free: whether these calls cost nothing at all.
 
         Returns:
             How each stands, in the order of `keys`.
@@ -71,7 +81,7 @@ class PaidCalls:
                     one.standing is Standing.IN_DOUBT and not lookup
                 )
                 # Reserved by a dead process and never sent: its unit is taken over.
-                costs = costs and not _is_reserved(rows.get(one.key.digest))
+                costs = costs and not free and not _is_reserved(rows.get(one.key.digest))
                 if costs and taken >= left.calls:
                     begun.append(Begun(one.key, Standing.OVER_BUDGET, reason=left.reason))
                     continue
@@ -86,6 +96,10 @@ class PaidCalls:
                 )
         self.tally.hits += sum(one.standing is Standing.SETTLED for one in begun)
         return begun
+
+    def pace(self, name: str, requests_per_minute: int) -> SharedPace:
+        """The pace of an account, shared by all processes of this ledger."""
+        return SharedPace(self._database, name, requests_per_minute)
 
     def sent(self, keys: Iterable[CallKey]) -> None:
         """The bytes of these calls leave now."""
@@ -188,13 +202,14 @@ class PaidCalls:
 
     def _give_back(self, connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> None:
         for row in rows:
-            self._budgets.refund(connection, row.run, row.day, (row.operation, row.engine))
+            if row.held:
+                self._budgets.refund(connection, row.run, row.day, (row.operation, row.engine))
             this = CALLS.c.id == row.id
-            if row.units > 1:
+            if row.units > row.held:
                 connection.execute(
                     CALLS.update()
                     .where(this)
-                    .values(state="failed", retryable=True, units=row.units - 1)
+                    .values(state="failed", retryable=True, units=row.units - row.held, held=0)
                 )
             else:
                 connection.execute(CALLS.delete().where(this))
@@ -230,6 +245,8 @@ class PaidCalls:
             return
         moment = self._clock()
         values: dict[str, Any] = {"owner": self._owner, "updated_at": moment}
+        if not _is_reserved(row):
+            values["held"] = units
         if begun.may_send:
             values["state"] = "reserved" if begun.standing is Standing.GRANTED else "sent"
         if units or row is None:

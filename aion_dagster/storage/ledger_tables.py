@@ -107,6 +107,7 @@ CALLS = sa.Table(
     sa.Column("run", sa.String(80), nullable=False),
     sa.Column("day", sa.String(10), nullable=False),
     sa.Column("units", sa.Integer, nullable=False),
+    sa.Column("held", sa.Integer, nullable=False),
     sa.Column("remote_id", sa.Text),
     sa.Column("session_id", sa.Text),
     sa.Column("payload", sa.LargeBinary),
@@ -122,7 +123,8 @@ CALLS = sa.Table(
     sa.Index("calls_day", "day"),
 )
 """One row per paid call. `state`: reserved | sent | accepted | settled | failed; `owner` is the process at work; `units`
-are the sendings that count against budgets, the last of them on `day` and in `run`; `payload` is zlib-packed JSON."""
+are the sendings that count against budgets, the last of them on `day` and in `run`, `held` is 1 where the last `begin`
+took one; `payload` is zlib-packed JSON."""
 
 CALL_SUMS = sa.Table(
     "call_sums",
