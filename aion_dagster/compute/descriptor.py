@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
+Levels = npt.NDArray[np.uint8]
 
 SIDE: Final = 48
 _BANDS, _LIGHT_BINS, _HUE_BINS = 3, 6, 8
@@ -48,8 +49,9 @@ def descriptor(pixels: npt.NDArray[np.uint8], dct: Floats) -> Floats:
     twice_at_most = max(pixels.shape[:2]) <= 2 * SIDE
     sampling = cv2.INTER_LINEAR if twice_at_most else cv2.INTER_AREA
     square = cv2.resize(pixels, (SIDE, SIDE), interpolation=sampling)
-    lab = np.asarray(cv2.cvtColor(square, cv2.COLOR_RGB2LAB), dtype=np.uint8)
-    parts = (_colors(lab), _gradients(lab[..., 0]), _structure(dct))
+    lab = cv2.cvtColor(square, cv2.COLOR_RGB2LAB)
+    light, a, b = (np.asarray(plane, dtype=np.uint8) for plane in cv2.split(lab))
+    parts = (_colors(light, a, b), _gradients(light), _structure(dct))
     vector = np.concatenate([w * _unit(p) for w, p in zip(_WEIGHTS, parts, strict=True)])
     return _unit(vector).astype(np.float32)
 
@@ -64,25 +66,23 @@ def _tables() -> tuple[npt.NDArray[np.intp], Floats]:
     return hue_bin.ravel(), np.minimum(np.asarray(chroma) / 40, 1).astype(np.float32).ravel()
 
 
-def _colors(lab: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+def _colors(light: Levels, a: Levels, b: Levels) -> npt.NDArray[np.float64]:
     """Square roots (Hellinger) of the shares of lightness, hue, and grey or colored, per band."""
-    light, a, b = (np.asarray(x, dtype=np.uint16).ravel() for x in cv2.split(lab))
     hue_bins, amounts = _tables()
-    color = (a << 8 | b).astype(np.intp)
+    color = (a.ravel().astype(np.intp) << 8) | b.ravel()
     hue_bin = _HUE_OF_BAND + hue_bins[color]
     size = _BANDS * 2 * _HUE_BINS
     hues = np.bincount(hue_bin, amounts[color], minlength=size).reshape(_BANDS, 2, _HUE_BINS)
     counts = np.bincount(hue_bin, minlength=size).reshape(_BANDS, 2, _HUE_BINS)
-    light_bin = _LIGHT_OF_BAND + (light * np.uint16(_LIGHT_BINS) >> 8)
+    light_bin = _LIGHT_OF_BAND + (light.ravel() * np.uint16(_LIGHT_BINS) >> 8)
     lights = np.bincount(light_bin, minlength=_BANDS * _LIGHT_BINS).reshape(_BANDS, _LIGHT_BINS)
     shares = np.concatenate([lights, hues.sum(axis=1), counts.sum(axis=2)], axis=1)
     return np.asarray(np.sqrt(shares.ravel()))
 
 
-def _gradients(gray: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-    dx = cv2.Sobel(gray, cv2.CV_32F, 1, 0)
-    dy = cv2.Sobel(gray, cv2.CV_32F, 0, 1)
-    magnitude, angle = cv2.cartToPolar(dx, dy)
+def _gradients(gray: Levels) -> npt.NDArray[np.float64]:
+    dx, dy = cv2.spatialGradient(gray)
+    magnitude, angle = cv2.cartToPolar(dx.astype(np.float32), dy.astype(np.float32))
     orientation = (angle * (_ORIENTATIONS / np.pi)).astype(np.intp) & _ORIENTATIONS - 1
     bins = _CELL + orientation
     size = _CELLS[0] * _CELLS[1] * _ORIENTATIONS

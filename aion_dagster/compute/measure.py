@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aion_dagster.compute.blurhash import blurhash
-from aion_dagster.compute.colors import ColorAnalysis, analysis_pixels, analyze_colors
+from aion_dagster.compute.colors import ColorAnalysis, analysis_pixels, analyze_all
 from aion_dagster.compute.decode import Decoded, UndecodableError, decode_picture
 from aion_dagster.compute.exif import Gps
 from aion_dagster.compute.features import FEATURES_SIDE, VisualFeatures, visual_features
@@ -96,10 +96,11 @@ def measure_all(
     blurred = [blurhash(s.tiny) for s in seen]
     dcts = [gray_dct(s.gray) for s in seen]
     hashed = [phash(dct) for dct in dcts]
-    colors = [
-        analyze_colors(s.small, n_colors=n_colors) if "color_analyses" in parts else None
-        for s in seen
-    ]
+    colors = (
+        analyze_all([s.small for s in seen], n_colors=n_colors)
+        if "color_analyses" in parts
+        else [None] * len(seen)
+    )
     features = [
         visual_features(s.gray, s.small, dct) if "visual_features" in parts else None
         for s, dct in zip(seen, dcts, strict=True)

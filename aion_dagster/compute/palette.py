@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import cv2
@@ -25,26 +26,41 @@ _SAME: Final = 3.0
 _ONESELF: Final = np.diag(np.full(16, np.inf))
 
 
-def dominant(pixels: npt.NDArray[np.uint8], n_colors: int) -> tuple[npt.NDArray[np.float64], ...]:
-    """At most `n_colors` L*a*b* colors (k, 3) of sRGB pixels (h, w, 3) and their shares (k,), largest share first.
+def dominant(
+    pictures: Sequence[npt.NDArray[np.uint8]], n_colors: int
+) -> list[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]:
+    """At most `n_colors` L*a*b* colors (k, 3) and their shares (k,), largest share first, of each of some pictures.
 
-    Near-identical colors are merged, so that k may be smaller.
+    Near-identical colors are merged, so that k may be smaller. Pictures are sRGB pixels (h, w, 3); each step is done for
+    all of them before the next, which is faster and changes nothing.
     """
-    points = lab_points(pixels)
-    centers = _seeds(*_heaviest_cells(pixels, points), n_colors)
+    points = [lab_points(pixels) for pixels in pictures]
+    cells = [_heaviest_cells(*both) for both in zip(pictures, points, strict=True)]
+    centers = [_seeds(*cell, n_colors) for cell in cells]
     # An odd step goes through all columns, whatever the width.
-    moving = points[:: len(points) // _MOVING_PIXELS | 1]
-    across = np.ascontiguousarray(moving.T)
+    moving = [p[:: len(p) // _MOVING_PIXELS | 1] for p in points]
+    across = [np.ascontiguousarray(m.T) for m in moving]
     for _ in range(_ITERATIONS):
-        sums = _assign(across, moving, centers)
-        counts = sums[:, 3:]
-        centers = np.where(counts > 0, sums[:, :3] / np.maximum(counts, 1), centers)
+        centers = [_moved(*three) for three in zip(across, moving, centers, strict=True)]
+    sums = [_sums(*both) for both in zip(points, centers, strict=True)]
+    return [_merged(total[total[:, 3] > 0]) for total in sums]
+
+
+def _moved(across: Floats, points: Floats, centers: Floats) -> Floats:
+    """The mean of the points nearest to each center; a center that has none stays."""
+    sums = _assign(across, points, centers)
+    counts = sums[:, 3:]
+    return np.where(counts > 0, sums[:, :3] / np.maximum(counts, 1), centers)
+
+
+def _sums(points: Floats, centers: Floats) -> npt.NDArray[np.float64]:
+    """`_assign`, whatever the number of points."""
     across = np.ascontiguousarray(points.T)
     total = np.zeros((len(centers), 4))
     for start in range(0, len(points), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         total += _assign(across[:, part], points[part], centers)
-    return _merged(total[total[:, 3] > 0])
+    return total
 
 
 def _heaviest_cells(pixels: npt.NDArray[np.uint8], points: Floats) -> tuple[Floats, Floats]:
@@ -88,7 +104,10 @@ def _assign(across: Floats, points: Floats, centers: Floats) -> Floats:
     return np.asarray(nearest.astype(np.float32) @ points)
 
 
-def _merged(sums: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], ...]:
+def _merged(
+    sums: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Centers and shares, those of one color put together."""
     while True:
         count = len(sums)
         centers = sums[:, :3] / sums[:, 3:]
