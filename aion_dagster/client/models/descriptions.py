@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Self
+from typing import Final, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from aion_dagster.client.models.base import Model, UtcDatetime, either
+from aion_dagster.client.models.files import UserFile, UserFileDetails
 from aion_dagster.client.models.upload_results import DescriptionStatus as DescriptionState
 from aion_dagster.client.models.uploads import UnifiedImageStatus
 
@@ -19,44 +20,47 @@ class DescriptionStatus(Model):
     """The description of a picture, or how far it is."""
 
     image_id: str = Field(validation_alias=either("image_id", "id"))
-    status: DescriptionState = Field(
-        DescriptionState.PENDING, validation_alias=either("status", "description_status")
-    )
-    description: str | None = Field(
-        None, validation_alias=either("description", "upload_description")
-    )
+    status: DescriptionState = DescriptionState.PENDING
+    description: str | None = None
     tags: list[str] | None = None
     visible_text: str | None = None
     confidence_score: float | None = None
-    error_message: str | None = Field(
-        None, validation_alias=either("error_message", "description_error")
-    )
+    error_message: str | None = None
     created_at: UtcDatetime | None = None
-    completed_at: UtcDatetime | None = Field(
-        None, validation_alias=either("completed_at", "description_generated_at")
-    )
+    completed_at: UtcDatetime | None = None
     title: str | None = None
     filename: str | None = None
     thumbnail_url: str | None = None
     has_state: bool = True
     """False where the server says nothing: not begun, or never to be begun."""
 
-    @model_validator(mode="before")
     @classmethod
-    def _said_by_content(cls, data: Any) -> Any:
-        """A server that names no state has one all the same: what is described is completed."""
-        if isinstance(data, dict) and not (data.get("status") or data.get("description_status")):
-            told = {k: v for k, v in data.items() if k not in ("status", "description_status")}
-            described = told.get("upload_description") or told.get("description")
-            return told | {
-                "status": "completed" if described else "pending",
-                "has_state": bool(described),
-            }
-        return data
+    def of_file(cls, file: UserFile | UserFileDetails) -> Self:
+        """What a file says of its description; one that is described is so although no state is named."""
+        described = file.upload_description is not None
+        details = file if isinstance(file, UserFileDetails) else None
+        scores = [d.confidence_score for d in details.full_descriptions] if details else []
+        return cls(
+            image_id=file.id,
+            status=DescriptionState(
+                file.description_status or ("completed" if described else "pending")
+            ),
+            description=file.upload_description,
+            tags=file.tags or None,
+            visible_text=file.visible_text,
+            confidence_score=file.confidence_score or next(iter(scores), None),
+            error_message=file.description_error,
+            created_at=file.created_at,
+            completed_at=details.description_generated_at if details else None,
+            title=file.title,
+            filename=file.filename if isinstance(file, UserFile) else file.original_filename,
+            thumbnail_url=file.thumbnail_url,
+            has_state=described or file.description_status is not None,
+        )
 
     @classmethod
     def of_upload(cls, upload: UnifiedImageStatus) -> Self:
-        """What the status of an upload says about its description; never the description itself."""
+        """What the state of an upload says of its description; never the description itself."""
         state = upload.component_statuses.description_status
         if state is None and upload.is_over:
             state = "completed" if upload.unified_status == "completed" else "failed"

@@ -11,17 +11,13 @@ from aion_dagster.client.errors import (
     DescriptionError,
     ResourceNotFoundError,
 )
-from aion_dagster.client.models.base import Model, Rows, rows
 from aion_dagster.client.models.descriptions import DescriptionStatus
 from aion_dagster.client.resources.base import until
+from aion_dagster.client.resources.files import FilesResource
 from aion_dagster.client.resources.upload_sessions import UploadSessions
 
 _ASKED_SINGLY: Final = 3
 """Pictures that the list of files leaves out and whose upload is looked at instead, at each look."""
-
-
-class _Page(Model):
-    files: Rows[DescriptionStatus] = rows("files", "items")
 
 
 class UploadDescriptions(UploadSessions):
@@ -31,12 +27,11 @@ class UploadDescriptions(UploadSessions):
         """Descriptions, by pages of 100 ids, in the order of the ids; what the server does not list is left out."""
         asked = list(dict.fromkeys(image_ids))
         found: dict[str, DescriptionStatus] = {}
+        files = FilesResource(self._transport)
         for first in range(0, len(asked), limits.PAGE):
             page = asked[first : first + limits.PAGE]
-            answer = await self._ask(
-                _Page, "GET /user-files", query={"ids": page, "limit": limits.PAGE}
-            )
-            found |= {state.image_id: state for state in answer.files}
+            listed = await files.list(ids=page, limit=limits.PAGE)
+            found |= {file.id: DescriptionStatus.of_file(file) for file in listed.files}
         return [found[image_id] for image_id in asked if image_id in found]
 
     async def wait_for_description(
@@ -128,6 +123,4 @@ class UploadDescriptions(UploadSessions):
         if not state.is_successful:
             return state
         # The state of an upload does not hold the description.
-        return await self._ask(
-            DescriptionStatus, "GET /user-files/{file_id}", ids={"file_id": image_id}
-        )
+        return DescriptionStatus.of_file(await FilesResource(self._transport).get(image_id))

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from aion_dagster.client import limits
-from aion_dagster.client.answers import QUOTA_CODES
 from aion_dagster.client.errors import (
-    AionvisionConnectionError,
     AionvisionError,
     AionvisionTimeoutError,
-    InvalidResponseError,
     QuotaExceededError,
     ResourceNotFoundError,
     UploadError,
-    ValidationError,
 )
 from aion_dagster.client.models.descriptions import DescriptionStatus
-from aion_dagster.client.models.upload_sessions import UploadSessionItem
+from aion_dagster.client.models.upload_sessions import UploadSessionItem, UploadSessionStatus
 from aion_dagster.client.models.uploads import (
     BatchUploadResults,
     StreamBatchResult,
@@ -27,10 +23,16 @@ from aion_dagster.client.models.uploads import (
 )
 from aion_dagster.client.resources.upload_descriptions import UploadDescriptions
 from aion_dagster.client.resources.upload_folders import name_key, told_apart
+from aion_dagster.client.resources.upload_repeats import (
+    UNDESCRIBED,
+    is_about_the_file,
+    sent_again,
+)
 from aion_dagster.client.resources.upload_report import Report
 from aion_dagster.client.resources.upload_rows import (
     Item,
     described,
+    pending,
     refused,
     row_of,
     unanswered,
@@ -38,11 +40,6 @@ from aion_dagster.client.resources.upload_rows import (
 from aion_dagster.client.resources.upload_sources import Source
 from aion_dagster.client.resources.upload_streams import UploadStreams
 from aion_dagster.client.runtime import Runtime
-
-_TOO_MUCH: Final = frozenset({"TIMEOUT", "MEMORY_LIMIT_EXCEEDED"})
-"""Codes that ask for smaller batches."""
-
-_UNDESCRIBED: Final = "IMAGE_PROCESSING_ERROR"
 
 
 class _NotSent(Exception):  # noqa: N818 - says what happened to a request, and leaves this module never
@@ -59,6 +56,8 @@ class UploadCalls(UploadStreams, UploadDescriptions):
 
 class UploadFlow:
     """One upload; `rows` and `session_ids` hold what is known so far, also where it fails half way.
+
+    `error` is what ended it, `late` that a session did not end in time: its files are pending then, some without id.
 
     Args:
         calls: the low-level methods.
@@ -82,6 +81,7 @@ class UploadFlow:
         self.rows: list[UploadResult | None] = [None] * len(sources)
         self.session_ids: list[str] = []
         self.error: AionvisionError | None = None
+        self.late: AionvisionTimeoutError | None = None
         self._calls = calls
         self._runtime = runtime
         self._sources = sources
@@ -173,7 +173,7 @@ class UploadFlow:
         try:
             await (self._one(indices[0], form) if len(indices) == 1 else self._many(indices, form))
         except _NotSent as stopped:
-            again = _again(indices, form, stopped.error)
+            again = sent_again(indices, form, stopped.error)
             if not again:
                 raise stopped.error from None
             for some, changed in again:
@@ -185,8 +185,8 @@ class UploadFlow:
         try:
             answer = await self._calls.send_one(source, form=form, watch=watch)
         except AionvisionError as error:
-            if len(self.rows) > 1 and _is_about_the_file(error):
-                may_pass = error.code == _UNDESCRIBED
+            if len(self.rows) > 1 and is_about_the_file(error):
+                may_pass = error.code == UNDESCRIBED
                 self._settle(index, refused(source.name, error.message, None, retryable=may_pass))
                 return
             raise _NotSent(error) from None
@@ -222,14 +222,18 @@ class UploadFlow:
         flags: dict[str, bool] = {}
         items: Mapping[int, Item]
         if immediate is not None and len(immediate) >= len(sent):
-            items, state = self._matched(sent, immediate), answer.status
+            items, state = _matched(sent, immediate), answer.status
         elif not sent or (answer.accepted_files == 0 and answer.status in ("rejected", "failed")):
             items, state = {}, answer.status
         else:
-            status = await self._calls.wait_for_session(session_id, timeout=self._timeout)
+            status = await self._session(session_id)
             flags = {name_key(e.filename): e.retryable for e in status.recent_errors}
             found = await self._results(session_id, len(sent))
-            items, state = self._matched(sent, found), str(status.status)
+            items, state = _matched(sent, found), str(status.status)
+            if not status.is_over:
+                for name in [name for name, index in sent.items() if index not in items]:
+                    index = sent.pop(name)
+                    self.rows[index] = pending(self._sources[index].name, session_id)
         for name, index in sent.items():
             own, item = self._sources[index].name, items.get(index)
             row = (
@@ -238,6 +242,16 @@ class UploadFlow:
                 else row_of(own, item, session_id, self._awaited, flags.get(name_key(name)))
             )
             self._settle(index, row)
+
+    async def _session(self, session_id: str) -> UploadSessionStatus:
+        """The end of a session, or its last state where it does not end in time."""
+        try:
+            return await self._calls.wait_for_session(session_id, timeout=self._timeout)
+        except AionvisionTimeoutError as error:
+            if not isinstance(error.last_result, UploadSessionStatus):
+                raise
+            self.late = error
+            return error.last_result
 
     async def _results(self, session_id: str, count: int) -> list[UploadSessionItem]:
         """Results of a session, without the question for more where there cannot be any."""
@@ -253,22 +267,6 @@ class UploadFlow:
                 break
             found += page.results
         return found
-
-    def _matched(self, sent: dict[str, int], items: Iterable[Item]) -> dict[int, Item]:
-        """Results by the place of their file; the only one left belongs to the only file left."""
-        by_key = {name_key(name): index for name, index in sent.items()}
-        matched: dict[int, Item] = {}
-        left: list[Item] = []
-        for item in items:
-            index = by_key.get(name_key(item.filename))
-            if index is None:
-                left.append(item)
-            else:
-                matched[index] = item
-        open_places = [index for index in sent.values() if index not in matched]
-        if len(left) == len(open_places) == 1:
-            matched[open_places[0]] = left[0]
-        return matched
 
     @property
     def _awaited(self) -> bool:
@@ -286,25 +284,18 @@ class UploadFlow:
         return row
 
 
-def _again(
-    indices: Sequence[int], form: dict[str, Any], error: AionvisionError
-) -> list[tuple[Sequence[int], dict[str, Any]]]:
-    """How to send once more what failed: in halves, or finding what was stored although no answer came."""
-    lost = isinstance(error, AionvisionTimeoutError | InvalidResponseError) or (
-        isinstance(error, AionvisionConnectionError) and error.sent
-    )
-    changed = form | {"skip_duplicates": True} if lost else form
-    too_much = error.code in _TOO_MUCH or (error.status == 413 and error.code not in QUOTA_CODES)
-    if too_much and len(indices) > 1:
-        half = len(indices) // 2
-        return [(indices[:half], changed), (indices[half:], changed)]
-    if lost and not form["skip_duplicates"]:
-        return [(indices, changed)]
-    return []
-
-
-def _is_about_the_file(error: AionvisionError) -> bool:
-    """Whether other files may fare better."""
-    return error.code == _UNDESCRIBED or (
-        isinstance(error, ValidationError) and error.status is not None
-    )
+def _matched(sent: dict[str, int], items: Iterable[Item]) -> dict[int, Item]:
+    """Results by the place of their file; the only one left belongs to the only file left."""
+    by_key = {name_key(name): index for name, index in sent.items()}
+    matched: dict[int, Item] = {}
+    left: list[Item] = []
+    for item in items:
+        index = by_key.get(name_key(item.filename))
+        if index is None:
+            left.append(item)
+        else:
+            matched[index] = item
+    open_places = [index for index in sent.values() if index not in matched]
+    if len(left) == len(open_places) == 1:
+        matched[open_places[0]] = left[0]
+    return matched

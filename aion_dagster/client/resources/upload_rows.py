@@ -77,6 +77,11 @@ def refused(
     )
 
 
+def pending(name: str, session_id: str) -> UploadResult:
+    """The result of a file of which a session that has not ended says nothing yet."""
+    return UploadResult(image_id="", filename=name, session_id=session_id)
+
+
 def unanswered(name: str, session_id: str, state: str) -> UploadResult:
     """The result of a file that a session ended without a word about."""
     reason = (

@@ -212,6 +212,8 @@ async def _finished(flow: UploadFlow, wait: bool, raise_on_failure: bool) -> Bat
     """Wait for descriptions where asked; the results, or the error that says what is missing."""
     if flow.error is not None:
         raise flow.failure(flow.error)
+    if flow.late is not None and raise_on_failure:
+        raise flow.failure(flow.late)
     if wait:
         error = await flow.describe()
         late = isinstance(error, AionvisionTimeoutError)
