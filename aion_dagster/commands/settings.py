@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from aion_dagster.backends.protocol import Operation
 from aion_dagster.config import DatasetConfig, FolderSourceConfig, LibraryConfig
 from aion_dagster.errors import ConfigError
 from aion_dagster.planning import configured_backend
@@ -109,12 +110,13 @@ def check_reachable(config: LibraryConfig) -> None:
         reason = backend.unavailable(kind)
         if reason:
             raise ConfigError(f"--detect {kind}: {reason}")
-    for field, operation, named in (
-        ("text_model", "embed_text", config.text_model not in ("auto", "none")),
-        ("models.captions", "describe", config.models.captions),
-        ("models.joint", "embed_images", config.models.joint),
-    ):
-        reason = backend.unavailable(operation) if named else None
+    named: dict[str, tuple[Operation, bool]] = {
+        "text_model": ("embed_text", config.text_model not in ("auto", "none")),
+        "models.captions": ("describe", config.models.captions is not None),
+        "models.joint": ("embed_images", config.models.joint is not None),
+    }
+    for field, (operation, is_named) in named.items():
+        reason = backend.unavailable(operation) if is_named else None
         if reason:
             raise ConfigError(f"{field}: {reason}")
     if config.documents and not all(map(find_spec, ("pypdfium2", "pypdf", "docx"))):
