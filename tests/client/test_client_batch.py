@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from aionvision_server.fixtures import Server
 from loopback_api import LoopbackApi, Reply, awaited_client, blocking_client, loopback_api
+from uploading import blocking_uploads, picture
 
-from aion_dagster.client import errors
+from aion_dagster.client import SyncAionVision, errors
 from aion_dagster.client.models.batch import BatchImageInput, BatchItemStatus, BatchStatus
 from aion_dagster.client.resources.batch import BatchResource, SyncBatchResource
 
@@ -160,3 +162,19 @@ def test_a_batch_is_cancelled_with_an_answer_that_is_empty(server: LoopbackApi) 
 
     assert asyncio.run(cancelled()) is None
     assert len(server.asked("DELETE /batch/{batch_id}")) == 1
+
+
+def test_a_stored_picture_is_described_anew_by_a_batch(aionvision: Server) -> None:
+    with blocking_uploads(aionvision) as uploads:
+        first = uploads.upload_one(picture(1), filename="a.png")
+    with SyncAionVision(
+        api_key=aionvision.key, base_url=aionvision.url, polling_interval=0.002
+    ) as client:
+        batch = SyncBatchResource(BatchResource(client.transport))
+        submitted = batch.submit_describe(object_keys=[first.object_key], prompt="Count the poles.")
+        assert batch.wait_for_completion(submitted.batch_id).successful_items == 1
+        (item,) = batch.get_all_results(submitted.batch_id)
+    assert item.description
+    assert item.description != first.description
+    assert len(aionvision.objects()) == 1
+    aionvision.assert_clean()

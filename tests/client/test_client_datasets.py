@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from aionvision_server.fixtures import Server
 from loopback_api import LoopbackApi, Reply, awaited_client, blocking_client, loopback_api
+from uploading import blocking_uploads, picture
 
-from aion_dagster.client import errors
+from aion_dagster.client import SyncAionVision, errors
 from aion_dagster.client.models.datasets import DatasetFormat, DatasetStatus
+from aion_dagster.client.resources.batch import BatchResource, SyncBatchResource
 from aion_dagster.client.resources.datasets import DatasetsResource, SyncDatasetsResource
 
 DATASET = {
@@ -122,3 +125,24 @@ def test_a_creation_whose_answer_is_lost_is_not_repeated(
     with pytest.raises(errors.AionvisionConnectionError):
         datasets.create("b", "Poles")
     assert len(server.asked("POST /datasets")) == 1
+
+
+def test_the_test_servers_datasets_are_there_or_not(aionvision: Server) -> None:
+    with (
+        blocking_uploads(aionvision) as uploads,
+        SyncAionVision(
+            api_key=aionvision.key, base_url=aionvision.url, polling_interval=0.002
+        ) as client,
+    ):
+        datasets = SyncDatasetsResource(DatasetsResource(client.transport))
+        with pytest.raises(errors.ResourceNotFoundError, match="has no datasets API"):
+            datasets.list()
+        aionvision.side(datasets="present")
+        batch = SyncBatchResource(BatchResource(client.transport))
+        key = uploads.upload_one(picture(1), filename="a.png").object_key
+        submitted = batch.submit_describe(object_keys=[key])
+        batch.wait_for_completion(submitted.batch_id)
+        made = datasets.create(submitted.batch_id, "Poles")
+        assert [d.id for d in datasets.list_all()] == [made.id]
+        assert datasets.export(made.id, "yolo").download_url
+    aionvision.assert_clean()

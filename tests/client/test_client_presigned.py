@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aionvision_server.fixtures import Server
 from loopback_api import KEY, LoopbackApi, Reply, blocking_client, loopback_api
+from uploading import blocking_uploads, picture
 
 from aion_dagster.client import errors
 from aion_dagster.client.models.upload_presigned import FileInfo, UploadConfirmation
@@ -182,3 +184,17 @@ def test_a_batch_holds_five_files_at_most(
         with pytest.raises(errors.ValidationError, match="files"):
             uploads.batch_prepare([info] * count)
     assert server.requests == []
+
+
+@pytest.mark.parametrize("side", ["user-files", "uploads", "both"])
+def test_whichever_way_a_server_has_the_picture_arrives_and_is_described(
+    aionvision: Server, side: str
+) -> None:
+    aionvision.side(presigned=side)
+    with blocking_uploads(aionvision) as uploads:
+        result = uploads.upload_presigned(picture(1), filename="a.png")
+        assert result.image_id is not None
+        assert uploads.wait_for_description(result.image_id).is_successful
+    (stored,) = aionvision.objects()
+    assert stored["id"] == result.image_id
+    aionvision.assert_clean()
