@@ -80,7 +80,7 @@ class Admin:
 
     def _log(self, since: str = "0", operation: str = "") -> Any:
         return [
-            asdict(entry)
+            entry.told()
             for entry in self._world.books.log
             if entry.number > int(since) and operation in entry.operation
         ]
@@ -147,7 +147,7 @@ class Admin:
         holds = self._world.holds
         reached = await holds.until(int(query.get("arrived", 0)), float(query.get("timeout", 0)))
         waiting = [
-            {"entry": asdict(h.entry), "accepted": h.accepted, "subjects": h.subjects}
+            {"entry": h.entry.told(), "accepted": h.accepted, "subjects": h.subjects}
             for h in holds.waiting
         ]
         return {"reached": reached, "arrived": holds.arrived, "waiting": waiting}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
 LONGEST_LOG: Final = 200_000
@@ -27,6 +27,11 @@ class Entry:
     delivered: bool | None = None
     fault: str | None = None
     billed: Counter[str] = field(default_factory=Counter)
+
+    def told(self) -> dict[str, Any]:
+        """As JSON has it; `asdict` would count a Counter's items."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {**values, "billed": dict(self.billed)}
 
 
 @dataclass(frozen=True, slots=True)

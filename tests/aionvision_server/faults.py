@@ -32,7 +32,7 @@ class Fault:
     Args:
         kind: one of `KINDS`.
         operation: a pattern of operations: `POST /user-files/upload/*`.
-        nth: only the nth request that fits, from 1.
+        nth: the nth request that fits, from 1.
         every: each nth one.
         probability: by chance, from `seed`.
         times: at most so often; by default once, unless `every` or `probability` is given.
@@ -80,13 +80,12 @@ class Fault:
         if self._about is not None and not any(self.concerns(s) for s in subjects):
             return False
         self.seen += 1
-        hit = (
-            (self.nth is None or self.seen == self.nth)
+        return (
+            # Not only the nth: another fault may have come before this one there.
+            (self.nth is None or self.seen >= self.nth)
             and (self.every is None or self.seen % self.every == 0)
             and (self.probability is None or self._chance.random() < self.probability)
         )
-        self.fired += hit
-        return hit
 
 
 class Faults:
@@ -108,12 +107,11 @@ class Faults:
 
     def hitting(self, operation: str, subjects: Sequence[str]) -> list[Fault]:
         """The faults of a request: any that work within, and the first one of the others."""
-        found: list[Fault] = []
-        for fault in self._faults:
-            if any(f.kind not in WITHIN for f in found) and fault.kind not in WITHIN:
-                continue
-            if fault.hits(operation, subjects):
-                found.append(fault)
+        hits = [fault for fault in self._faults if fault.hits(operation, subjects)]
+        others = [fault for fault in hits if fault.kind not in WITHIN]
+        found = [fault for fault in hits if fault.kind in WITHIN] + others[:1]
+        for fault in found:
+            fault.fired += 1
         return found
 
     def __iter__(self) -> Iterator[Fault]:
