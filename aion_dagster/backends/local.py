@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from aion_dagster.compute.models.objects import ObjectDetector
     from aion_dagster.compute.models.text_reader import TextReader
 
-TEXT_SIDE = 2000
-"""Text is looked for in pictures reduced to this longest side in pixels."""
+TEXT_SIDE = 4096
+"""Text is read in pictures reduced to this longest side in pixels; it is looked for at less (`compute.text_finding`)."""
 CODE_SIDE = 1600
 """Codes are looked for in pictures reduced to this longest side in pixels."""
 AUTO = "auto"

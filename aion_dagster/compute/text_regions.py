@@ -1,26 +1,21 @@
-"""Text in pictures: where it stands and what it says (RapidOCR on ONNX Runtime, offline)."""
+"""Text in pictures: where it stands and what it says, by the models of RapidOCR on ONNX Runtime, offline."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aion_dagster.errors import UnavailableError
+from aion_dagster.compute.text_finding import Found, Looking, Quads, find_lines
+from aion_dagster.compute.text_reading import LineReader, Reading
+from aion_dagster.compute.text_sessions import TextSessions, open_sessions
 
-_EXTRA: Final = (
-    "reading text in pictures needs the extra `ocr`: pip install 'aion_dagster[ocr]' "
-    "(rapidocr and onnxruntime)"
-)
-_READ_SIDE: Final = 2000
-"""Lines are cut out of the picture at this longest side at most; a letter is 48 pixels high for the reader anyway."""
+READ_SIDE: Final = 4096
+"""Lines are cut out of the picture at this longest side at most; larger ones are reduced."""
 
 _SMALLEST_SIDE: Final = 32
 """The detector works in steps of 32 pixels; thinner pictures are padded, not enlarged."""
@@ -32,6 +27,12 @@ _MIN_SCORE_OF_ONE: Final = 0.8
 Lines that were misread came with 0.58 and less, a letter "seen" in a photo of kites with 0.64, lines read right
 with 0.97 and more.
 """
+
+_FAR: Final = 0.75
+_NEARER: Final = 2.0
+_SECOND_LOOKS: Final = 6
+"""Boxes that cannot be read, of pictures looked at at less than this scale, are looked at again by themselves if that is
+at this multiple of it at least; so many of them at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,52 +53,31 @@ class TextRegion:
 
 
 class TextDetector:
-    """Finds and reads text. One detector may serve several threads.
+    """Finds and reads text. One detector may serve several threads; each picture is the work of the thread that asks.
+
+    Lines are read one by one, each at its own width. Batches of similar widths were measured and cost as much or more
+    (146 lines on one thread: 2.5 s one by one, 2.3 to 3.5 s in batches of 4 to 16), as padding and larger
+    intermediate results take what fewer calls save.
 
     Attributes:
-        engine: library, version, models and settings that answered, e.g. `rapidocr-3.10.0/PP-OCRv6_det_small+…/960`.
+        engine: library, version, models and settings that answered, e.g. `rapidocr-3.10.0/PP-OCRv6_det_small+…/640-1280-1920`.
     """
 
-    def __init__(self, full: Any, gate: Any | None, engine: str, longest_side: int) -> None:
+    def __init__(self, sessions: TextSessions, looking: Looking) -> None:
         """Use `load`."""
-        self._full = full
-        self._gate = gate
-        self._longest_side = longest_side
-        self.engine = engine
+        self._find = sessions.find
+        self._reader = LineReader(sessions.read, sessions.letters)
+        self._looking = looking
+        self.engine = f"{sessions.names}/{looking}"
 
     @classmethod
-    def load(cls, *, longest_side: int = 960, gate_side: int | None = None) -> TextDetector:
+    def load(cls, looking: Looking | None = None) -> TextDetector:
         """Load the models that the installed `rapidocr` carries; nothing is downloaded.
-
-        Args:
-            longest_side: text is looked for at this longest side in pixels (the notes of PaddleOCR call it
-                `limit_side_len`); half of it costs a quarter and loses small text.
-            gate_side: look first at this longest side, and only where something is found at `longest_side`. 480 saves
-                three quarters of the time on pictures without text, and misses about half of the text that is less
-                than a hundredth of the longest side high; so the default is None, no gate.
 
         Raises:
             UnavailableError: the extra `ocr` is not installed, or its models are missing.
         """
-        models = _model_files()
-        settings = {
-            "Global.log_level": "critical",
-            "Global.use_preprocess_img": False,
-            "EngineConfig.onnxruntime.intra_op_num_threads": 1,
-            "EngineConfig.onnxruntime.inter_op_num_threads": 1,
-            "Det.limit_type": "max",
-            "Det.limit_side_len": longest_side,
-            **{f"{role}.model_path": str(path) for role, path in models.items()},
-        }
-        full = _engine(settings)
-        gate = None
-        if gate_side is not None:
-            only_find = {"Global.use_cls": False, "Global.use_rec": False}
-            gate = _engine(settings | only_find | {"Det.limit_side_len": gate_side})
-        names = "+".join(models[role].stem for role in ("Det", "Rec"))
-        sides = str(longest_side) if gate_side is None else f"{longest_side}-gate{gate_side}"
-        version = importlib.metadata.version("rapidocr")
-        return cls(full, gate, f"rapidocr-{version}/{names}/{sides}", longest_side)
+        return cls(open_sessions(), looking or Looking())
 
     def detect(self, rgb: NDArray[np.uint8]) -> list[TextRegion]:
         """Text of a picture in reading order: lines from top to bottom, left to right within a line.
@@ -115,41 +95,30 @@ class TextDetector:
         height, width = rgb.shape[:2]
         if not height or not width:
             return []
-        bgr, scale = self._sized(rgb)
-        if self._gate is not None and not len(self._gate(bgr)):
-            return []
-        found = self._full(bgr)
-        if found.boxes is None or found.txts is None:
-            return []
+        picture, scale = _sized(rgb)
+        found = find_lines(self._find, picture, self._looking)
         regions = [
-            _region(text.strip(), np.asarray(box, np.float64) / scale, float(score), width, height)
-            for text, box, score in zip(found.txts, found.boxes, found.scores, strict=True)
-            if _is_read(text.strip(), score)
+            _region(reading, quad / scale, width, height)
+            for quad, reading in self._readings(picture, found)
+            if _is_read(reading)
         ]
         return [r for line in _lines(r for r in regions if r.w > 0 and r.h > 0) for r in line]
 
-    def _sized(self, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
-        """The picture in BGR as the models get it, and its scale.
-
-        Small pictures are doubled where that fits in `longest_side`: letters 8 pixels high are read right in 10 of 10
-        words instead of 5 (scikit-image's `page`), and pictures of that size stay cheap.
-        """
-        longest = max(rgb.shape[:2])
-        scale = 1.0
-        if longest > _READ_SIDE:
-            scale = _READ_SIDE / longest
-        elif longest * 2 <= self._longest_side:
-            scale = 2.0
-        bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-        if scale != 1.0:
-            size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
-            bgr = cv2.resize(
-                bgr, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-            )
-        below, beside = (max(0, _SMALLEST_SIDE - side) for side in bgr.shape[:2])
-        if below or beside:
-            bgr = cv2.copyMakeBorder(bgr, 0, below, 0, beside, cv2.BORDER_REPLICATE)
-        return np.ascontiguousarray(bgr), scale
+    def _readings(
+        self, picture: NDArray[np.uint8], found: Found
+    ) -> Iterator[tuple[Quads, Reading]]:
+        """Boxes and what they say; several small lines seen as one, which say nothing together, one by one."""
+        again = _SECOND_LOOKS if found.scale < _FAR else 0
+        for quad, reading in zip(found.quads, self._reader.read(picture, found.quads), strict=True):
+            part, corner = _surroundings(picture, quad)
+            nearer = self._looking.scales(max(part.shape))[0] >= _NEARER * found.scale
+            if again and nearer and not _is_read(reading):
+                again -= 1
+                closer = find_lines(self._find, part, self._looking).quads
+                readings = self._reader.read(part, closer)
+                yield from zip(closer + corner, readings, strict=True)
+            else:
+                yield quad, reading
 
 
 def visible_text(regions: Sequence[TextRegion]) -> str:
@@ -157,54 +126,46 @@ def visible_text(regions: Sequence[TextRegion]) -> str:
     return "\n".join(" ".join(region.text for region in line) for line in _lines(regions))
 
 
-def _model_files() -> dict[str, Path]:
-    """The ONNX files in the wheel by role; naming them keeps rapidocr from fetching any."""
-    spec = importlib.util.find_spec("rapidocr")
-    if spec is None or not spec.submodule_search_locations:
-        raise UnavailableError(_EXTRA)
-    if importlib.util.find_spec("onnxruntime") is None:
-        raise UnavailableError(_EXTRA)
-    folder = Path(spec.submodule_search_locations[0]) / "models"
-    found: dict[str, Path] = {}
-    for role in ("det", "rec", "cls"):
-        candidates = sorted(folder.glob(f"*_{role}_*.onnx"))
-        if not candidates:
-            raise UnavailableError(
-                f"{folder} has no {role} model (*_{role}_*.onnx); reinstall rapidocr 3.10 or newer"
-            )
-        found[role.capitalize()] = candidates[-1]
-    return found
+def _sized(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
+    """The picture as it is looked at, and its scale."""
+    scale = min(1.0, READ_SIDE / max(rgb.shape[:2]))
+    if scale < 1:
+        size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
+        rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+    below, beside = (max(0, _SMALLEST_SIDE - side) for side in rgb.shape[:2])
+    if below or beside:
+        bordered = cv2.copyMakeBorder(rgb, 0, below, 0, beside, cv2.BORDER_REPLICATE)
+        rgb = np.asarray(bordered, np.uint8)
+    return rgb, scale
 
 
-def _engine(settings: dict[str, Any]) -> Any:
-    try:
-        from rapidocr import RapidOCR
-    except ImportError as error:
-        raise UnavailableError(f"{_EXTRA}; importing it failed: {error}") from error
-    engine = RapidOCR(params=settings)
-    # The models load with the first picture; a blank one brings that, and its errors, forward to here.
-    engine(np.full((64, 64, 3), 255, np.uint8))
-    return engine
+def _surroundings(
+    picture: NDArray[np.uint8], quad: Quads
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """The part of a picture around a box, with half of its size at each side, and the part's top left corner."""
+    (left, top), (right, bottom) = quad.min(axis=0), quad.max(axis=0)
+    across, down = (right - left) / 2, (bottom - top) / 2
+    x, y = max(0, int(left - across)), max(0, int(top - down))
+    part = picture[y : max(y + 1, int(bottom + down)), x : max(x + 1, int(right + across))]
+    return part, np.array([x, y], np.float64)
 
 
-def _is_read(text: str, score: float) -> bool:
-    letters = sum(c.isalnum() for c in text)
-    return letters > 0 and score >= (_MIN_SCORE if letters > 1 else _MIN_SCORE_OF_ONE)
+def _is_read(reading: Reading) -> bool:
+    letters = sum(c.isalnum() for c in reading.text)
+    return letters > 0 and reading.score >= (_MIN_SCORE if letters > 1 else _MIN_SCORE_OF_ONE)
 
 
-def _region(
-    text: str, box: NDArray[np.float64], score: float, width: int, height: int
-) -> TextRegion:
-    points = np.clip(box, 0.0, (float(width), float(height)))
+def _region(reading: Reading, quad: Quads, width: int, height: int) -> TextRegion:
+    points = np.clip(quad, 0.0, (float(width), float(height)))
     (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
     return TextRegion(
-        text,
+        reading.text.strip(),
         float(left),
         float(top),
         float(right - left),
         float(bottom - top),
         tuple(float(v) for v in points.ravel()),
-        score,
+        reading.score,
     )
 
 

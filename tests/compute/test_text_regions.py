@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from aion_dagster.compute.text_finding import Looking
 from aion_dagster.compute.text_regions import TextDetector, TextRegion, visible_text
 from aion_dagster.errors import UnavailableError
 
@@ -100,15 +101,6 @@ def test_what_is_no_rgb_picture_is_refused(detector):
 
 
 @needs_ocr
-def test_a_gate_answers_the_same_for_large_text_and_is_named_in_the_engine(detector):
-    gated = TextDetector.load(gate_side=480)
-    picture, _ = drawn([((60, 120), "Oak Table 120")])
-    assert gated.detect(picture) == detector.detect(picture)
-    assert gated.detect(np.full((480, 640, 3), 90, np.uint8)) == []
-    assert gated.engine != detector.engine
-
-
-@needs_ocr
 def test_a_scanned_page_is_read(detector):
     data = pytest.importorskip("skimage.data", reason="scikit-image brings the page")
     page = data.page()
@@ -141,9 +133,9 @@ def test_loading_and_reading_need_no_network(monkeypatch, capfd):
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     picture, _ = drawn([((60, 120), "offline")])
-    loaded = TextDetector.load(longest_side=640)
+    loaded = TextDetector.load(Looking(first_side=320))
     assert [r.text for r in loaded.detect(picture)] == ["offline"]
-    assert re.fullmatch(r"rapidocr-\d[\w.]*/\S*det\S*\+\S*rec\S*/640", loaded.engine)
+    assert re.fullmatch(r"rapidocr-\d[\w.]*/\S*det\S*\+\S*rec\S*/320-1280-1920", loaded.engine)
     assert capfd.readouterr() == ("", "")
 
 
