@@ -123,6 +123,36 @@ def test_a_lost_answer_to_a_confirmation_makes_no_second_document(
     assert len(api.asked(CONFIRM)) == 2
 
 
+def test_a_document_that_was_deleted_is_sent_under_the_next_key(
+    api: LoopbackApi, store: DocumentStore, documents: Any
+) -> None:
+    first = documents.upload_one(b"text", filename="a.txt")
+    deleted = first.document_id
+
+    def status(asked: Any) -> Any:
+        if deleted in asked.path:
+            return Reply({"error": "NOT_FOUND", "message": "deleted"}, 404)
+        return store.status(asked)
+
+    api.on("GET /document-uploads/{id}/status", status)
+    second = documents.upload_one(b"text", filename="a.txt")
+    third = documents.upload_one(b"text", filename="a.txt")
+    assert second.document_id == third.document_id != deleted
+    assert not second.is_idempotent_retry
+    assert third.is_idempotent_retry
+
+
+def test_a_document_of_a_batch_that_is_gone_is_a_retryable_result(
+    api: LoopbackApi, store: DocumentStore, documents: Any
+) -> None:
+    api.on("GET /document-uploads/batch/{id}/status", {"batch_id": "b", "status": "completed"})
+    api.on("GET /document-uploads/{id}/status", Reply({"detail": "deleted"}, 404))
+    store.looks = 5
+    results = documents.upload([b"1"], filenames=["a.txt"])
+    assert [r.filename for r in results.retryable()] == ["a.txt"]
+    assert "deleted" in str(results[0].error)
+
+
 def test_content_that_was_there_before_is_told_of(
     api: LoopbackApi, store: DocumentStore, documents: Any
 ) -> None:

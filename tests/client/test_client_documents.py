@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -147,6 +148,12 @@ def test_states_of_embeddings_come_on_request(api: LoopbackApi, documents: Any) 
 def test_a_download_is_a_url(api: LoopbackApi, documents: Any) -> None:
     api.on("GET /documents/{id}/download", Reply(b"", 302, {"Location": "https://s.example/d"}))
     assert documents.download(ID) == "https://s.example/d"
+
+
+def test_a_document_is_written_to_a_file(api: LoopbackApi, documents: Any, tmp_path: Path) -> None:
+    api.on("GET /documents/{id}/download", Reply(b"", 302, {"Location": f"{api.url}/d"}))
+    api.on("GET //d", Reply(b"%PDF"))
+    assert documents.download_to(ID, tmp_path / "d.pdf").read_bytes() == b"%PDF"
 
 
 @pytest.mark.parametrize("score", ["score", "similarity_score"])

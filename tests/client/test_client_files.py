@@ -95,10 +95,9 @@ def test_conditions_that_are_not_given_are_left_to_the_server(api: LoopbackApi, 
         ("limit", 0),
         ("limit", 101),
         ("offset", -1),
-        ("ids", ["x"] * 501),
+        ("ids", [f"x{n}" for n in range(501)]),
         ("ids", []),
         ("ids", "one string"),
-        ("ids", ["twice", "twice"]),
         ("tags", "one string"),
         ("media_types", "image"),
         ("date_from", "yesterday"),
@@ -264,7 +263,7 @@ def test_a_deletion_of_several_says_what_became_of_each(api: LoopbackApi, files:
             "summary": {"total": 2, "deleted": 1, "skipped": 0, "failed": 1},
         },
     )
-    done = files.batch_delete(["a", "b"])
+    done = files.batch_delete(["a", "b", "a"])
     assert api.requests[0].json == {"file_ids": ["a", "b"]}
     assert (done.deleted[0].id, done.skipped, done.failed[0].message) == (
         "a",
@@ -274,10 +273,8 @@ def test_a_deletion_of_several_says_what_became_of_each(api: LoopbackApi, files:
     assert done.summary["failed"] == 1
 
 
-@pytest.mark.parametrize("ids", [[], ["x"] * 101, ["a", "a"], "abc"])
-def test_a_deletion_of_none_too_many_or_the_same_is_refused(
-    api: LoopbackApi, files: Any, ids: Any
-) -> None:
+@pytest.mark.parametrize("ids", [[], [f"x{n}" for n in range(101)], [""], "abc"])
+def test_a_deletion_of_none_or_too_many_is_refused(api: LoopbackApi, files: Any, ids: Any) -> None:
     with pytest.raises(ValidationError, match="file_ids"):
         files.batch_delete(ids)
     assert api.requests == []

@@ -180,6 +180,20 @@ def test_documents(client: SyncAionVision, sides: dict[str, str], tmp_path: Path
         client.documents.get(one.document_id)
 
 
+def test_documents_that_were_deleted_are_sent_again(
+    client: SyncAionVision, aionvision: Server
+) -> None:
+    texts, names = [b"one", b"two"], ["1.txt", "2.txt"]
+    for _ in range(3):
+        one = client.documents.upload_one(b"text", filename="a.txt")
+        assert client.documents.get(one.document_id).filename == "a.txt"
+        both = client.documents.upload(texts, filenames=names)
+        assert both.succeeded_count == 2
+        assert client.documents.list().total_count == 3
+        client.documents.batch_delete([one.document_id, *(r.document_id for r in both)])
+    assert aionvision.counters()["failures"] == []
+
+
 def test_a_batch_of_documents_whose_answer_is_lost_is_there_once(
     client: SyncAionVision, aionvision: Server, tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Self
 
 from aion_dagster.client.errors import DocumentProcessingError
 from aion_dagster.client.models.base import Model
-from aion_dagster.client.models.document_uploads import DocumentStatusResult
+from aion_dagster.client.models.document_uploads import DocumentConfirmResult, DocumentStatusResult
 from aion_dagster.client.models.statuses import WorkStatus
 
 
@@ -44,6 +44,19 @@ class DocumentUploadResult(Model):
     def is_pending(self) -> bool:
         """Whether it is still being processed."""
         return not self.status.is_over
+
+    @classmethod
+    def of(cls, confirmed: DocumentConfirmResult, filename: str) -> DocumentUploadResult:
+        """The result of an upload that was confirmed."""
+        return cls(
+            document_id=confirmed.document_id,
+            filename=confirmed.filename or filename,
+            status=confirmed.status,
+            object_key=confirmed.object_key,
+            document_type=confirmed.document_type,
+            deduplicated=confirmed.deduplicated,
+            is_idempotent_retry=confirmed.is_idempotent_retry,
+        )
 
     def processed(self, state: DocumentStatusResult) -> DocumentUploadResult:
         """The result with what its state says."""

@@ -28,6 +28,7 @@ from aion_dagster.client.resources.document_progress import (
     SentDocument,
     Told,
 )
+from aion_dagster.client.resources.document_single import SingleSending
 from aion_dagster.client.resources.document_sources import idempotency_key
 from aion_dagster.client.resources.document_storage import stored
 from aion_dagster.client.resources.document_uploads import BATCH, DocumentUploadsResource
@@ -66,6 +67,7 @@ class DocumentBatches:
         self._transport = transport
         self._target = target
         self._told = told
+        self._single = SingleSending(resource, transport, target)
         self._documents: dict[str, SentDocument] = {}
 
     def results(self) -> list[DocumentUploadResult]:
@@ -118,14 +120,29 @@ class DocumentBatches:
         )
         items = await self._confirm(prepared.batch_id, confirmations)
         batch = SentBatch(prepared.batch_id)
+        self.batches.append(batch)
         for document, place in placed:
             item = items.get(place.object_key)
             if item is not None:
                 document.take(item)
                 batch.documents.append(document)
             elif not document.result.is_failed:
-                document.fail(AionvisionError("the server did not find it in the storage"))
-        self.batches.append(batch)
+                await self._send_alone(document, batch)
+
+    async def _send_alone(self, document: SentDocument, batch: SentBatch) -> None:
+        """A document that the batch lacks though it was stored: its key is that of one that was deleted since."""
+        try:
+            confirmed = await self._single.send(
+                document.source, document.key, self._told.bytes_of(document), first=1
+            )
+        except AionvisionError as error:
+            if isinstance(error, QuotaExceededError):
+                raise
+            document.fail(error)
+            return
+        document.result = DocumentUploadResult.of(confirmed, document.source.name)
+        document.alone = True
+        batch.documents.append(document)
 
     async def _store(
         self, document: SentDocument, place: DocumentBatchPresignedUrl

@@ -35,12 +35,14 @@ class SentDocument:
         key: by which the server recognises it.
         indexes: the files that it stands for.
         result: what it came to so far.
+        alone: whether it was sent outside its batch.
     """
 
     source: Source
     key: str
     indexes: list[int]
     result: DocumentUploadResult
+    alone: bool = False
 
     def fail(self, error: AionvisionError) -> None:
         """It was not taken."""

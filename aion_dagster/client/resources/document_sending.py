@@ -14,21 +14,18 @@ from aion_dagster.client.models.document_results import (
     DocumentProcessingProgressEvent,
     DocumentUploadResult,
 )
-from aion_dagster.client.models.document_uploads import DocumentConfirmResult
 from aion_dagster.client.models.upload_results import UploadProgressEvent
 from aion_dagster.client.resources.document_batches import DocumentBatches
 from aion_dagster.client.resources.document_listing import DocumentListing
 from aion_dagster.client.resources.document_progress import Told
+from aion_dagster.client.resources.document_single import SingleSending
 from aion_dagster.client.resources.document_sources import (
     document_of,
     documents_of,
     idempotency_key,
 )
-from aion_dagster.client.resources.document_storage import stored
 from aion_dagster.client.resources.document_waiting import DocumentWaiting
-from aion_dagster.client.resources.upload_sources import FileInput, Source
-
-_FORBIDDEN = 403
+from aion_dagster.client.resources.upload_sources import FileInput
 
 
 class DocumentSending(DocumentListing):
@@ -66,16 +63,15 @@ class DocumentSending(DocumentListing):
             AionvisionTimeoutError: not over after the timeout; `last_result` is its state.
         """
         source = document_of(file, filename)
-        confirmed = await self._send(source, storage_target, on_progress)
-        result = DocumentUploadResult(
-            document_id=confirmed.document_id,
-            filename=confirmed.filename or source.name,
-            status=confirmed.status,
-            object_key=confirmed.object_key,
-            document_type=confirmed.document_type,
-            deduplicated=confirmed.deduplicated,
-            is_idempotent_retry=confirmed.is_idempotent_retry,
-        )
+        key = await self._runtime.aside(functools.partial(idempotency_key, source, storage_target))
+
+        def told(sent: int, total: int) -> None:
+            if on_progress is not None:
+                on_progress(UploadProgressEvent(0, sent, total, source.name))
+
+        sending = SingleSending(self, self._transport, storage_target)
+        confirmed = await sending.send(source, key, told)
+        result = DocumentUploadResult.of(confirmed, source.name)
         if wait_for_processing:
             with _kept([result]):
                 result = result.processed(
@@ -147,35 +143,6 @@ class DocumentSending(DocumentListing):
             sending.results(), batch_ids=[batch.batch_id for batch in sending.batches]
         )
         return results.raise_on_failures() if raise_on_failure else results
-
-    async def _send(
-        self,
-        source: Source,
-        storage_target: str | None,
-        on_progress: Callable[[UploadProgressEvent], None] | None,
-    ) -> DocumentConfirmResult:
-        """Permission, storage, confirmation; a permission that ran out is asked for anew, once."""
-        key = await self._runtime.aside(functools.partial(idempotency_key, source, storage_target))
-
-        def told(sent: int, total: int) -> None:
-            if on_progress is not None:
-                on_progress(UploadProgressEvent(0, sent, total, source.name))
-
-        for is_last in (False, True):
-            place = await self.request_upload(
-                source.name,
-                source.media_type,
-                source.size,
-                idempotency_key=key,
-                storage_target=storage_target,
-            )
-            try:
-                await stored(self._transport, source, place, told)
-                break
-            except UploadError as error:
-                if is_last or error.status != _FORBIDDEN:
-                    raise
-        return await self.confirm_upload(place.object_key, source.size, source.media_type)
 
 
 @contextmanager

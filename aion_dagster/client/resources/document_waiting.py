@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from aion_dagster.client import limits
-from aion_dagster.client.errors import AionvisionTimeoutError
+from aion_dagster.client.errors import AionvisionTimeoutError, ResourceNotFoundError
 from aion_dagster.client.models.document_uploads import DocumentStatusResult
 from aion_dagster.client.models.documents import DocumentItem
 from aion_dagster.client.resources.base import until
@@ -49,21 +49,28 @@ class DocumentWaiting:
                 raise
 
     async def _look(self, batch_id: str, left: dict[str, SentDocument]) -> None:
-        """See what is over; only what failed, or is not named, is looked at by itself."""
+        """See what is over; only what failed, or is not in the batch, is looked at by itself."""
         status = await self._resource.batch_status(batch_id)
         states = {item.document_id: item.text_extraction_status for item in status.documents}
         for document_id, document in list(left.items()):
             state = states.get(document_id)
             if state is not None and state.is_over and not state.is_failure:
-                found = DocumentStatusResult(document_id=document_id, text_extraction_status=state)
-            elif (state is not None and state.is_over) or (state is None and status.status.is_over):
-                found = await self._resource.get_status(document_id)
-            else:
-                continue
-            if found.is_over:
+                document.result = document.result.processed(
+                    DocumentStatusResult(document_id=document_id, text_extraction_status=state)
+                )
+            elif document.alone or (status.status if state is None else state).is_over:
+                await self._look_at(document)
+            if not document.result.is_pending:
                 del left[document_id]
-                document.result = document.result.processed(found)
                 self._told.over(document)
+
+    async def _look_at(self, document: SentDocument) -> None:
+        try:
+            found = await self._resource.get_status(document.result.document_id)
+        except ResourceNotFoundError as error:
+            document.fail(error)
+        else:
+            document.result = document.result.processed(found)
 
     async def _count(self, documents: list[SentDocument]) -> None:
         """Pages and pieces of text, from the server's list: its first pages hold what came last."""

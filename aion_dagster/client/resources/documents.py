@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from aion_dagster.client import limits
 from aion_dagster.client.identifiers import maybe_ids, some_ids
+from aion_dagster.client.landing import landed
 from aion_dagster.client.models.documents import (
     DocumentBatchDeleteResponse,
     DocumentChunksResponse,
@@ -73,6 +75,11 @@ class DocumentsResource(DocumentSending):
             Call("GET /documents/{document_id}/download", ids={"document_id": document_id})
         )
 
+    async def download_to(self, document_id: str, path: str | Path) -> Path:
+        """Write the original file to `path`, piece by piece; the file appears when it is whole."""
+        call = Call("GET /documents/{document_id}/download", ids={"document_id": document_id})
+        return await landed(self._transport, call, Path(path))
+
     async def search(
         self,
         query: str,
@@ -132,6 +139,7 @@ class SyncDocumentsResource(SyncResource[DocumentsResource]):
     get_text = blocking(DocumentsResource.get_text)
     get_chunks = blocking(DocumentsResource.get_chunks)
     download = blocking(DocumentsResource.download)
+    download_to = blocking(DocumentsResource.download_to)
     search = blocking(DocumentsResource.search)
     delete = blocking(DocumentsResource.delete)
     batch_delete = blocking(DocumentsResource.batch_delete)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aion_dagster.client import limits
+from aion_dagster.client.identifiers import maybe_ids, some_ids
 from aion_dagster.client.landing import landed
 from aion_dagster.client.models.files import (
     BatchDeleteFilesResponse,
@@ -74,7 +75,7 @@ class FilesResource(Resource):
             "date_from": iso_moment("date_from", date_from),
             "date_to": iso_moment("date_to", date_to),
             "has_description": has_description,
-            "ids": None if ids is None else distinct_ids("ids", ids, limits.LISTED_IDS),
+            "ids": maybe_ids("ids", ids, limits.LISTED_IDS),
             "limit": limit,
             "offset": offset,
             "sort_by": sort_by,
@@ -160,7 +161,7 @@ class FilesResource(Resource):
         return await self._ask(
             BatchDeleteFilesResponse,
             "POST /user-files/batch-delete",
-            body={"file_ids": distinct_ids("file_ids", file_ids)},
+            body={"file_ids": some_ids("file_ids", file_ids, 1, limits.DELETED_IDS)},
         )
 
     async def get_variant(self, file_id: str, variant_type: str = "medium_750") -> str:
@@ -202,20 +203,6 @@ class SyncFilesResource(SyncResource[FilesResource]):
     download = blocking(FilesResource.download)
     download_to = blocking(FilesResource.download_to)
     trigger_variant_generation = blocking(FilesResource.trigger_variant_generation)
-
-
-def distinct_ids(field: str, ids: Sequence[str], most: int = limits.DELETED_IDS) -> list[str]:
-    """Identifiers for a body: 1 to `most`, each once.
-
-    Raises:
-        ValidationError: none, too many, one twice, or a single string.
-    """
-    if isinstance(ids, str):
-        raise limits.refuse(field, "a list of identifiers is expected, not one string")
-    limits.check_count(field, ids, 1, most)
-    if len(set(ids)) < len(ids):
-        raise limits.refuse(field, "an identifier stands there twice")
-    return list(ids)
 
 
 def _words(field: str, words: Words | None) -> list[str] | None:

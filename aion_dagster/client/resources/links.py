@@ -6,6 +6,7 @@ import builtins
 from collections.abc import AsyncIterator, Sequence
 
 from aion_dagster.client import limits
+from aion_dagster.client.identifiers import some_ids
 from aion_dagster.client.models.files import BatchDeleteFilesResponse, MediaType
 from aion_dagster.client.models.links import (
     CreateLinkResult,
@@ -19,7 +20,6 @@ from aion_dagster.client.models.links import (
 from aion_dagster.client.models.statuses import WorkStatus
 from aion_dagster.client.moments import Moment, iso_moment
 from aion_dagster.client.resources.base import Resource, pages, until
-from aion_dagster.client.resources.files import distinct_ids
 from aion_dagster.client.retrying import Repeat
 from aion_dagster.client.synchronous import SyncResource, blocking, iterating
 
@@ -167,7 +167,7 @@ class LinksResource(Resource):
         return await self._ask(
             BatchDeleteFilesResponse,
             "POST /user-files/batch-delete",
-            body={"file_ids": distinct_ids("link_ids", link_ids)},
+            body={"file_ids": some_ids("link_ids", link_ids, 1, limits.DELETED_IDS)},
         )
 
     async def recrawl(self, link_id: str) -> RecrawlLinkResult:
