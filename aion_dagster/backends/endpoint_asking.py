@@ -108,7 +108,8 @@ class Asking:
                 output_tokens=reply.output_tokens,
                 milliseconds=milliseconds,
             )
-            await asyncio.to_thread(self.calls.settled, {job.key: settlement})
+            # Here and now, before anything else runs: until it is noted, a death makes it paid for nothing.
+            self.calls.settled({job.key: settlement})
             return payload
 
     async def _note_failure(

@@ -31,6 +31,11 @@ QUOTA_CODES: Final = frozenset({"STORAGE_QUOTA_EXCEEDED", "USAGE_LIMIT_EXCEEDED"
 PACED_CODES: Final = frozenset({"RATE_LIMIT_ERROR", "MEMORY_LIMIT_EXCEEDED"})
 """Codes after which the request has not been worked on and may be made again later."""
 
+TOO_LARGE_CODES: Final = frozenset(
+    {"FILE_TOO_LARGE", "BATCH_TOO_LARGE", "PAYLOAD_TOO_LARGE", "REQUEST_TOO_LARGE"}
+)
+"""Codes of a request that is too large in itself, whatever the quota."""
+
 _KEY_CODES: Final = frozenset({"INVALID_API_KEY", "EXPIRED_API_KEY"})
 _SHOWN: Final = 300
 """Characters of a body that is no JSON that are shown."""
@@ -67,6 +72,8 @@ def error_of(response: httpx.Response, now: datetime | None = None) -> Aionvisio
         "status": status,
     }
     text = message or f"{_said(response)} {_shown(response)}".strip()
+    if code in TOO_LARGE_CODES:
+        return ValidationError(text, **known)
     if code in QUOTA_CODES or status in (402, 413, 507):
         return QuotaExceededError(text, **known)
     if code in _KEY_CODES or status == 401:

@@ -22,6 +22,9 @@ T = TypeVar("T")
 WRITES: Final = "aion_writes"
 """Execution option of connections that will write."""
 
+SYNCED: Final = "aion_synced"
+"""Execution option of connections whose transactions are on the disk when they are over."""
+
 IN_LIST: Final = 500
 """Longest IN list: SQLite has a limit of variables (999 in old versions)."""
 
@@ -58,10 +61,14 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
-        """A transaction that writes: all of it or nothing; one writer at a time on SQLite."""
+    def write(self, *, synced: bool = True) -> Iterator[sa.Connection]:
+        """A transaction that writes: all of it or nothing; one writer at a time on SQLite.
+
+        Without `synced`, SQLite leaves it to the operating system when the bytes reach the disk: the end of this
+        process takes nothing back, a loss of power may, until the next transaction that is synced.
+        """
         self._leave_parent()
-        engine = self._engine.execution_options(**{WRITES: True})
+        engine = self._engine.execution_options(**{WRITES: True, SYNCED: synced})
         with self._errors(), engine.begin() as connection:
             yield connection
 
@@ -141,5 +148,9 @@ def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     # A reader that turns writer fails at once when another one wrote meanwhile; so writers say so at the start.
-    writes = connection.get_execution_options().get(WRITES, False)
+    options = connection.get_execution_options()
+    writes = options.get(WRITES, False)
+    if writes:
+        level = "FULL" if options.get(SYNCED, True) else "NORMAL"
+        connection.exec_driver_sql(f"PRAGMA synchronous = {level}")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
