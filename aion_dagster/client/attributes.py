@@ -30,6 +30,7 @@ from aion_dagster.client.resources.tenant import SyncTenantResource, TenantResou
 from aion_dagster.client.resources.uploads import SyncUploadsResource, UploadsResource
 from aion_dagster.client.resources.usage import SyncUsageResource, UsageResource
 from aion_dagster.client.resources.user import SyncUserResource, UserResource
+from aion_dagster.client.resources.videos import SyncVideosResource, VideosResource
 from aion_dagster.client.transport import Transport
 
 
@@ -138,6 +139,11 @@ class AsyncResources:
         """The person behind the key."""
         return UserResource(self.transport)
 
+    @cached_property
+    def videos(self) -> VideosResource:
+        """Videos: uploads in pieces, analyses, scenes."""
+        return VideosResource(self.transport)
+
 
 class SyncResources:
     """Resources of the blocking client."""
@@ -243,3 +249,8 @@ class SyncResources:
     def user(self) -> SyncUserResource:
         """The person behind the key."""
         return SyncUserResource(UserResource(self.transport))
+
+    @cached_property
+    def videos(self) -> SyncVideosResource:
+        """Videos: uploads in pieces, analyses, scenes."""
+        return SyncVideosResource(VideosResource(self.transport))
