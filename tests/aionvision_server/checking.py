@@ -53,8 +53,8 @@ class RequestRules:
 
     def _of_path(self, ids: Mapping[str, str]) -> Iterator[Complaint]:
         for name, value in ids.items():
-            if name in self._path and (reason := complaint(self._path[name], value)):
-                yield Complaint("path", name, reason, fatal=True)
+            if name in self._path and (wrong := complaint(self._path[name], value)):
+                yield Complaint("path", name, wrong[1], fatal=True)
 
     def _of_query(self, query: Sequence[tuple[str, str]]) -> Iterator[Complaint]:
         given: dict[str, list[str]] = {}
@@ -64,8 +64,8 @@ class RequestRules:
             if name not in given:
                 if parameter.required:
                     yield Complaint("query", name, "Field required", fatal=True)
-            elif reason := complaint(judge, _converted(parameter.schema, given[name])):
-                yield Complaint("query", name, reason, fatal=True)
+            elif wrong := complaint(judge, _converted(parameter.schema, given[name])):
+                yield Complaint("query", f"{name}.{wrong[0]}".rstrip("."), wrong[1], fatal=True)
         for name in given.keys() - self._query.keys():
             yield Complaint("query", name, "not a parameter of this operation", fatal=False)
 
@@ -81,9 +81,8 @@ class RequestRules:
             return
         schema, judge = self._bodies[media]
         value = asked.body if media == "application/json" else _form(schema, asked)
-        if reason := complaint(judge, value):
-            field, _, text = reason.rpartition(": ") if ": " in reason else ("", "", reason)
-            yield Complaint("body", field, text, fatal=True)
+        if wrong := complaint(judge, value):
+            yield Complaint("body", *wrong, fatal=True)
         for name in unknown_fields(schema, value):
             if not (media == "multipart/form-data" and name in TOLERATED):
                 yield Complaint("body", name, "not a field of this operation", fatal=False)
@@ -94,8 +93,8 @@ def unknown_fields(schema: Mapping[str, Any], value: Any, at: str = "") -> Itera
     alternatives = _alternatives(schema)
     if isinstance(value, list):
         lists = (a for a in alternatives if a.get("type") == "array")
-        for items, item in itertools.product((a.get("items", {}) for a in lists), value):
-            yield from unknown_fields(items, item, at)
+        for alternative, (index, item) in itertools.product(lists, enumerate(value)):
+            yield from unknown_fields(alternative.get("items", {}), item, f"{at}{index}.")
     if not isinstance(value, dict):
         return
     objects = [a for a in alternatives if a.get("type") == "object"]

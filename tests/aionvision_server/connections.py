@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import socket
 import struct
+import termios
 from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
@@ -36,14 +38,26 @@ class Connection:
         self._transport.close()
 
     def ended(self, error: Exception | None) -> None:
-        """Called once it is gone.
+        """Called when the client has ended it, and once it is gone.
 
         A process that dies with a reply unread in its socket makes the kernel answer with a reset, one that had
-        read it ends the connection orderly: so the server knows which of its replies never arrived.
+        read it ends the connection orderly, with nothing left to send or to be acknowledged: so the server knows
+        which of its replies never arrived.
         """
-        if error is not None and self.last is not None and self.last.delivered:
+        unread = error is not None or self._unsent()
+        if unread and self.last is not None and self.last.delivered:
             self.last.delivered = False
         self.lost.set()
+
+    def _unsent(self) -> bool:
+        """Whether bytes wait here, or in the kernel, for the client to take them."""
+        if self._transport.get_write_buffer_size():
+            return True
+        raw = self._transport.get_extra_info("socket")
+        if raw is None or raw.fileno() < 0:
+            return False
+        waiting = fcntl.ioctl(raw.fileno(), termios.TIOCOUTQ, struct.pack("i", 0))
+        return bool(struct.unpack("i", waiting)[0])
 
 
 class WatchedProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
@@ -53,6 +67,10 @@ class WatchedProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
         self.connection = Connection(transport)
         self.app_state = {**self.app_state, "connection": self.connection}
         super().connection_made(transport)
+
+    def eof_received(self) -> None:
+        self.connection.ended(None)
+        super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.connection.ended(exc)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -91,7 +90,8 @@ class Operation:
         if judge is None:
             declared = str(status) in self._data["responses"]
             return None if declared or status >= 400 else f"status {status} is not declared"
-        return complaint(judge, body)
+        wrong = complaint(judge, body)
+        return ": ".join(wrong).removeprefix(": ") if wrong else None
 
     def _inlined(self, schema: Any) -> Any:
         """A schema with everything that it refers to in place; the specification has no circles."""
@@ -126,21 +126,20 @@ def validator(schema: Mapping[str, Any]) -> Any:
     return jsonschema.Draft202012Validator(schema, format_checker=FORMATS)
 
 
-def complaint(judge: Any, value: Any) -> str | None:
-    """The most telling thing that is wrong with a value; None for nothing."""
+def complaint(judge: Any, value: Any) -> tuple[str, str] | None:
+    """Where a value is wrong, and how, the most telling of its faults; None for none."""
     if judge.is_valid(value):
         return None
     error = max(_leaves(judge.iter_errors(value)), key=relevance)
-    place = ".".join(str(p) for p in error.absolute_path)
-    return f"{place}: {error.message[:300]}".removeprefix(": ")
+    return ".".join(str(p) for p in error.absolute_path), error.message[:300]
 
 
-def _leaves(errors: Iterator[Any]) -> Iterator[Any]:
-    """Errors, those of alternatives replaced by the ones that lie deeper in their values."""
+def _leaves(errors: Iterable[Any]) -> Iterator[Any]:
+    """Errors; those of alternatives replaced by what is wrong with the alternative that has the right type."""
     for error in errors:
-        deeper = [e for e in error.context or () if len(e.absolute_path) > len(error.absolute_path)]
-        yield from _leaves(iter(deeper)) if deeper else [error]
-
-
-def placeholders(template: str) -> list[str]:
-    return re.findall(r"{(\w+)}", template)
+        telling = [
+            e
+            for e in error.context or ()
+            if e.validator != "type" or len(e.absolute_path) > len(error.absolute_path)
+        ]
+        yield from _leaves(telling) if telling else [error]

@@ -114,7 +114,9 @@ def initiate_many(world: World, asked: Asked) -> Answer:
     )
 
 
-@answers("POST /video-uploads/chunks/confirm", needs="media_id upload_id chunk_number etag")
+@answers(
+    "POST /video-uploads/chunks/confirm", needs="media_id upload_id chunk_number etag size_bytes"
+)
 def confirm(world: World, asked: Asked) -> Answer:
     sending = world.room(Videos).sending(asked.given("media_id"), asked.given("upload_id"))
     number = asked.given("chunk_number")
