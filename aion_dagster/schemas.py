@@ -249,9 +249,12 @@ DOCUMENTS: Final = pa.schema(
         ("engine", pa.string()),
         ("text_extraction_status", pa.string()),
         ("error", pa.string()),
+        ("error_type", pa.string()),
+        ("is_retryable", pa.bool_()),
+        ("remote_id", pa.string()),
     ]
 )
-"""One row per document file of a batch, whatever became of it."""
+"""One row per document file of a batch, whatever became of it; the last three are null where it was read locally."""
 
 DOCUMENT_CHUNKS: Final = pa.schema(
     [
@@ -270,6 +273,57 @@ DOCUMENT_CHUNKS: Final = pa.schema(
 )
 """Pieces of each distinct document in order; offsets count characters of its whole text, page numbers begin at 1 and are
 empty where the format has no pages; `vector` and `model` are null where no text model is there."""
+
+WRITE_BACK: Final = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("remote_id", pa.string()),
+        ("title", pa.string()),
+        ("tags", pa.list_(pa.string())),
+        ("status", pa.string()),
+        ("error", pa.string()),
+        ("error_type", pa.string()),
+        ("is_retryable", pa.bool_()),
+    ]
+)
+"""What was written to the pictures of a remote library; `status` is written, unchanged or failed, `title` and `tags` are
+null where they were left as they are."""
+
+LINKS: Final = pa.schema(
+    [
+        ("link_id", pa.string()),
+        ("source_url", pa.string()),
+        ("domain", pa.string()),
+        ("page_title", pa.string()),
+        ("og_metadata", pa.string()),
+        ("favicon_url", pa.string()),
+        ("crawl_status", pa.string()),
+        ("crawl_error", pa.string()),
+        ("crawled_at", pa.timestamp("us", tz="UTC")),
+        ("was_there", pa.bool_()),
+        ("error", pa.string()),
+        ("error_type", pa.string()),
+        ("is_retryable", pa.bool_()),
+    ]
+)
+"""One row per configured URL; `og_metadata` is JSON. `crawl_error` is what the crawl came to grief on, `error` why there is
+no link, or why nothing is known of it; `was_there` says that the remote library had the link before us."""
+
+USAGE: Final = pa.schema(
+    [
+        ("day", pa.date32()),
+        ("period", pa.string()),
+        ("operation", pa.string()),
+        ("origin", pa.string()),
+        ("quantity", pa.float64()),
+        ("credits", pa.float64()),
+        ("input_tokens", pa.int64()),
+        ("output_tokens", pa.int64()),
+    ]
+)
+"""What was used of a remote account, in the order of days. `period` is day, or month where only the month is known (`day`
+is its first then). `origin` is platform, whose account may have other users, or journal: what this library's calls came
+to. `quantity` counts requests, files, messages or calls, whichever the operation consists of; null is not known."""
 
 LOCATION: Final = pa.struct(
     [
@@ -382,6 +436,9 @@ TABLES: Final[dict[str, pa.Schema]] = {
     "image_embeddings": IMAGE_EMBEDDINGS,
     "documents": DOCUMENTS,
     "document_chunks": DOCUMENT_CHUNKS,
+    "write_back": WRITE_BACK,
+    "links": LINKS,
+    "usage": USAGE,
     "library": LIBRARY,
     "near_duplicates": NEAR_DUPLICATES,
 }

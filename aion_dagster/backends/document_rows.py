@@ -82,32 +82,43 @@ def chunk_tables(
     model: str | None,
 ) -> Iterator[pa.Table]:
     """Tables of schema `DOCUMENT_CHUNKS`, a few hundred rows each, with vectors where `embed` is given."""
-    waiting = iter(chunks)
-    while rows := list(islice(waiting, _ROWS)):
-        yield _chunk_table(document_id, rows, parameters, embed, model)
+    rows = (
+        {
+            "document_id": document_id,
+            "chunk_id": chunk_id(document_id, c.index, parameters),
+            "chunk_index": c.index,
+            "content": c.content,
+            "page_numbers": c.page_numbers,
+            "heading_hierarchy": c.heading_hierarchy,
+            "start_offset": c.start,
+            "end_offset": c.end,
+            "token_count": c.token_count,
+        }
+        for c in chunks
+    )
+    yield from piece_tables(rows, embed, model)
 
 
-def _chunk_table(
-    document_id: str, rows: list[Chunk], parameters: str, embed: Embed | None, model: str | None
-) -> pa.Table:
-    columns: dict[str, Any] = {
-        "document_id": [document_id] * len(rows),
-        "chunk_id": [chunk_id(document_id, c.index, parameters) for c in rows],
-        "chunk_index": [c.index for c in rows],
-        "content": [c.content for c in rows],
-        "page_numbers": [c.page_numbers for c in rows],
-        "heading_hierarchy": [c.heading_hierarchy for c in rows],
-        "start_offset": [c.start for c in rows],
-        "end_offset": [c.end for c in rows],
-        "token_count": [c.token_count for c in rows],
-        "model": pa.array([model if embed else None] * len(rows), pa.string()),
-    }
-    kind = schemas.DOCUMENT_CHUNKS.field("vector").type
+def piece_tables(
+    rows: Iterable[dict[str, Any]], embed: Embed | None, model: str | None
+) -> Iterator[pa.Table]:
+    """Rows of `DOCUMENT_CHUNKS` that lack model and vector, as tables of it: a few hundred rows each."""
+    waiting = iter(rows)
+    while some := list(islice(waiting, _ROWS)):
+        yield _piece_table(some, embed, model)
+
+
+def _piece_table(rows: list[dict[str, Any]], embed: Embed | None, model: str | None) -> pa.Table:
+    schema = schemas.DOCUMENT_CHUNKS
+    known = [field for field in schema if field.name not in ("model", "vector")]
+    columns: dict[str, Any] = {f.name: pa.array([r[f.name] for r in rows], f.type) for f in known}
+    columns["model"] = pa.array([model if embed else None] * len(rows), pa.string())
     if embed is None:
-        columns["vector"] = pa.nulls(len(rows), kind)
+        columns["vector"] = pa.nulls(len(rows), schema.field("vector").type)
     else:
-        flat = np.asarray(embed(columns["content"]), np.float32).reshape(-1)
+        texts = [row["content"] for row in rows]
+        flat = np.asarray(embed(texts), np.float32).reshape(-1)
         columns["vector"] = pa.FixedSizeListArray.from_arrays(
             pa.array(flat, pa.float32()), schemas.TEXT_VECTOR_DIMENSIONS
         )
-    return pa.table(columns, schema=schemas.DOCUMENT_CHUNKS)
+    return pa.table(columns, schema=schema)

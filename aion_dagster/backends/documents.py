@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, cast, runtime_checkable
 
 import pyarrow as pa
 
-from aion_dagster import schemas
 from aion_dagster.backends.document_rows import (
-    CONTENT_FACTS,
     Embed,
     chunk_tables,
     content_facts,
@@ -21,6 +18,7 @@ from aion_dagster.backends.document_rows import (
     refused,
 )
 from aion_dagster.backends.document_settings import DocumentSettings, document_parameters
+from aion_dagster.backends.known_documents import KnownDocuments
 from aion_dagster.backends.protocol import VisionBackend
 from aion_dagster.compute.documents.chunks import ChunkSettings, chunk
 from aion_dagster.compute.documents.document import DocumentType
@@ -31,7 +29,6 @@ from aion_dagster.compute.documents.tokens import WORDS, TokenOffsets, word_offs
 from aion_dagster.document_names import DOCUMENT_EXTENSIONS, document_type
 from aion_dagster.errors import FileTooLargeError, SourceError
 from aion_dagster.identity import digest
-from aion_dagster.storage.parquet import take_rows
 from aion_dagster.storage.staged import StagedTable
 from aion_dagster.storage.store import Store
 from aion_dagster.values import FileRef
@@ -39,8 +36,6 @@ from aion_dagster.values import FileRef
 __all__ = ["DocumentSettings", "DocumentTables", "compute_documents", "document_parameters"]
 
 _FORMATS: Final = frozenset(DOCUMENT_EXTENSIONS.values())
-_COPIED_ROWS: Final = 20_000
-"""Pieces of known documents that are copied at a time, at most, but for one document with more."""
 
 
 @dataclass
@@ -86,8 +81,10 @@ def compute_documents(
     staged = store.tables.stage("document_chunks", batch=batch)
     measure = _tokens(backend)
     pieces = settings.chunks(measure.longest)
-    work = _Work(batch, store, settings, pieces, staged, measure, *_vectors(backend))
-    known = document_parameters(settings, backend)
+    work = _Work(settings, pieces, staged, measure, *vectors_of(backend))
+    known = KnownDocuments(
+        batch, store, settings.operation(), document_parameters(settings, backend)
+    )
     scans, missing = _scan_reader(settings, backend)
     rows: list[dict[str, Any]] = []
     try:
@@ -95,11 +92,11 @@ def compute_documents(
             for ref in files:
                 rows.append(work.row(ref, read, reader, known, scans, missing))
                 advance(1)
-        work.copy_known()
+        known.copy_pieces(staged)
     except BaseException:
         staged.discard()
         raise
-    return DocumentTables(documents_table(rows), staged, work.reused, sorted(work.finished))
+    return DocumentTables(documents_table(rows), staged, known.reused, sorted(work.finished))
 
 
 @dataclass(frozen=True)
@@ -115,25 +112,21 @@ class _Measure:
 class _Work:
     """The tables of a batch as they grow."""
 
-    batch: str
-    store: Store
     settings: DocumentSettings
     pieces: ChunkSettings
     staged: StagedTable
     measure: _Measure
     embed: Embed | None
     model: str | None
-    reused: int = 0
     finished: set[str] = field(default_factory=set)
     _facts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    _copied: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
 
     def row(
         self,
         ref: FileRef,
         read: Callable[[FileRef], bytes],
         reader: DocumentReader,
-        known: str,
+        known: KnownDocuments,
         scans: ReadPage | None,
         missing: str | None,
     ) -> dict[str, Any]:
@@ -148,34 +141,11 @@ class _Work:
             return refused(ref, "unreadable", str(error) or type(error).__name__)
         sha256 = hashlib.sha256(data).hexdigest()
         if sha256 not in self._facts:
-            facts = self._known(sha256, known)
+            facts = known.facts(sha256)
+            if facts is not None:
+                self.finished.add(sha256)
             self._facts[sha256] = facts or self._new(ref, data, sha256, reader, scans, missing)
         return located(self._facts[sha256], ref)
-
-    def _known(self, sha256: str, parameters: str) -> dict[str, Any] | None:
-        """The facts that an earlier batch holds; its pieces are noted to be copied."""
-        tables, name = self.store.tables, document_id(sha256)
-        found = self.store.ledger.find_results(self.settings.operation(), parameters, [sha256])
-        where = found.get(sha256, self.batch)
-        if where == self.batch or not all(
-            tables.exists(t, where) for t in ("documents", "document_chunks")
-        ):
-            return None
-        rows = take_rows(
-            tables.path("documents", where),
-            "document_id",
-            [name],
-            CONTENT_FACTS,
-            schemas.DOCUMENTS,
-        )
-        if not rows.num_rows:
-            return None
-        facts: dict[str, Any] = rows.slice(0, 1).to_pylist()[0]
-        self.reused += 1
-        self.finished.add(sha256)
-        if facts["chunk_count"]:
-            self._copied[where][name] = facts["chunk_count"]
-        return facts
 
     def _new(
         self,
@@ -205,28 +175,6 @@ class _Work:
         if missing and document.textless_pages:
             facts["error"] = f"{facts['error']}; {missing}"
         return facts
-
-    def copy_known(self) -> None:
-        """Copy the pieces of documents that earlier batches have read."""
-        for batch, counts in self._copied.items():
-            path = self.store.tables.path("document_chunks", batch)
-            for names in _portions(counts):
-                schema = schemas.DOCUMENT_CHUNKS
-                self.staged.append(take_rows(path, "document_id", names, schema.names, schema))
-
-
-def _portions(counts: dict[str, int]) -> Iterator[list[str]]:
-    """Documents in portions of a bounded number of pieces."""
-    names: list[str] = []
-    rows = 0
-    for name, count in counts.items():
-        if names and rows + count > _COPIED_ROWS:
-            yield names
-            names, rows = [], 0
-        names.append(name)
-        rows += count
-    if names:
-        yield names
 
 
 def _proposed(ref: FileRef) -> DocumentType:
@@ -259,7 +207,8 @@ def _tokens(backend: VisionBackend) -> _Measure:
     return _Measure(word_offsets, WORDS)
 
 
-def _vectors(backend: VisionBackend) -> tuple[Embed | None, str | None]:
+def vectors_of(backend: VisionBackend) -> tuple[Embed | None, str | None]:
+    """What makes vectors of pieces, and its name; nothing where there is no text model."""
     if backend.unavailable("embed_text") is not None:
         return None, None
     return backend.embed_text, backend.identity("embed_text")

@@ -120,18 +120,24 @@ def take_rows(
     """The rows of a file whose `key` is wanted; only row groups that hold such rows are read.
 
     Returns:
-        The given columns in the given order, rows in file order.
+        The given columns in the given order, rows in file order; columns that an older file lacks are null.
     """
     value_set = pa.array(sorted(wanted), pa.string())
     picked = []
     with pq.ParquetFile(path) as file:
+        stored = set(file.schema_arrow.names)
+        there = [name for name in columns if name in stored]
         for group in range(file.num_row_groups):
             mask = pc.is_in(
                 file.read_row_group(group, columns=[key]).column(key), value_set=value_set
             )
             if pc.any(mask).as_py():
-                picked.append(
-                    file.read_row_group(group, columns=list(columns)).filter(mask).select(columns)
-                )
+                rows = file.read_row_group(group, columns=there).filter(mask)
+                for name in columns:
+                    if name not in stored:
+                        rows = rows.append_column(
+                            name, pa.nulls(rows.num_rows, schema.field(name).type)
+                        )
+                picked.append(rows.select(columns))
     found = pa.schema([schema.field(name) for name in columns])
     return pa.concat_tables(picked).cast(found) if picked else found.empty_table()

@@ -22,7 +22,7 @@ from aion_dagster.storage.own_tables import common_schema, folder_name
 from aion_dagster.storage.parquet import take_rows
 from aion_dagster.storage.staged import StagedTable, TableWriter, Written
 
-UNPARTITIONED: Final = frozenset({"library", "near_duplicates"})
+UNPARTITIONED: Final = frozenset({"library", "near_duplicates", "links", "usage"})
 """Tables that are written as a whole; all others have one file per batch."""
 
 _FILE = "part.parquet"
