@@ -14,7 +14,7 @@ from aion_dagster.backends.calls import Begun, CallJournal, CallKey, Settlement,
 from aion_dagster.backends.protocol import Original
 from aion_dagster.client import AionVision
 from aion_dagster.client import errors as api
-from aion_dagster.client.limits import SESSION_PAGE, STREAMED_BYTES
+from aion_dagster.client.limits import PAGE, SESSION_PAGE, STREAMED_BYTES
 from aion_dagster.client.models.upload_results import classified
 from aion_dagster.client.models.upload_sessions import UploadSessionItem
 from aion_dagster.client.models.uploads import ItemStatus, StreamBatchFileResult, StreamBatchResult
@@ -276,6 +276,7 @@ class Uploader:
         session_id: str,
     ) -> dict[str, Row | None]:
         found = {item.filename[:64]: item for item in items}
+        kept = await self._kept(found.values())
         rows: dict[str, Row | None] = {}
         settled: dict[CallKey, Settlement] = {}
         for key, original in sent.items():
@@ -285,7 +286,7 @@ class Uploader:
                 rows[key.sha256] = await self._note_failure(
                     key, original, reason, "invalid_response", True
                 )
-            elif item.status is ItemStatus.FAILED or not item.stored_id:
+            elif item.stored_id not in kept:
                 reason = _reason(item)
                 kind, retryable = classified(reason)
                 rows[key.sha256] = await self._note_failure(
@@ -298,6 +299,15 @@ class Uploader:
         if settled:
             await asyncio.to_thread(self.calls.settled, settled)
         return rows
+
+    async def _kept(self, items: Iterable[Item]) -> set[str]:
+        """Remote ids of what is stored. A file may have failed before it was stored, or only its description after."""
+        kept = {i.stored_id for i in items if i.stored_id and i.status is not ItemStatus.FAILED}
+        doubtful = [i.stored_id for i in items if i.stored_id and i.status is ItemStatus.FAILED]
+        for start in range(0, len(doubtful), PAGE):
+            page = doubtful[start : start + PAGE]
+            kept |= {f.id for f in (await self.client.files.list(ids=page, limit=PAGE)).files}
+        return kept
 
     async def _failed(
         self, sent: Mapping[CallKey, Original], error: api.AionvisionError

@@ -106,6 +106,8 @@ def check_reachable(config: LibraryConfig) -> None:
         if not Path(path).exists():
             raise ConfigError(f"--labels {path}: does not exist")
     backend = configured_backend(config)
+    if config.backend == "aionvision" and (reason := backend.unavailable("describe")):
+        raise ConfigError(f"backend aionvision: {reason}")
     for kind in config.detect:
         reason = backend.unavailable(kind)
         if reason:

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aionvision_server.fixtures import aionvision, aionvision_process
 from small_library import Run, coco, draw_picture
 
 from aion_dagster.cli import main
+
+__all__ = ["aionvision", "aionvision_process"]
 
 
 @pytest.fixture(scope="session")
