@@ -14,7 +14,7 @@ from aion_dagster.backends.local import LocalBackend
 from aion_dagster.commands.settings import store_config
 from aion_dagster.compute.color_names import FAMILIES
 from aion_dagster.config import LibraryConfig
-from aion_dagster.errors import ConfigError, SourceError
+from aion_dagster.errors import ConfigError, SourceError, UnavailableError
 from aion_dagster.search.color_query import ColorQuery, ColorQueryError, is_hex
 from aion_dagster.search.filters import DocumentFilters, Filters
 from aion_dagster.search.found import Found, FoundChunk
@@ -25,7 +25,15 @@ def search(args: Namespace) -> int:
     """Print what was found, best first, each with the reasons why."""
     if bool(args.text) + bool(args.like) > 1 or not (args.text or args.like or args.color):
         raise ConfigError("name one of: TEXT, --like FILE, --color COLOR (a filter beside another)")
-    with _open(store_config(args)) as library:
+    config = store_config(args)
+    backend = LocalBackend(
+        text_model=config.text_model, models=config.models, endpoint=config.endpoint
+    )
+    if args.pictures and config.models.joint is not None:
+        missing = backend.unavailable("embed_images")
+        if missing:
+            raise UnavailableError(missing)
+    with _open(config, backend) as library:
         found = _found(library, args)
     if args.json:
         print(json.dumps([_plain(f) for f in found]))  # noqa: T201 - the command's output
@@ -34,11 +42,8 @@ def search(args: Namespace) -> int:
     return 0
 
 
-def _open(config: LibraryConfig) -> LibrarySearch:
+def _open(config: LibraryConfig, backend: LocalBackend) -> LibrarySearch:
     """The library with the models that its tables were made with, where they are there."""
-    backend = LocalBackend(
-        text_model=config.text_model, models=config.models, endpoint=config.endpoint
-    )
     texts = backend.unavailable("embed_text") is None
     pictures = backend.unavailable("embed_images") is None
     return LibrarySearch.open(

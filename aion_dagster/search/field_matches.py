@@ -16,6 +16,8 @@ _CLOSE: Final = "\x03"
 """Marks around matches; the index takes no text that has them."""
 
 _SNIPPET_WORDS: Final = 16
+_SNIPPET_CHARACTERS: Final = 240
+"""Of a snippet at most, for text without spaces: what stands before a match is a third of it at most."""
 _BETWEEN_LINES: Final = {"tags": ", ", "heading": " › "}
 
 
@@ -80,6 +82,12 @@ def _snippet(field: str, marked: str) -> str:
     start = max(0, min(first - _SNIPPET_WORDS // 3, len(words) - _SNIPPET_WORDS))
     end = start + _SNIPPET_WORDS
     text = " ".join(words[start:end])
-    text += _CLOSE * (text.count(_OPEN) - text.count(_CLOSE))  # a phrase may end outside
-    text = text.replace(_OPEN, "[").replace(_CLOSE, "]")
-    return f"{'…' if start else ''}{text}{'…' if end < len(words) else ''}"
+    before, after = "…" if start else "", "…" if end < len(words) else ""
+    if len(text) > _SNIPPET_CHARACTERS:
+        first = max(0, text.index(_OPEN) - _SNIPPET_CHARACTERS // 3)
+        before = "…" if first else before
+        after = "…" if first + _SNIPPET_CHARACTERS < len(text) else after
+        text = text[first : first + _SNIPPET_CHARACTERS]
+    # A phrase, or a run of characters without spaces, may end outside.
+    text += _CLOSE * (text.count(_OPEN) - text.count(_CLOSE))
+    return f"{before}{text.replace(_OPEN, '[').replace(_CLOSE, ']')}{after}"

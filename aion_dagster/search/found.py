@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 ReasonKind = Literal["words", "meaning", "color", "looks", "picture_text"]
+
+_LONGEST_WORD: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,18 @@ class Reason:
     def __str__(self) -> str:
         """The reason as a person reads it, e.g. `“oak” in title: [Oak] table`."""
         if self.kind == "words":
-            words = ", ".join(f"“{w}”" for w in self.words)
+            words = ", ".join(f"“{_shown(w)}”" for w in self.words)
             return f"{words} in {(self.field or '').replace('_', ' ')}: {self.snippet}"
         if self.kind == "color":
             away = "" if self.delta_e is None else f", ΔE {self.delta_e:.1f}"
             return f"{self.hex} {self.name or ''}".rstrip() + f", {self.percentage:.0f} %{away}"
         what = {"meaning": "meaning", "looks": "looks", "picture_text": "picture and text"}
         return f"{what[self.kind]} {self.similarity:.2f}"
+
+
+def _shown(word: str) -> str:
+    """A word as it fits a line: text without spaces is one word from sign to sign."""
+    return word if len(word) <= _LONGEST_WORD else f"{word[: _LONGEST_WORD - 1]}…"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,23 +16,8 @@ from aion_dagster.search.field_matches import FieldMatch, field_matches
 from aion_dagster.search.hits import Hit
 from aion_dagster.search.index_file import open_for_reading
 from aion_dagster.search.index_update import tag_key
+from aion_dagster.search.word_ranking import CHUNKS, PICTURES, Texts, WordRanking
 from aion_dagster.search.words import terms_of
-
-_WEIGHTS: Final = {
-    "name": 2.0,
-    "title": 4.0,
-    "description": 2.0,
-    "tags": 4.0,
-    "visible_text": 1.0,
-}
-"""Column → how much a word in it counts (BM25); long and noisy columns count less."""
-
-_CHUNK_WEIGHTS: Final = {"heading": 2.0, "content": 1.0}
-
-MOST_RANKED: Final = 1_000
-"""Rows that BM25 is computed for. A word that more pictures have says little about any of them, and ranking all would take
-a tenth of a second per 100,000."""
-
 
 _MANY_TIES: Final = 500
 """Ids that are looked up one by one; for more, all are read once and kept."""
@@ -49,29 +34,6 @@ class Chunk:
     page_numbers: tuple[int, ...]
     heading: tuple[str, ...]
     content: str
-
-
-@dataclass(frozen=True)
-class _Texts:
-    """An FTS5 table and the table that knows the ids of its rows."""
-
-    words: str
-    weights: dict[str, float]
-    owners: str
-    key: str
-    id_column: str
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return tuple(self.weights)
-
-    @property
-    def rank(self) -> str:
-        return f"bm25({self.words}, {', '.join(map(str, self.weights.values()))})"
-
-
-_PICTURES: Final = _Texts("words", _WEIGHTS, "pictures", "picture", "image_id")
-_CHUNKS: Final = _Texts("chunk_words", _CHUNK_WEIGHTS, "chunks", "chunk", "chunk_id")
 
 
 class WordIndex:
@@ -110,11 +72,12 @@ class WordIndex:
     ) -> list[Hit]:
         """Pictures whose texts have the words, best first, equal ones in the order of their ids.
 
-        Pictures with all words; where there are none, those with any. Case and accents do not count; a word is also
-        found as the beginning of a longer one, where fewer than `limit` have it itself; "words in quotes" are found in this order only.
-        Nothing else in a query has a meaning, so that any text may be searched for. Words are not inflected or
-        translated. Where more than `MOST_RANKED` pictures have the words, as many are ranked, those with the words in
-        title or tags first.
+        Pictures with all words; where there are none, those with any, but for words that half of all pictures have
+        where others are found. Case and accents do not count; a word is also found as the beginning of a longer one,
+        where fewer than `limit` have it itself; "words in quotes" are found in this order only. Nothing else in a query
+        has a meaning, so that any text may be searched for. Words are not inflected or translated. Where more than
+        `MOST_RANKED` pictures have the words, as many are ranked: those with a rarer one, and those with the words in
+        title or tags.
 
         Args:
             query: what somebody typed. One without letters or digits finds nothing.
@@ -124,24 +87,24 @@ class WordIndex:
         Raises:
             StorageError: the index cannot be read any more.
         """
-        return self._search(_PICTURES, query, limit, self._rows(among))
+        return self._search(PICTURES, query, limit, self._rows(among))
 
     def search_chunks(
         self, query: str, limit: int = 20, *, documents: Collection[str] | None = None
     ) -> list[Hit]:
         """As `search`, for pieces of all or some documents; the ids of the hits are chunk ids."""
         among = None if documents is None else [row for row, _ in self._pieces(documents)]
-        return self._search(_CHUNKS, query, limit, among)
+        return self._search(CHUNKS, query, limit, among)
 
     def matches(self, query: str, image_ids: Sequence[str]) -> dict[str, tuple[FieldMatch, ...]]:
         """Which words of a query stand in which fields of some pictures, fields in the order of their weight."""
-        return self._matches(_PICTURES, query, image_ids)
+        return self._matches(PICTURES, query, image_ids)
 
     def chunk_matches(
         self, query: str, chunk_ids: Sequence[str]
     ) -> dict[str, tuple[FieldMatch, ...]]:
         """As `matches`, for pieces of documents."""
-        return self._matches(_CHUNKS, query, chunk_ids)
+        return self._matches(CHUNKS, query, chunk_ids)
 
     def tagged(self, tags: Iterable[str]) -> set[str]:
         """Ids of the pictures that have all of some tags, without regard to case."""
@@ -198,50 +161,13 @@ class WordIndex:
             (json.dumps(list(documents)),),
         )
 
-    def _search(self, texts: _Texts, query: str, limit: int, among: list[int] | None) -> list[Hit]:
+    def _search(self, texts: Texts, query: str, limit: int, among: list[int] | None) -> list[Hit]:
         if limit <= 0 or among == []:
             return []
-        for exact, wide in terms_of(query).joined():
-            # Beginnings of longer words would come last: where they do not fit, they need not be looked for.
-            found = self._ranked(texts, exact, among)
-            if len(found) < limit and wide != exact:
-                found = self._ranked(texts, wide, among)
-            if found:
-                return self._best(texts, found, limit)
-        return []
+        found = WordRanking(texts, self._ask, among).costs(terms_of(query), limit)
+        return self._best(texts, found, limit)
 
-    def _ranked(
-        self, texts: _Texts, expression: str, among: list[int] | None
-    ) -> list[tuple[int, float]]:
-        """Row and cost of what matches, in no order."""
-        if texts is not _PICTURES or not self._is_frequent(texts, expression):
-            return self._costs(texts, expression, among)
-        better = self._costs(texts, f"{{title tags}} : ({expression})", among)
-        if len(better) >= MOST_RANKED:
-            return better
-        return list({**dict(self._costs(texts, expression, among)), **dict(better)}.items())
-
-    def _is_frequent(self, texts: _Texts, expression: str) -> bool:
-        """Whether as many rows match as are ranked at most; to count them costs a twentieth of ranking them."""
-        ((count,),) = self._ask(
-            f"SELECT count(*) FROM (SELECT 1 FROM {texts.words} WHERE {texts.words} MATCH ? LIMIT ?)",  # noqa: S608 - constants
-            (expression, MOST_RANKED),
-        )
-        return bool(count >= MOST_RANKED)
-
-    def _costs(
-        self, texts: _Texts, expression: str, among: list[int] | None
-    ) -> list[tuple[int, float]]:
-        # The sign keeps SQLite from asking FTS5 anew for every row of the list.
-        inside = "" if among is None else "AND +rowid IN (SELECT value FROM json_each(?)) "
-        arguments = [expression, *([] if among is None else [json.dumps(among)]), MOST_RANKED]
-        return self._ask(
-            f"SELECT rowid, {texts.rank} FROM {texts.words} "  # noqa: S608 - constants
-            f"WHERE {texts.words} MATCH ? {inside}LIMIT ?",
-            arguments,
-        )
-
-    def _best(self, texts: _Texts, found: list[tuple[int, float]], limit: int) -> list[Hit]:
+    def _best(self, texts: Texts, found: list[tuple[int, float]], limit: int) -> list[Hit]:
         found.sort(key=lambda row: row[1])
         if len(found) > limit:
             last = found[limit - 1][1]
@@ -251,7 +177,7 @@ class WordIndex:
         return sorted(hits, key=lambda hit: (-hit.score, hit.image_id))[:limit]
 
     def _matches(
-        self, texts: _Texts, query: str, ids: Sequence[str]
+        self, texts: Texts, query: str, ids: Sequence[str]
     ) -> dict[str, tuple[FieldMatch, ...]]:
         rows = self._ask(
             f"SELECT o.{texts.id_column}, {', '.join(f'w.{c}' for c in texts.columns)} "  # noqa: S608 - constants
@@ -261,8 +187,8 @@ class WordIndex:
         )
         return field_matches(texts.weights, query, {row[0]: row[1:] for row in rows})
 
-    def _ids_of(self, texts: _Texts, rows: Sequence[int]) -> dict[int, str]:
-        if texts is _PICTURES and (len(rows) > _MANY_TIES or "_ids" in self.__dict__):
+    def _ids_of(self, texts: Texts, rows: Sequence[int]) -> dict[int, str]:
+        if texts is PICTURES and (len(rows) > _MANY_TIES or "_ids" in self.__dict__):
             return self._ids
         found = self._ask(
             f"SELECT {texts.key}, {texts.id_column} FROM {texts.owners} "  # noqa: S608 - constants

@@ -219,8 +219,8 @@ class LibrarySearch:
         """
         if self._embed_for_pictures is None:
             raise UnavailableError(
-                "Searching pictures by text needs the joint model that made 'image_embeddings': configure models.joint "
-                "and give its text side"
+                "Searching the pictures themselves needs a model such as SigLIP 2 or CLIP: name one as models.joint in the "
+                "configuration and run again (from Python, give its text side as embed_for_pictures)"
             )
         index = self._tables.picture_vectors
         if not len(index):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Final
 
 _PHRASE_OR_WORD: Final = re.compile(r'"([^"]*)"|([^\s"]+)')
@@ -24,10 +26,13 @@ class Terms:
         """Whether there is anything to search for."""
         return bool(self.exact)
 
-    def joined(self) -> list[tuple[str, str]]:
-        """(exact, wide) for all terms together, and where there are several for any of them."""
-        operators = [" AND ", " OR "][: len(self.exact)]
-        return [(operator.join(self.exact), operator.join(self.wide)) for operator in operators]
+    def joined(self, operator: str) -> tuple[str, str]:
+        """The exact and the wide expression of all terms, joined by " AND " or " OR "."""
+        return operator.join(self.exact), operator.join(self.wide)
+
+    def only(self, chosen: Sequence[bool]) -> Terms:
+        """Those of the terms that are chosen, each by its place."""
+        return Terms(tuple(compress(self.exact, chosen)), tuple(compress(self.wide, chosen)))
 
 
 def terms_of(query: str) -> Terms:

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from aion_dagster import schemas
 from aion_dagster.errors import StorageError
-from aion_dagster.search.index import MOST_RANKED, WordIndex
+from aion_dagster.search.index import WordIndex
 from aion_dagster.search.index_update import update_index
+from aion_dagster.search.word_ranking import MOST_RANKED
 
 WORDS = ["oak", "table", "dog", "lamp", "red", "Café"]
 LIBRARY = pa.schema(

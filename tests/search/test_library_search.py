@@ -390,6 +390,18 @@ def command(capsys, place, *arguments):
     return status, shown.out, shown.err
 
 
+def test_the_command_says_how_to_get_a_joint_model_and_which_one_is_missing(
+    place, capsys, tmp_path
+):
+    status, _, err = command(capsys, place, "a dog", "--pictures")
+    assert (status, "name one as models.joint" in err) == (1, True)
+    (tmp_path / "aion.yaml").write_text("models:\n  joint: /nowhere/siglip\n")
+    status, _, err = command(
+        capsys, place, "a dog", "--pictures", "--config", str(tmp_path / "aion.yaml")
+    )
+    assert (status, "Image vectors need" in err) == (1, True)
+
+
 def test_the_command_prints_each_result_with_its_reasons(place, capsys):
     status, out, _ = command(capsys, place, "waves")
     assert status == 0

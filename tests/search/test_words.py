@@ -12,8 +12,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aion_dagster.errors import StorageError
-from aion_dagster.search.index import MOST_RANKED, WordIndex
+from aion_dagster.search.index import WordIndex
 from aion_dagster.search.index_update import update_index
+from aion_dagster.search.word_ranking import MOST_RANKED
 
 SCHEMA = pa.schema(
     [
@@ -171,6 +172,54 @@ def test_a_word_that_very_many_pictures_have_is_ranked_among_some_of_them(tmp_pa
         hits = many.search("lamp", limit=5)
         assert len(hits) == 5
         assert hits[0].image_id == rows[-1]["image_id"]
+
+
+def test_words_that_most_pictures_have_find_nothing_beside_a_word_that_tells_something(tmp_path):
+    rows = [row(f"{i:05d}", description="a picture of the lamp") for i in range(40)]
+    rows[30] |= {"description": "a picture of the zebra"}
+    target = tmp_path / "words.sqlite"
+    build_index(target, batches(rows, 100))
+    with WordIndex.open(target) as many:
+        assert ids(many.search("the zebra on a lawn")) == ["00030"]
+        assert ids(many.search("the zebra", among=["00001", "00002"])) == ["00001", "00002"]
+        assert len(many.search("the lamp", limit=100)) == 39
+        assert len(many.search("the dromedary", limit=100)) == 40
+        assert len(many.search("picture", limit=100)) == 40
+
+
+def test_in_a_small_library_every_word_finds_its_pictures(tmp_path):
+    rows = [row("one", title="lamp"), row("two", title="lamp"), row("three", title="zebra")]
+    target = tmp_path / "words.sqlite"
+    build_index(target, batches(rows))
+    with WordIndex.open(target) as few:
+        assert ids(few.search("zebra lamp")) == ["three", "one", "two"]
+
+
+def test_a_rare_word_is_found_wherever_it_stands_among_very_many(tmp_path):
+    count, things = 4 * MOST_RANKED, ("lamp", "chair", "table")
+    rows = [row(f"{i:05d}", description=things[i % 3]) for i in range(count)]
+    # The last number of all, under which the words come last.
+    rows[-1] |= {"name": "zzz", "description": "lamp with a zebra"}
+    target = tmp_path / "words.sqlite"
+    build_index(target, batches(rows, 1000))
+    with WordIndex.open(target) as many:
+        for query in ("dark zebra lamp", "zebra lamp chair", "sofa chair lamp zebra"):
+            hits = many.search(query, limit=5)
+            assert (hits[0].image_id, len(hits)) == (rows[-1]["image_id"], 5), query
+
+
+def test_text_without_spaces_is_shown_around_its_match_and_shortened(tmp_path):
+    text = "犬" * 300 + " needle" + "猫" * 300
+    target = tmp_path / "words.sqlite"
+    build_index(target, batches([row("one", description=text), row("two", title="犬" * 900)]))
+    with WordIndex.open(target) as index:
+        (match,) = index.matches("needle", ["one"])["one"]
+        assert "[needle猫" in match.snippet
+        (long,) = index.matches("犬犬", ["two"])["two"]
+        for snippet in (match.snippet, long.snippet):
+            assert len(snippet) <= 250
+            assert snippet.endswith("]…")
+            assert snippet.count("[") == snippet.count("]") == 1
 
 
 @given(st.text(max_size=80))
