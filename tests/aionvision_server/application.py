@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -71,7 +72,7 @@ class Application:
             answer, faults, headers = self._answer(asked, media)
         except Refusal as refusal:
             answer, faults = self._refused(entry, refusal, request_id), []
-        subjects = _subjects(asked) if asked is not None else []
+        subjects = _subjects(asked) if asked is not None and faults else []
         return as_reply(answer, {**headers, "x-request-id": request_id}, faults, subjects)
 
     async def _read(self, scope: Any, receive: Any, path: str, entry: Entry) -> tuple[Asked, str]:
@@ -137,7 +138,7 @@ class Application:
         turn, headers = take_turn(world, key)
         if turn is not None and not turn.allowed:
             return self._limited(asked.entry, too_fast(world, turn), headers)
-        faults = world.faults.hitting(asked.operation, _subjects(asked))
+        faults = world.faults.hitting(asked.operation, _subjects(asked)) if world.faults else []
         for fault in faults:
             world.books.faults[fault.kind] += 1
             asked.entry.fault = fault.kind
@@ -207,7 +208,17 @@ def _work_within(asked: Asked, fault: Fault) -> None:
 
 
 def _subjects(asked: Asked) -> list[str]:
-    return [t for u in asked.uploads for t in (u.filename, u.stored.sha256)]
+    """What a request is about: names and hashes of its files, ids in its path, texts in its body."""
+    files = [t for u in asked.uploads for t in (u.filename, u.stored.sha256)]
+    return [*files, *asked.ids.values(), *_texts(asked.body)]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
 
 
 async def _body(receive: Any) -> bytes:

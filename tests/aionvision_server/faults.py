@@ -36,7 +36,7 @@ class Fault:
         every: each nth one.
         probability: by chance, from `seed`.
         times: at most so often; by default once, unless `every` or `probability` is given.
-        about: a regular expression that a file name or a hash of the request must match.
+        about: a regular expression that a file name, a hash, an id or a text of the request must match.
         options: what the kind needs: `status`, `code`, `message`, `retry_after`, `seconds`, `accepted`, `body`, …
     """
 
@@ -113,6 +113,9 @@ class Faults:
         for fault in found:
             fault.fired += 1
         return found
+
+    def __len__(self) -> int:
+        return len(self._faults)
 
     def __iter__(self) -> Iterator[Fault]:
         return iter(self._faults)

@@ -61,7 +61,9 @@ class Limiter:
         if counting == "bucket":
             return self._from_bucket(limit, now)
         start = now - WINDOW if counting == "sliding" else now - now % WINDOW
-        while self._taken and self._taken[0] <= start - (counting == "fixed") * 1e-9:
+        while self._taken and self._taken[0] <= start:
+            if counting == "fixed" and self._taken[0] == start:
+                break
             self._taken.popleft()
         allowed = len(self._taken) < limit
         if allowed:
