@@ -12,7 +12,7 @@ from aion_dagster import schemas
 from aion_dagster.assets.workbench import Workbench, final_failures, keys, table_output
 from aion_dagster.backends.detections import DetectionTable
 from aion_dagster.backends.embeddings import embed_descriptions
-from aion_dagster.backends.protocol import DescribeRequest
+from aion_dagster.backends.protocol import RESEND, DescribeRequest
 from aion_dagster.checks.batches import description_check_specs, undescribed_check
 from aion_dagster.planning import detection_tables
 from aion_dagster.resources.metadata import call_metadata
@@ -52,6 +52,8 @@ def description_asset(bench: Workbench) -> dg.AssetsDefinition:
                 bench.advance("descriptions", table.num_rows)
                 failed = pc.sum(pc.not_equal(table["description_status"], "completed")).as_py()
                 again = table.filter(table["description_is_retryable"])["image_id"].to_pylist()
+                if pc.any(pc.equal(table["description_error_type"], RESEND)).as_py():
+                    store.ledger.forget_build("uploads", batch)
                 planner = bench.planner(context)
                 fingerprint, info = planner.made(batch, "descriptions", again)
                 facts = {"provider": backend.provider, "failed": failed or 0}

@@ -123,7 +123,7 @@ class AionvisionBackend:
             raise UnavailableError("descriptions by the platform need the table 'uploads'")
         uploads = {row["image_id"]: row for row in request.uploads.to_pylist()}
         stored = [
-            Stored(key, row["sha256"], row["remote_id"], row["object_key"])
+            Stored(key, row["sha256"], row["remote_id"], row["object_key"], not row["was_there"])
             for key, row in uploads.items()
             if row["status"] == "completed"
         ]

@@ -9,8 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from aion_dagster.backends import aionvision_uploads as uploads
 from aion_dagster.backends.aionvision_errors import kind_of, refused_for_good
 from aion_dagster.backends.calls import Begun, CallJournal, CallKey, Settlement, Standing
+from aion_dagster.backends.protocol import RESEND
 from aion_dagster.client import AionVision
 from aion_dagster.client import errors as api
 from aion_dagster.client.limits import PAGE
@@ -36,6 +38,8 @@ class Stored:
     sha256: str
     remote_id: str
     object_key: str | None
+    is_ours: bool = False
+    """Whether we sent it; what was there before is never deleted."""
 
 
 @dataclass
@@ -55,6 +59,7 @@ class Describer:
     calls: CallJournal
     engine: str
     advance: Callable[[int], None] = field(default=lambda _n: None)
+    _cannot_anew: bool = field(default=False, init=False)
 
     @property
     def parameters(self) -> str:
@@ -111,7 +116,20 @@ class Describer:
                     self.calls.failed, key, reason or "failed", kind=kind, retryable=True
                 )
         old = [s for k, s in keys.items() if k not in set(fresh)]
-        return await self._anew(old) if old else {}
+        anew = await self._anew(old) if old else {}
+        if self._cannot_anew:
+            for stored in (s for s in old if s.is_ours):
+                anew[stored.image_id] = await self._taken_back(stored)
+        return anew
+
+    async def _taken_back(self, stored: Stored) -> Row:
+        """The row of a picture that the next run sends once more, since this server has no other way to describe it."""
+        with suppress(api.ResourceNotFoundError):
+            await self.client.files.delete(stored.remote_id)
+        upload = CallKey(stored.sha256, uploads.OPERATION, uploads.PARAMETERS, self.engine)
+        reason = "not described, and taken out of the remote library: the next run sends it again"
+        await asyncio.to_thread(self.calls.failed, upload, reason, kind=RESEND, retryable=True)
+        return _failed(stored, RESEND, reason, retryable=True)
 
     def _key(self, stored: Stored) -> CallKey:
         return CallKey(stored.sha256, OPERATION, self.parameters, self.engine)
@@ -201,7 +219,8 @@ class Describer:
 
     async def _failure(self, key: CallKey, stored: Stored, error: api.AionvisionError) -> Row:
         reason, kind, retryable = str(error), kind_of(error), not refused_for_good(error)
-        if isinstance(error, api.ResourceNotFoundError):
+        if error.status in (404, 405):
+            self._cannot_anew = True
             reason = f"this server cannot describe stored pictures anew ({reason})"
         await asyncio.to_thread(self.calls.failed, key, reason, kind=kind, retryable=retryable)
         return _failed(stored, kind, reason, retryable=retryable)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Final, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
 
 from aion_dagster.backends.calls import CallJournal
+
+RESEND: Final = "resend"
+"""`description_error_type` of a picture that must be uploaded once more before it can be described."""
 
 Operation = Literal["text", "codes", "objects", "describe", "embed_text", "embed_images"]
 

@@ -162,6 +162,25 @@ def test_a_description_that_failed_is_made_again_from_the_stored_picture(
     assert run(pictures, "--config", config)["paid_calls"] == 0
 
 
+def test_where_stored_pictures_cannot_be_described_anew_a_failed_one_is_sent_once_more(
+    run: Run, pictures: Path, tmp_path: Path, aionvision: Server
+) -> None:
+    aionvision.fault(
+        "failing", UPLOAD, about="-picture 03.jpg$", times=1, message="IMAGE_PROCESSING_ERROR"
+    )
+    aionvision.fault("status", "POST /batch/describe", times=99, status=404, body="{}")
+    config = configured(tmp_path / "aion.yaml", aionvision)
+    for _ in range(3):
+        run(pictures, "--config", config)
+    described = rows(tmp_path / "store", "descriptions")
+    assert {r["description_status"] for r in described} == {"completed"}
+    counted = aionvision.counters()
+    assert (counted["descriptions_billed"], counted["remote_objects"]) == (12, {"image": 12})
+    before = paid_requests(aionvision)
+    run(pictures, "--config", config)
+    assert paid_requests(aionvision) == before
+
+
 def test_pictures_that_the_remote_library_has_are_fetched_and_not_paid(
     run: Run, pictures: Path, tmp_path: Path, aionvision: Server
 ) -> None:
