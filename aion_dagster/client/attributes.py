@@ -27,7 +27,7 @@ from aion_dagster.client.resources.links import LinksResource, SyncLinksResource
 from aion_dagster.client.resources.materials import MaterialsResource, SyncMaterialsResource
 from aion_dagster.client.resources.settings import SettingsResource, SyncSettingsResource
 from aion_dagster.client.resources.tenant import SyncTenantResource, TenantResource
-from aion_dagster.client.resources.uploads import SyncUploadsResource, UploadsResource
+from aion_dagster.client.resources.uploads import SyncUploadResource, UploadResource
 from aion_dagster.client.resources.usage import SyncUsageResource, UsageResource
 from aion_dagster.client.resources.user import SyncUserResource, UserResource
 from aion_dagster.client.resources.videos import SyncVideosResource, VideosResource
@@ -40,9 +40,9 @@ class AsyncResources:
     transport: Transport
 
     @cached_property
-    def uploads(self) -> UploadsResource:
+    def uploads(self) -> UploadResource:
         """Pictures go up, descriptions come back."""
-        return UploadsResource(self.transport)
+        return UploadResource(self.transport)
 
     @cached_property
     def files(self) -> FilesResource:
@@ -151,9 +151,9 @@ class SyncResources:
     transport: Transport
 
     @cached_property
-    def uploads(self) -> SyncUploadsResource:
+    def uploads(self) -> SyncUploadResource:
         """Pictures go up, descriptions come back."""
-        return SyncUploadsResource(UploadsResource(self.transport))
+        return SyncUploadResource(UploadResource(self.transport))
 
     @cached_property
     def files(self) -> SyncFilesResource:

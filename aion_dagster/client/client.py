@@ -16,7 +16,7 @@ from aion_dagster.client.attributes import AsyncResources, SyncResources
 from aion_dagster.client.pacing import Pacer
 from aion_dagster.client.resources.chat_session import ChatSessionContext, SyncChatSessionContext
 from aion_dagster.client.resources.pipeline import Pipeline, PipelineResource, SyncPipeline
-from aion_dagster.client.resources.uploads import UploadsResource
+from aion_dagster.client.resources.uploads import UploadResource
 from aion_dagster.client.runtime import AsyncRuntime, SyncRuntime, run_to_end
 from aion_dagster.client.settings import DEFAULT_BASE_URL, ClientConfig, is_loopback
 from aion_dagster.client.synchronous import awaiting, blocking
@@ -26,9 +26,9 @@ CONNECTIONS: Final = 32
 """Open connections to the API, at most."""
 
 
-def _uploads(client: Any) -> UploadsResource:
+def _uploads(client: Any) -> UploadResource:
     """The asynchronous uploads of either client."""
-    return UploadsResource(client.transport)
+    return UploadResource(client.transport)
 
 
 class ErrorClasses:
@@ -137,9 +137,9 @@ class AionVision(_Client, AsyncResources):
         """Close all connections."""
         await self.transport.close()
 
-    upload_one = awaiting(_uploads, UploadsResource.upload_one)
-    upload = awaiting(_uploads, UploadsResource.upload)
-    upload_batch = awaiting(_uploads, UploadsResource.upload_batch)
+    upload_one = awaiting(_uploads, UploadResource.upload_one)
+    upload = awaiting(_uploads, UploadResource.upload)
+    upload_batch = awaiting(_uploads, UploadResource.upload_batch)
 
     def chat_session(
         self,
@@ -184,9 +184,9 @@ class SyncAionVision(_Client, SyncResources):
         """Close all connections."""
         run_to_end(self.transport.close())
 
-    upload_one = blocking(UploadsResource.upload_one, of=_uploads)
-    upload = blocking(UploadsResource.upload, of=_uploads)
-    upload_batch = blocking(UploadsResource.upload_batch, of=_uploads)
+    upload_one = blocking(UploadResource.upload_one, of=_uploads)
+    upload = blocking(UploadResource.upload, of=_uploads)
+    upload_batch = blocking(UploadResource.upload_batch, of=_uploads)
 
     def chat_session(
         self,

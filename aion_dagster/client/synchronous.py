@@ -62,6 +62,9 @@ def iterating(
         return each(method(self._asynchronous, *args, **kwargs))
 
     _name(call, method)
+    signature = inspect.signature(method)
+    gives = str(signature.return_annotation).removeprefix("Async")
+    call.__signature__ = signature.replace(return_annotation=gives)  # type: ignore[attr-defined]
     return call
 
 

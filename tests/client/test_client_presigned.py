@@ -13,7 +13,7 @@ from uploading import blocking_uploads, picture
 
 from aion_dagster.client import errors
 from aion_dagster.client.models.upload_presigned import FileInfo, UploadConfirmation
-from aion_dagster.client.resources.uploads import SyncUploadsResource, UploadsResource
+from aion_dagster.client.resources.uploads import SyncUploadResource, UploadResource
 
 OLD, OLD_CONFIRM = "POST /uploads/request-presigned-url", "POST /uploads/confirm"
 NEW, NEW_CONFIRM = "POST /user-files/upload/initiate", "POST /user-files/upload/confirm"
@@ -29,9 +29,9 @@ def server() -> Iterator[LoopbackApi]:
 
 
 @pytest.fixture
-def uploads(server: LoopbackApi) -> Iterator[SyncUploadsResource]:
+def uploads(server: LoopbackApi) -> Iterator[SyncUploadResource]:
     with blocking_client(server) as client:
-        yield SyncUploadsResource(UploadsResource(client.transport))
+        yield SyncUploadResource(UploadResource(client.transport))
 
 
 def place(server: LoopbackApi, **more: Any) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def place(server: LoopbackApi, **more: Any) -> dict[str, Any]:
     } | more
 
 
-def test_the_older_way(server: LoopbackApi, uploads: SyncUploadsResource, tmp_path: Path) -> None:
+def test_the_older_way(server: LoopbackApi, uploads: SyncUploadResource, tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(JPEG)
     server.on(OLD, place(server))
@@ -72,7 +72,7 @@ def test_the_older_way(server: LoopbackApi, uploads: SyncUploadsResource, tmp_pa
 
 
 def test_the_newer_way_is_taken_where_the_older_is_missing(
-    server: LoopbackApi, uploads: SyncUploadsResource
+    server: LoopbackApi, uploads: SyncUploadResource
 ) -> None:
     server.on(NEW, place(server, image_id="i", upload_fields=None, upload_headers=None))
     confirmed = {"image_id": "i", "description_status": "pending", "title": "T", "tags": ["a"]}
@@ -92,7 +92,7 @@ def test_the_newer_way_is_taken_where_the_older_is_missing(
 
 
 def test_a_confirmation_in_another_process_needs_the_pictures_id(
-    server: LoopbackApi, uploads: SyncUploadsResource
+    server: LoopbackApi, uploads: SyncUploadResource
 ) -> None:
     server.on(NEW_CONFIRM, {"image_id": "i"})
     with pytest.raises(errors.ResourceNotFoundError):
@@ -101,14 +101,14 @@ def test_a_confirmation_in_another_process_needs_the_pictures_id(
 
 
 def test_a_server_without_either_way_says_so(
-    server: LoopbackApi, uploads: SyncUploadsResource
+    server: LoopbackApi, uploads: SyncUploadResource
 ) -> None:
     with pytest.raises(errors.ResourceNotFoundError, match="request-presigned-url"):
         uploads.upload_presigned(JPEG, filename="a.jpg")
 
 
 def test_storage_that_wants_a_form_gets_one(
-    server: LoopbackApi, uploads: SyncUploadsResource
+    server: LoopbackApi, uploads: SyncUploadResource
 ) -> None:
     fields = {"key": "uploads/t/a.jpg", "policy": "p"}
     server.on(OLD, place(server, upload_method="POST", upload_fields=fields, upload_headers=None))
@@ -120,7 +120,7 @@ def test_storage_that_wants_a_form_gets_one(
 
 
 def test_storage_that_is_busy_gets_the_whole_file_again(
-    server: LoopbackApi, uploads: SyncUploadsResource
+    server: LoopbackApi, uploads: SyncUploadResource
 ) -> None:
     server.on(OLD, place(server))
     server.on(OLD_CONFIRM, {"upload_id": "u"})
@@ -130,7 +130,7 @@ def test_storage_that_is_busy_gets_the_whole_file_again(
 
 
 def test_what_is_larger_than_permitted_is_not_sent(
-    server: LoopbackApi, uploads: SyncUploadsResource
+    server: LoopbackApi, uploads: SyncUploadResource
 ) -> None:
     server.on(OLD, place(server, max_size_bytes=10))
     with pytest.raises(errors.ValidationError, match="10 are allowed"):
@@ -144,7 +144,7 @@ def test_what_is_larger_than_permitted_is_not_sent(
 
 @pytest.mark.parametrize("name", ["presigned_urls", "files"])
 def test_a_batch_is_prepared_and_confirmed(
-    server: LoopbackApi, uploads: SyncUploadsResource, name: str
+    server: LoopbackApi, uploads: SyncUploadResource, name: str
 ) -> None:
     prepared = {"batch_id": "b", name: [place(server, file_index=0, filename="a.jpg")]}
     server.on("POST /uploads/batch-prepare", prepared)
@@ -176,9 +176,7 @@ def test_a_batch_is_prepared_and_confirmed(
     assert (status.is_terminal, status.total, status.completed, status.failed) == (True, 1, 1, 0)
 
 
-def test_a_batch_holds_five_files_at_most(
-    server: LoopbackApi, uploads: SyncUploadsResource
-) -> None:
+def test_a_batch_holds_five_files_at_most(server: LoopbackApi, uploads: SyncUploadResource) -> None:
     info = FileInfo(filename="a.jpg", size_bytes=1, content_type="image/jpeg")
     for count in (0, 6):
         with pytest.raises(errors.ValidationError, match="files"):

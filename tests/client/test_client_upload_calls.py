@@ -15,7 +15,7 @@ from loopback_api import LoopbackApi, Reply, awaited_client, blocking_client, lo
 
 from aion_dagster.client import SyncAionVision, errors
 from aion_dagster.client.models.uploads import ItemStatus
-from aion_dagster.client.resources.uploads import SyncUploadsResource, UploadsResource
+from aion_dagster.client.resources.uploads import SyncUploadResource, UploadResource
 
 ONE = "POST /user-files/upload/stream"
 BATCH = "POST /user-files/upload/stream-batch"
@@ -32,9 +32,9 @@ def server() -> Iterator[LoopbackApi]:
 
 
 @pytest.fixture
-def uploads(server: LoopbackApi) -> Iterator[SyncUploadsResource]:
+def uploads(server: LoopbackApi) -> Iterator[SyncUploadResource]:
     with blocking_client(server) as client:
-        yield SyncUploadsResource(UploadsResource(client.transport))
+        yield SyncUploadResource(UploadResource(client.transport))
 
 
 def fields(body: bytes) -> dict[str, str]:
@@ -49,7 +49,7 @@ def fields(body: bytes) -> dict[str, str]:
 
 
 def test_a_form_holds_what_was_given_and_nothing_else(
-    server: LoopbackApi, uploads: SyncUploadsResource
+    server: LoopbackApi, uploads: SyncUploadResource
 ) -> None:
     server.on(ONE, TAKEN)
     uploads.stream(JPEG, filename='a "b".jpg')
@@ -77,7 +77,7 @@ def test_a_form_holds_what_was_given_and_nothing_else(
 
 
 def test_an_answer_with_201_and_a_skipped_file(
-    server: LoopbackApi, uploads: SyncUploadsResource
+    server: LoopbackApi, uploads: SyncUploadResource
 ) -> None:
     answer = TAKEN | {"status": "skipped", "skipped": True, "skipped_existing_image_id": "old"}
     server.on(ONE, Reply(answer, 201))
@@ -98,7 +98,7 @@ def test_an_answer_with_201_and_a_skipped_file(
     ],
 )
 def test_limits_are_checked_before_sending(
-    server: LoopbackApi, uploads: SyncUploadsResource, field: str, given: dict[str, Any]
+    server: LoopbackApi, uploads: SyncUploadResource, field: str, given: dict[str, Any]
 ) -> None:
     with pytest.raises(errors.ValidationError) as caught:
         uploads.stream(**({"file": JPEG, "filename": "a.jpg"} | given))
@@ -108,7 +108,7 @@ def test_limits_are_checked_before_sending(
 
 @pytest.mark.parametrize("failure", [BUSY, LOST])
 def test_every_try_sends_the_whole_file_again(
-    server: LoopbackApi, uploads: SyncUploadsResource, tmp_path: Path, failure: Reply
+    server: LoopbackApi, uploads: SyncUploadResource, tmp_path: Path, failure: Reply
 ) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(JPEG)
@@ -125,7 +125,7 @@ def test_every_try_sends_the_whole_file_again(
 
 
 def test_a_lost_answer_is_tried_again_only_where_nothing_is_stored_twice(
-    server: LoopbackApi, uploads: SyncUploadsResource
+    server: LoopbackApi, uploads: SyncUploadResource
 ) -> None:
     server.on(ONE, [LOST, TAKEN])
     with pytest.raises(errors.AionvisionConnectionError):
@@ -141,7 +141,7 @@ def test_a_lost_answer_is_tried_again_only_where_nothing_is_stored_twice(
 
 
 def test_progress_counts_over_all_files_of_a_batch(
-    server: LoopbackApi, uploads: SyncUploadsResource
+    server: LoopbackApi, uploads: SyncUploadResource
 ) -> None:
     server.on(BATCH, {"session_id": "s"})
     told: list[tuple[int, int]] = []
@@ -158,7 +158,7 @@ def test_progress_counts_over_all_files_of_a_batch(
 
 
 def test_a_file_that_goes_away_between_two_tries_is_named(
-    server: LoopbackApi, uploads: SyncUploadsResource, tmp_path: Path
+    server: LoopbackApi, uploads: SyncUploadResource, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(JPEG)
@@ -173,7 +173,7 @@ def test_a_file_that_goes_away_between_two_tries_is_named(
 
 
 def test_hashes_are_asked_for_250_at_a_time(
-    server: LoopbackApi, uploads: SyncUploadsResource
+    server: LoopbackApi, uploads: SyncUploadResource
 ) -> None:
     hashes = [hashlib.sha256(bytes([n % 256, n // 256])).hexdigest() for n in range(600)]
     known = set(hashes[::7])
@@ -196,7 +196,7 @@ def test_hashes_are_asked_for_250_at_a_time(
 
 @pytest.mark.parametrize("hashes", [["abc"], ["g" * 64], "a" * 64])
 def test_what_is_no_hash_is_refused(
-    server: LoopbackApi, uploads: SyncUploadsResource, hashes: Any
+    server: LoopbackApi, uploads: SyncUploadResource, hashes: Any
 ) -> None:
     with pytest.raises(errors.ValidationError) as caught:
         uploads.check_duplicates(hashes)
@@ -208,7 +208,7 @@ def test_what_is_no_hash_is_refused(
     "end", ["completed", "failed", "expired", "cancelled", "partial", "rejected", "partially_completed"]
 )  # fmt: skip
 def test_a_session_is_awaited_until_any_end_that_a_source_names(
-    server: LoopbackApi, uploads: SyncUploadsResource, end: str
+    server: LoopbackApi, uploads: SyncUploadResource, end: str
 ) -> None:
     states = ["pending", "uploading", "processing", "thinking", end]
     server.on(
@@ -222,7 +222,7 @@ def test_a_session_is_awaited_until_any_end_that_a_source_names(
 
 
 def test_a_session_in_an_unknown_state_is_given_up_at_the_time_limit(
-    server: LoopbackApi, uploads: SyncUploadsResource
+    server: LoopbackApi, uploads: SyncUploadResource
 ) -> None:
     server.on(
         "GET /uploads/sessions/{session_id}/status", {"session_id": "s", "status": "thinking"}
@@ -233,7 +233,7 @@ def test_a_session_in_an_unknown_state_is_given_up_at_the_time_limit(
 
 
 def test_results_are_read_until_an_empty_page_whatever_has_more_says(
-    server: LoopbackApi, uploads: SyncUploadsResource
+    server: LoopbackApi, uploads: SyncUploadResource
 ) -> None:
     items = [{"image_id": str(n), "filename": f"{n}.jpg", "status": "success"} for n in range(25)]
 
@@ -251,7 +251,7 @@ def test_results_are_read_until_an_empty_page_whatever_has_more_says(
 
 
 def test_descriptions_are_asked_for_by_pages_of_ids_and_only_as_long_as_they_are_awaited(
-    server: LoopbackApi, uploads: SyncUploadsResource
+    server: LoopbackApi, uploads: SyncUploadResource
 ) -> None:
     looks: dict[str, int] = {}
 
@@ -277,7 +277,7 @@ def test_descriptions_are_asked_for_by_pages_of_ids_and_only_as_long_as_they_are
 
 
 def test_a_picture_that_the_list_leaves_out_is_looked_at_by_itself(
-    server: LoopbackApi, uploads: SyncUploadsResource
+    server: LoopbackApi, uploads: SyncUploadResource
 ) -> None:
     server.on("GET /user-files", {"files": [], "total_count": 0})
     server.on(
@@ -298,7 +298,7 @@ def test_a_picture_that_the_list_leaves_out_is_looked_at_by_itself(
 
 
 def test_a_description_that_does_not_come_gives_its_last_state(
-    server: LoopbackApi, uploads: SyncUploadsResource
+    server: LoopbackApi, uploads: SyncUploadResource
 ) -> None:
     server.on("GET /user-files", {"files": [{"id": "a", "description_status": "queued"}]})
     with pytest.raises(errors.AionvisionTimeoutError) as caught:
@@ -312,7 +312,7 @@ def test_states_of_uploads_sessions_and_what_is_stuck(
     with SyncAionVision(
         api_key=aionvision.key, base_url=aionvision.url, polling_interval=0.002
     ) as client:
-        uploads = SyncUploadsResource(UploadsResource(client.transport))
+        uploads = SyncUploadResource(UploadResource(client.transport))
         aionvision.fault("stuck", BATCH)
         answer = uploads.stream_batch([JPEG], filenames=["a.jpg"])
         assert answer.immediate_results is not None
@@ -343,14 +343,14 @@ def test_a_large_file_costs_no_memory(aionvision: Server, tmp_path: Path, how: s
         from aion_dagster.client import AionVision
 
         async with AionVision(**settings) as client:
-            await UploadsResource(client.transport).stream(path, auto_describe=False)
+            await UploadResource(client.transport).stream(path, auto_describe=False)
 
     tracemalloc.start()
     if how == "awaited":
         asyncio.run(awaited())
     else:
         with SyncAionVision(**settings) as client:
-            SyncUploadsResource(UploadsResource(client.transport)).stream(path, auto_describe=False)
+            SyncUploadResource(UploadResource(client.transport)).stream(path, auto_describe=False)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 5_000_000
@@ -364,7 +364,7 @@ def test_the_awaited_client_asks_the_same(server: LoopbackApi) -> None:
 
     async def asked() -> tuple[int, int]:
         async with awaited_client(server) as client:
-            uploads = UploadsResource(client.transport)
+            uploads = UploadResource(client.transport)
             await uploads.stream_batch([JPEG], filenames=["a.jpg"], skip_duplicates=True)
             quota = await uploads.check_quota(7)
             return quota.batch_size, quota.at_once

@@ -10,17 +10,17 @@ from uploading import BATCH, ONE, blocking_uploads, picture, pictures, session_s
 
 from aion_dagster.client import errors
 from aion_dagster.client.models.uploads import BatchUploadResults, DescriptionStatus
-from aion_dagster.client.resources.uploads import SyncUploadsResource
+from aion_dagster.client.resources.uploads import SyncUploadResource
 
 
 @pytest.fixture
-def uploads(aionvision: Server) -> Iterator[SyncUploadsResource]:
+def uploads(aionvision: Server) -> Iterator[SyncUploadResource]:
     with blocking_uploads(aionvision) as resource:
         yield resource
 
 
 def test_an_upload_beyond_the_quota_sends_nothing(
-    aionvision: Server, uploads: SyncUploadsResource
+    aionvision: Server, uploads: SyncUploadResource
 ) -> None:
     aionvision.plan("FREE")
     aionvision.uploads_used(997)
@@ -33,7 +33,7 @@ def test_an_upload_beyond_the_quota_sends_nothing(
 
 
 def test_a_quota_that_ends_half_way_gives_what_did_finish(
-    aionvision: Server, uploads: SyncUploadsResource
+    aionvision: Server, uploads: SyncUploadResource
 ) -> None:
     aionvision.side(quota_batch_size="missing")
     aionvision.plan("FREE")
@@ -53,7 +53,7 @@ def test_a_quota_that_ends_half_way_gives_what_did_finish(
 @pytest.mark.parametrize("kind", ["reset_after", "cut", "truncate"])
 @pytest.mark.parametrize("count", [1, 6])
 def test_a_lost_answer_is_found_again_and_nothing_is_stored_twice(
-    aionvision: Server, uploads: SyncUploadsResource, kind: str, count: int
+    aionvision: Server, uploads: SyncUploadResource, kind: str, count: int
 ) -> None:
     aionvision.fault(kind, "POST /user-files/upload/*", times=2)
     files, names = pictures(count)
@@ -64,7 +64,7 @@ def test_a_lost_answer_is_found_again_and_nothing_is_stored_twice(
 
 
 def test_a_timeout_that_the_server_tells_of_halves_the_batch(
-    aionvision: Server, uploads: SyncUploadsResource
+    aionvision: Server, uploads: SyncUploadResource
 ) -> None:
     aionvision.fault("status", BATCH, times=2, status=504, code="TIMEOUT", accepted=True)
     files, names = pictures(8)
@@ -88,7 +88,7 @@ def test_a_server_short_of_memory_gets_smaller_batches_in_the_end(
 
 
 def test_more_files_than_the_server_takes_at_once_are_halved(
-    aionvision: Server, uploads: SyncUploadsResource
+    aionvision: Server, uploads: SyncUploadResource
 ) -> None:
     aionvision.fault("status", BATCH, status=413, code="BATCH_TOO_LARGE")
     files, names = pictures(9)
@@ -99,7 +99,7 @@ def test_more_files_than_the_server_takes_at_once_are_halved(
 
 @pytest.mark.parametrize("status", [413, 507])
 def test_a_full_storage_is_final(
-    aionvision: Server, uploads: SyncUploadsResource, status: int
+    aionvision: Server, uploads: SyncUploadResource, status: int
 ) -> None:
     aionvision.side(storage_quota=str(status))
     aionvision.settings(storage_limit=10)
@@ -111,7 +111,7 @@ def test_a_full_storage_is_final(
 
 
 def test_a_failing_request_ends_the_upload_with_what_did_finish(
-    aionvision: Server, uploads: SyncUploadsResource
+    aionvision: Server, uploads: SyncUploadResource
 ) -> None:
     aionvision.side(quota_batch_size="missing")
     aionvision.plan("FREE")
@@ -129,7 +129,7 @@ def test_a_failing_request_ends_the_upload_with_what_did_finish(
 
 
 def test_an_error_before_anything_finished_is_the_servers_own(
-    aionvision: Server, uploads: SyncUploadsResource
+    aionvision: Server, uploads: SyncUploadResource
 ) -> None:
     aionvision.fault("status", BATCH, status=403)
     files, names = pictures(6)
@@ -138,7 +138,7 @@ def test_an_error_before_anything_finished_is_the_servers_own(
 
 
 def test_descriptions_that_do_not_come_in_time(
-    aionvision: Server, uploads: SyncUploadsResource
+    aionvision: Server, uploads: SyncUploadResource
 ) -> None:
     aionvision.fault("stuck", BATCH, times=2)
     files, names = pictures(4)
@@ -155,7 +155,7 @@ def test_descriptions_that_do_not_come_in_time(
 
 
 def test_sessions_that_do_not_end_in_time_leave_their_files_pending(
-    aionvision: Server, uploads: SyncUploadsResource
+    aionvision: Server, uploads: SyncUploadResource
 ) -> None:
     aionvision.fault("stuck", BATCH, times=2)
     files, names = pictures(8)
@@ -169,7 +169,7 @@ def test_sessions_that_do_not_end_in_time_leave_their_files_pending(
 
 
 def test_files_of_a_session_that_expired_are_named_as_worth_another_try(
-    aionvision: Server, uploads: SyncUploadsResource
+    aionvision: Server, uploads: SyncUploadResource
 ) -> None:
     aionvision.fault("expire", BATCH)
     files, names = pictures(8)
@@ -182,7 +182,7 @@ def test_files_of_a_session_that_expired_are_named_as_worth_another_try(
 
 
 def test_a_duplicate_that_nobody_had_described_is_not_waited_for(
-    aionvision: Server, uploads: SyncUploadsResource
+    aionvision: Server, uploads: SyncUploadResource
 ) -> None:
     uploads.upload_one(picture(1), filename="a.png", auto_describe=False)
     result = uploads.upload_one(picture(1), filename="b.png", skip_duplicates=True)
@@ -192,7 +192,7 @@ def test_a_duplicate_that_nobody_had_described_is_not_waited_for(
 
 
 def test_a_refused_file_in_a_request_of_its_own_does_not_end_the_others(
-    aionvision: Server, uploads: SyncUploadsResource
+    aionvision: Server, uploads: SyncUploadResource
 ) -> None:
     aionvision.side(quota_batch_size="missing")
     aionvision.plan("FREE")
@@ -206,7 +206,7 @@ def test_a_refused_file_in_a_request_of_its_own_does_not_end_the_others(
 
 
 def test_an_upload_of_what_the_server_refuses_raises_its_words(
-    aionvision: Server, uploads: SyncUploadsResource
+    aionvision: Server, uploads: SyncUploadResource
 ) -> None:
     aionvision.fault("reject", ONE)
     with pytest.raises(errors.ValidationError, match="unsupported file type"):

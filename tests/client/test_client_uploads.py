@@ -13,11 +13,11 @@ from uploading import BATCH, ONE, awaited, blocking_uploads, picture, pictures
 
 from aion_dagster.client import errors
 from aion_dagster.client.models.uploads import BatchUploadResults, DescriptionStatus
-from aion_dagster.client.resources.uploads import SyncUploadsResource, UploadsResource
+from aion_dagster.client.resources.uploads import SyncUploadResource, UploadResource
 
 
 @pytest.fixture
-def uploads(aionvision: Server) -> Iterator[SyncUploadsResource]:
+def uploads(aionvision: Server) -> Iterator[SyncUploadResource]:
     with blocking_uploads(aionvision) as resource:
         yield resource
 
@@ -27,7 +27,7 @@ def ids_by_hash(server: Server) -> dict[str, str]:
 
 
 def test_one_picture_comes_back_described(
-    aionvision: Server, uploads: SyncUploadsResource, tmp_path: Path
+    aionvision: Server, uploads: SyncUploadResource, tmp_path: Path
 ) -> None:
     path = tmp_path / "pole.png"
     path.write_bytes(picture(1))
@@ -43,7 +43,7 @@ def test_one_picture_comes_back_described(
 
 
 def test_one_picture_is_not_waited_for_where_nobody_wants_to(
-    aionvision: Server, uploads: SyncUploadsResource
+    aionvision: Server, uploads: SyncUploadResource
 ) -> None:
     result = uploads.upload_one(picture(1), filename="a.png", wait_for_descriptions=False)
     assert result.is_pending
@@ -53,12 +53,12 @@ def test_one_picture_is_not_waited_for_where_nobody_wants_to(
     assert not quiet.is_pending
 
 
-def test_both_clients_upload_alike(aionvision: Server, uploads: SyncUploadsResource) -> None:
+def test_both_clients_upload_alike(aionvision: Server, uploads: SyncUploadResource) -> None:
     files, names = pictures(7)
 
     async def by_the_other() -> BatchUploadResults:
         async with awaited(aionvision) as client:
-            resource = UploadsResource(client.transport)
+            resource = UploadResource(client.transport)
             return await resource.upload(files, filenames=names, skip_duplicates=True)
 
     first = uploads.upload(files, filenames=names)
@@ -71,7 +71,7 @@ def test_both_clients_upload_alike(aionvision: Server, uploads: SyncUploadsResou
 
 
 def test_files_travel_in_batches_of_the_size_that_the_server_names(
-    aionvision: Server, uploads: SyncUploadsResource
+    aionvision: Server, uploads: SyncUploadResource
 ) -> None:
     aionvision.plan("STARTER")
     aionvision.clock(speed=1000.0)
@@ -86,7 +86,7 @@ def test_files_travel_in_batches_of_the_size_that_the_server_names(
 
 @pytest.mark.parametrize(("plan", "size"), [("FREE", 10), ("STARTER", 20), ("PROFESSIONAL", 20), ("ENTERPRISE", 50)])  # fmt: skip
 def test_without_a_named_size_the_plans_smaller_figure_is_taken(
-    aionvision: Server, uploads: SyncUploadsResource, plan: str, size: int
+    aionvision: Server, uploads: SyncUploadResource, plan: str, size: int
 ) -> None:
     aionvision.side(quota_batch_size="missing")
     aionvision.plan(plan)
@@ -104,7 +104,7 @@ def test_without_a_named_size_the_plans_smaller_figure_is_taken(
     ],
 )
 def test_either_side_of_what_the_sources_contradict_is_understood(
-    aionvision: Server, uploads: SyncUploadsResource, sides: dict[str, str]
+    aionvision: Server, uploads: SyncUploadResource, sides: dict[str, str]
 ) -> None:
     aionvision.side(**sides)
     aionvision.fault("failing", BATCH, about="003")
@@ -116,7 +116,7 @@ def test_either_side_of_what_the_sources_contradict_is_understood(
 
 
 def test_a_folder_is_uploaded_with_all_below_it_and_equal_names_do_not_mix(
-    aionvision: Server, uploads: SyncUploadsResource, tmp_path: Path
+    aionvision: Server, uploads: SyncUploadResource, tmp_path: Path
 ) -> None:
     for number in range(9):
         path = tmp_path / f"day{number}" / "001.png"
@@ -130,7 +130,7 @@ def test_a_folder_is_uploaded_with_all_below_it_and_equal_names_do_not_mix(
     assert [r.image_id for r in results] == wanted
 
 
-def test_every_step_is_told_once_per_file(aionvision: Server, uploads: SyncUploadsResource) -> None:
+def test_every_step_is_told_once_per_file(aionvision: Server, uploads: SyncUploadResource) -> None:
     aionvision.fault("failing", BATCH, about="002")
     files, names = pictures(8)
     sent: dict[int, tuple[int, int]] = {}
@@ -159,7 +159,7 @@ def test_every_step_is_told_once_per_file(aionvision: Server, uploads: SyncUploa
 
 
 def test_a_picture_that_cannot_be_described_raises_and_names_it(
-    aionvision: Server, uploads: SyncUploadsResource
+    aionvision: Server, uploads: SyncUploadResource
 ) -> None:
     aionvision.fault("failing", BATCH, about="001")
     files, names = pictures(6)
@@ -171,7 +171,7 @@ def test_a_picture_that_cannot_be_described_raises_and_names_it(
 
 
 def test_one_picture_that_cannot_be_described_raises_or_is_a_failed_result(
-    aionvision: Server, uploads: SyncUploadsResource
+    aionvision: Server, uploads: SyncUploadResource
 ) -> None:
     aionvision.fault("failing", ONE, times=2, message="unsupported color space")
     with pytest.raises(errors.DescriptionError, match="unsupported color space"):
@@ -183,7 +183,7 @@ def test_one_picture_that_cannot_be_described_raises_or_is_a_failed_result(
 
 
 def test_refused_files_are_rows_with_their_reason(
-    aionvision: Server, uploads: SyncUploadsResource
+    aionvision: Server, uploads: SyncUploadResource
 ) -> None:
     files, names = pictures(6)
     options = {"message": "Too blurry", "retryable": False, "about": "004", "times": 2}
@@ -201,7 +201,7 @@ def test_refused_files_are_rows_with_their_reason(
 
 
 def test_a_batch_that_is_refused_as_a_whole_is_not_waited_for(
-    aionvision: Server, uploads: SyncUploadsResource
+    aionvision: Server, uploads: SyncUploadResource
 ) -> None:
     aionvision.side(session_end="partial")
     aionvision.fault("reject", BATCH, message="no", retryable=True)
@@ -213,7 +213,7 @@ def test_a_batch_that_is_refused_as_a_whole_is_not_waited_for(
 
 
 def test_empty_and_too_large_files_are_refused_before_anything_is_sent(
-    aionvision: Server, uploads: SyncUploadsResource, tmp_path: Path
+    aionvision: Server, uploads: SyncUploadResource, tmp_path: Path
 ) -> None:
     large = tmp_path / "large.jpg"
     with large.open("wb") as file:
@@ -235,7 +235,7 @@ def test_empty_and_too_large_files_are_refused_before_anything_is_sent(
 
 
 def test_intent_and_level_are_sent_only_where_they_say_something(
-    aionvision: Server, uploads: SyncUploadsResource
+    aionvision: Server, uploads: SyncUploadResource
 ) -> None:
     files, names = pictures(2)
     aionvision.side(upload_intent="unknown")
@@ -247,7 +247,7 @@ def test_intent_and_level_are_sent_only_where_they_say_something(
 
 
 def test_a_callback_that_raises_ends_the_upload(
-    aionvision: Server, uploads: SyncUploadsResource
+    aionvision: Server, uploads: SyncUploadResource
 ) -> None:
     def stop(_: object) -> None:
         raise RuntimeError("enough")

@@ -11,7 +11,7 @@ from aionvision_server.fixtures import Server
 from PIL import Image
 
 from aion_dagster.client import AionVision, SyncAionVision
-from aion_dagster.client.resources.uploads import SyncUploadsResource, UploadsResource
+from aion_dagster.client.resources.uploads import SyncUploadResource, UploadResource
 
 BATCH: Final = "POST /user-files/upload/stream-batch"
 ONE: Final = "POST /user-files/upload/stream"
@@ -36,10 +36,10 @@ def pictures(count: int) -> tuple[list[bytes], list[str]]:
 
 
 @contextmanager
-def blocking_uploads(server: Server, **options: Any) -> Iterator[SyncUploadsResource]:
+def blocking_uploads(server: Server, **options: Any) -> Iterator[SyncUploadResource]:
     """`client.uploads` of a synchronous client."""
     with SyncAionVision(api_key=server.key, base_url=server.url, **(_QUICK | options)) as client:
-        yield SyncUploadsResource(UploadsResource(client.transport))
+        yield SyncUploadResource(UploadResource(client.transport))
 
 
 def awaited(server: Server, **options: Any) -> AionVision:
@@ -47,6 +47,6 @@ def awaited(server: Server, **options: Any) -> AionVision:
     return AionVision(api_key=server.key, base_url=server.url, **(_QUICK | options))
 
 
-def session_sizes(uploads: SyncUploadsResource) -> list[int]:
+def session_sizes(uploads: SyncUploadResource) -> list[int]:
     """Files of every session, the newest first."""
     return [session.total_files for session in uploads.iter_sessions()]

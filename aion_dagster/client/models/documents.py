@@ -9,7 +9,7 @@ from pydantic import AliasChoices, AliasPath, Field
 from aion_dagster.client.models.base import Model, Rows, UtcDatetime, either, rows
 from aion_dagster.client.models.files import BatchDeleteFilesResponse, UpdateFileResult
 from aion_dagster.client.models.listing import Listing
-from aion_dagster.client.models.nulls import Count, Counts, Text
+from aion_dagster.client.models.nulls import Count, Counts, Rounded, Text
 from aion_dagster.client.models.statuses import WorkStatus
 
 
@@ -109,7 +109,7 @@ class DocumentSearchResponse(Model):
 
     results: Rows[DocumentSearchResult] = rows("results", "items")
     total_count: Count = Field(default=0, validation_alias=either("total_count", "total"))
-    search_time_ms: int | float = 0
+    search_time_ms: Rounded = 0
     query: Text = ""
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from aion_dagster.client.models.base import Model, OpenEnum, Rows, UtcDatetime, either, rows
 from aion_dagster.client.models.listing import Listing
-from aion_dagster.client.models.nulls import Count, Counts, Flag, Text
+from aion_dagster.client.models.nulls import Count, Counts, Flag, Rounded, Text
 
 SHA256_DIGITS = 64
 
@@ -76,7 +76,10 @@ class _FileFields(Model):
     domain: str | None = None
     og_metadata: dict[str, Any] | None = None
     favicon_url: str | None = None
+    page_title: str | None = None
     crawl_status: str | None = None
+    crawl_error: str | None = None
+    crawled_at: UtcDatetime | None = None
     extracted_images: dict[str, Any] | list[Any] | None = None
     extracted_images_count: int | None = None
 
@@ -104,7 +107,7 @@ class FullDescription(Model):
     description: Text = ""
     visible_text: str | None = None
     confidence_score: float | None = None
-    processing_time_ms: int | float | None = None
+    processing_time_ms: Rounded | None = None
     created_at: UtcDatetime | None = None
     providers_used: Rows[str] = rows("providers_used")
     verification_level: str | None = None
@@ -136,9 +139,6 @@ class UserFileDetails(_FileFields):
     processing_history: Rows[ProcessingHistory] = rows("processing_history")
     updated_at: UtcDatetime | None = None
     upload_method: str | None = None
-    page_title: str | None = None
-    crawl_error: str | None = None
-    crawled_at: UtcDatetime | None = None
 
     @property
     def sha256(self) -> str | None:

@@ -1,4 +1,4 @@
-"""Values that some servers leave null where the API promises one."""
+"""Values that some servers leave null, or say more exactly, where the API promises one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else val
 
 Count = Annotated[int, BeforeValidator(lambda value: 0 if value is None else value)]
 """A whole number; null is 0."""
+
+Rounded = Annotated[
+    int, BeforeValidator(lambda value: round(value) if isinstance(value, float) else value)
+]
+"""A whole number, also where it comes with fractions."""
 
 Flag = Annotated[bool, BeforeValidator(lambda value: False if value is None else value)]
 """Yes or no; null is no."""

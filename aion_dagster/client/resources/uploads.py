@@ -25,7 +25,7 @@ from aion_dagster.client.resources.upload_streams import form_of
 from aion_dagster.client.synchronous import SyncResource, blocking, iterating
 
 
-class UploadsResource(UploadCalls, PresignedUploads):
+class UploadResource(UploadCalls, PresignedUploads):
     """Upload pictures and have them described.
 
     `upload_one` and `upload` do everything; the methods below them do one request each.
@@ -255,32 +255,32 @@ def _insufficient(quota: QuotaInfo) -> QuotaExceededError:
     )
 
 
-class SyncUploadsResource(SyncResource[UploadsResource]):
+class SyncUploadResource(SyncResource[UploadResource]):
     """The same, blocking."""
 
-    upload_one = blocking(UploadsResource.upload_one)
-    upload = blocking(UploadsResource.upload)
-    upload_batch = blocking(UploadsResource.upload_batch)
-    check_quota = blocking(UploadsResource.check_quota)
-    stream = blocking(UploadsResource.stream)
-    stream_batch = blocking(UploadsResource.stream_batch)
-    get_session_status = blocking(UploadsResource.get_session_status)
-    get_session_results = blocking(UploadsResource.get_session_results)
-    iter_session_results = iterating(UploadsResource.iter_session_results)
-    wait_for_session = blocking(UploadsResource.wait_for_session)
-    cancel_session = blocking(UploadsResource.cancel_session)
-    list_sessions = blocking(UploadsResource.list_sessions)
-    iter_sessions = iterating(UploadsResource.iter_sessions)
-    check_duplicates = blocking(UploadsResource.check_duplicates)
-    get_status = blocking(UploadsResource.get_status)
-    list_stuck = blocking(UploadsResource.list_stuck)
-    get_descriptions = blocking(UploadsResource.get_descriptions)
-    wait_for_description = blocking(UploadsResource.wait_for_description)
-    wait_for_descriptions = blocking(UploadsResource.wait_for_descriptions)
-    request_presigned_url = blocking(UploadsResource.request_presigned_url)
-    send_presigned = blocking(UploadsResource.send_presigned)
-    confirm_upload = blocking(UploadsResource.confirm_upload)
-    upload_presigned = blocking(UploadsResource.upload_presigned)
-    batch_prepare = blocking(UploadsResource.batch_prepare)
-    batch_confirm = blocking(UploadsResource.batch_confirm)
-    get_batch_status = blocking(UploadsResource.get_batch_status)
+    upload_one = blocking(UploadResource.upload_one)
+    upload = blocking(UploadResource.upload)
+    upload_batch = blocking(UploadResource.upload_batch)
+    check_quota = blocking(UploadResource.check_quota)
+    stream = blocking(UploadResource.stream)
+    stream_batch = blocking(UploadResource.stream_batch)
+    get_session_status = blocking(UploadResource.get_session_status)
+    get_session_results = blocking(UploadResource.get_session_results)
+    iter_session_results = iterating(UploadResource.iter_session_results)
+    wait_for_session = blocking(UploadResource.wait_for_session)
+    cancel_session = blocking(UploadResource.cancel_session)
+    list_sessions = blocking(UploadResource.list_sessions)
+    iter_sessions = iterating(UploadResource.iter_sessions)
+    check_duplicates = blocking(UploadResource.check_duplicates)
+    get_status = blocking(UploadResource.get_status)
+    list_stuck = blocking(UploadResource.list_stuck)
+    get_descriptions = blocking(UploadResource.get_descriptions)
+    wait_for_description = blocking(UploadResource.wait_for_description)
+    wait_for_descriptions = blocking(UploadResource.wait_for_descriptions)
+    request_presigned_url = blocking(UploadResource.request_presigned_url)
+    send_presigned = blocking(UploadResource.send_presigned)
+    confirm_upload = blocking(UploadResource.confirm_upload)
+    upload_presigned = blocking(UploadResource.upload_presigned)
+    batch_prepare = blocking(UploadResource.batch_prepare)
+    batch_confirm = blocking(UploadResource.batch_confirm)
+    get_batch_status = blocking(UploadResource.get_batch_status)
