@@ -102,9 +102,12 @@ class Transport:
         self._tracer: Tracer = tracer(config.enable_tracing)
         self._origin = _origin(config.base_url)
         self._host = urlsplit(config.base_url).hostname or ""
-        self._headers = {"Authorization": f"Bearer {config.api_key}", "Accept": "application/json"}
+        own = {"Authorization": f"Bearer {config.api_key}", "Accept": "application/json"}
         if config.tenant_id:
-            self._headers["X-Tenant-ID"] = config.tenant_id
+            own["X-Tenant-ID"] = config.tenant_id
+        # Merged with httpx's own once, not for every request anew: the same goes for the timeouts.
+        pattern = runtime.build_request("GET", config.base_url, headers=own, timeout=config.timeout)
+        self._headers, self._extensions = pattern.headers, pattern.extensions
         quieten()
 
     async def json(self, call: Call) -> Any:
@@ -306,13 +309,17 @@ class Transport:
         raise error
 
     def _request(self, call: Call, accept: str | None) -> httpx.Request:
-        headers = self._headers if accept is None else self._headers | {"Accept": accept}
+        headers, extensions = self._headers, self._extensions
+        if accept is not None or call.body is not None:
+            headers = headers.copy()
         parts: dict[str, Any] = {}
+        if accept is not None:
+            headers["Accept"] = accept
         if call.query:
             parts["params"] = {k: _plain(v) for k, v in call.query.items() if v is not None}
         if call.body is not None:
             parts["content"] = orjson.dumps(_sent(call.body))
-            headers = headers | {"Content-Type": "application/json"}
+            headers["Content-Type"] = "application/json"
         if call.form is not None:
             parts["data"] = {k: _plain(v) for k, v in call.form.items() if v is not None}
         if call.parts is not None:
@@ -320,13 +327,10 @@ class Transport:
         elif call.form is not None:
             # The API's forms are multipart even where they hold no file.
             parts["files"] = [(k, (None, str(v))) for k, v in parts.pop("data").items()]
-        return self.runtime.build_request(
-            call.method,
-            self.config.base_url + call.path,
-            headers=headers,
-            timeout=call.timeout or self.config.timeout,
-            **parts,
-        )
+        if call.timeout:
+            extensions = {"timeout": httpx.Timeout(call.timeout).as_dict()}
+        url = self.config.base_url + call.path
+        return httpx.Request(call.method, url, headers=headers, extensions=extensions, **parts)
 
     async def _followed(self, response: httpx.Response, call: Call) -> httpx.Response:
         """Where a redirect leads: with the key on the API's own origin only."""
