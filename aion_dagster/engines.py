@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+MOST_TAGS: Final = 40
+LONGEST_TAG: Final = 50
+"""Characters of a tag, at most."""
 
 
 class Strict(BaseModel):
@@ -84,13 +88,48 @@ class EndpointConfig(Strict):
     max_output_tokens: int = Field(default=1024, ge=64)
 
 
+class CustomStorageConfig(Strict):
+    """A bucket of one's own, for uploads with `storage_target: custom`.
+
+    The credentials are in the environment variables that are named here: they go to the platform, which keeps them for
+    the account, and stand in no file.
+    """
+
+    bucket: str = Field(min_length=3, max_length=63)
+    region: str = Field(min_length=1, max_length=64)
+    access_key_id_env: str = "AIONVISION_S3_ACCESS_KEY_ID"
+    secret_access_key_env: str = "AIONVISION_S3_SECRET_ACCESS_KEY"  # noqa: S105 - its name
+
+
+class RemoteLibraryConfig(Strict):
+    """Which files of the remote library the asset `remote_library` looks at: those that fulfil every condition.
+
+    At most `most_files` are read, a hundred in a request, the oldest first; `daily` has that done once a day where
+    sensors run.
+    """
+
+    media_types: tuple[Literal["image", "document", "video", "link"], ...] = ()
+    tags: tuple[str, ...] = ()
+    search: str | None = None
+    folder_id: str | None = None
+    has_description: bool | None = None
+    most_files: int = Field(default=100_000, ge=1)
+    daily: bool = False
+
+
 class AionvisionConfig(Strict):
     """The Aionvision platform as the backend `aionvision` uses it.
 
     `api_key_env` names the environment variable that holds the key; the key itself stands in no file. `plan` says how
-    fast to ask until the server names its own limit. What belongs to an upload (`tags`, `title`, `intent`,
-    `verification_level`, `storage_target`) is sent with new pictures only: changing it makes no call. `prompt` and
+    fast to ask until the server names its own limit. What belongs to an upload (`tags`, `intent`,
+    `verification_level`, `storage_target`) is sent with new files only: changing it makes no call. `prompt` and
     `providers` describe stored pictures anew, by the deprecated `/batch/describe`, where the server has it.
+
+    `documents` are read by the platform unless that is false, `colors` measured there where it is true. `variants`: how
+    the platform's sizes of a picture stand is looked up (observe) and those that failed are asked for again (repair).
+    `write_back` brings tags (`tags`, those of the description, and categories of annotations) and the files' names as
+    titles into the remote library; `title: name` gives documents the name of their file at once. `links` are saved and
+    crawled. `usage` has the account's use read once a day.
     """
 
     base_url: str = "https://api.aionvision.tech/api/v2"
@@ -105,9 +144,14 @@ class AionvisionConfig(Strict):
     verification_level: str | None = None
     prompt: str | None = Field(default=None, min_length=1, max_length=2000)
     providers: tuple[str, ...] = ()
+    documents: bool = True
     colors: bool = False
+    variants: Literal["ignore", "observe", "repair"] = "observe"
     write_back: tuple[Literal["tags", "title"], ...] = ()
     links: tuple[str, ...] = ()
+    usage: bool = False
+    remote_library: RemoteLibraryConfig = RemoteLibraryConfig()
+    custom_storage: CustomStorageConfig | None = None
     upload_batch: int | None = Field(default=None, ge=1, le=200)
     parallel: int = Field(default=4, ge=1, le=64)
     timeout_seconds: float = Field(default=300.0, gt=0)
@@ -115,6 +159,31 @@ class AionvisionConfig(Strict):
     polling_timeout: float = Field(default=360.0, gt=0)
     max_retries: int = Field(default=3, ge=0, le=20)
     retry_delay: float = Field(default=1.0, ge=0)
+
+    @field_validator("tags")
+    @classmethod
+    def _allowed_tags(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """The platform takes 40 tags of 50 characters; a comma separates them in an upload."""
+        kept = tuple(dict.fromkeys(value))
+        if len(kept) > MOST_TAGS:
+            raise ValueError(f"{len(kept)} tags, {MOST_TAGS} are allowed")
+        for tag in kept:
+            if not 1 <= len(tag) <= LONGEST_TAG or "," in tag:
+                raise ValueError(
+                    f"{tag!r} is no tag: 1 to {LONGEST_TAG} characters without a comma are allowed"
+                )
+        return kept
+
+    @field_validator("links", "write_back")
+    @classmethod
+    def _once(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(dict.fromkeys(value))
+
+    @model_validator(mode="after")
+    def _title_to_write(self) -> AionvisionConfig:
+        if "title" in self.write_back and self.title == "none":
+            raise ValueError("write_back: there is no title to write with 'title: none'")
+        return self
 
     @property
     def requests_per_minute(self) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +47,10 @@ LOGIC = {
     "documents": 1,
     "labels": 1,
     "annotations": 1,
+    "remote_colors": 1,
+    "write_back": 1,
+    "links": 1,
+    "usage": 1,
     "library": 1,
     "near_duplicates": 1,
     "search_index": 2,
@@ -61,31 +66,59 @@ class Plan:
     """The work that is left; false where everything is up to date.
 
     `batches` maps a batch to its stale assets in topological order; those of `incomplete` are stale only because rows
-    failed that another time may bring.
+    failed that another time may bring. `remote` are stale assets about a remote account, which no batch is needed for.
     """
 
     labels: bool
     batches: Mapping[str, tuple[str, ...]]
     whole: tuple[str, ...]
     incomplete: frozenset[str] = frozenset()
+    remote: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether there is anything to do."""
-        return self.labels or bool(self.batches) or bool(self.whole)
+        return self.labels or bool(self.batches) or bool(self.whole) or bool(self.remote)
 
 
 def partitioned_assets(config: LibraryConfig) -> tuple[str, ...]:
     """Assets with a partition per batch, in topological order."""
+    is_remote = config.backend == "aionvision"
     return (
-        *PICTURE_TABLES,
+        *decoded_tables(config),
         *detection_tables(config).values(),
-        *(("uploads",) if config.backend == "aionvision" else ()),
+        *(("uploads",) if is_remote else ()),
+        *(("color_analyses",) if has_remote_colors(config) else ()),
         "descriptions",
         "embeddings",
         *(("image_embeddings",) if config.models.joint is not None else ()),
         *(DOCUMENT_TABLES if config.documents else ()),
         *ANNOTATION_TABLES,
+        *(("write_back",) if is_remote and config.aionvision.write_back else ()),
     )
+
+
+def decoded_tables(config: LibraryConfig) -> tuple[str, ...]:
+    """Tables that the decode pass makes: all, unless colors are measured elsewhere."""
+    left_out = {"color_analyses"} if has_remote_colors(config) else set()
+    return tuple(table for table in PICTURE_TABLES if table not in left_out)
+
+
+def has_remote_colors(config: LibraryConfig) -> bool:
+    """Whether colors come from the platform."""
+    return config.backend == "aionvision" and config.aionvision.colors
+
+
+def has_remote_documents(config: LibraryConfig) -> bool:
+    """Whether documents are read by the platform."""
+    return bool(config.documents) and config.backend == "aionvision" and config.aionvision.documents
+
+
+def remote_assets(config: LibraryConfig) -> tuple[str, ...]:
+    """Assets about a remote account that runs keep up to date."""
+    if config.backend != "aionvision":
+        return ()
+    links = ("links",) if config.aionvision.links else ()
+    return (*links, "usage") if config.aionvision.usage else links
 
 
 def detection_tables(config: LibraryConfig) -> dict[Detection, DetectionTable]:
@@ -221,6 +254,9 @@ class Planner:
                 detected[place : place + 1] = [prints[table]]
         if isinstance(self.backend, UploadingBackend):
             prints["uploads"] = digest([picture, self.backend.engine, LOGIC["uploads"]])
+        if has_remote_colors(self.config):
+            parts = [prints["uploads"], self.config.colors, LOGIC["remote_colors"]]
+            prints["color_analyses"] = digest(parts)
         prints["descriptions"] = digest(
             [picture, detected, self.backend.identity("describe"), LOGIC["descriptions"]]
         )
@@ -235,12 +271,23 @@ class Planner:
         prints["label_matches"] = digest([picture, labels, LOGIC["annotations"]])
         prints["label_losses"] = prints["label_matches"]
         prints["annotations"] = digest([prints["label_matches"], detected])
+        if "uploads" in prints:
+            remote = self.config.aionvision
+            wanted = [list(remote.write_back), list(remote.tags), LOGIC["write_back"]]
+            made = [prints[asset] for asset in ("uploads", "descriptions", "annotations")]
+            prints["write_back"] = digest([made, wanted])
         return prints
 
     def _documents_print(self, files: list[object]) -> str:
-        from aion_dagster.backends.documents import document_parameters
+        from aion_dagster.backends.document_settings import (
+            document_parameters,
+            remote_document_parameters,
+        )
 
-        parameters = document_parameters(document_settings(self.config), self.backend)
+        if has_remote_documents(self.config):
+            parameters = remote_document_parameters(self._engine, self.backend)
+        else:
+            parameters = document_parameters(document_settings(self.config), self.backend)
         return digest([files, parameters, LOGIC["documents"]])
 
     def made(self, batch: str, asset: str, unfinished: Sequence[str]) -> tuple[str, dict[str, int]]:
@@ -249,10 +296,7 @@ class Planner:
         `unfinished` names what is missing and may come another time: the fingerprint is not the expected one then, so
         that the next plan includes the asset once more, and whatever is made of it is known to be incomplete.
         """
-        expected = self.batch(batch)[asset]
-        if not unfinished:
-            return expected, {}
-        return digest([expected, UNFINISHED, sorted(unfinished)]), {UNFINISHED: len(unfinished)}
+        return _marked(self.batch(batch)[asset], unfinished)
 
     def unfinished(self, batch: str, asset: str) -> list[str]:
         """What an asset was made from, where that is incomplete; to pass on to `made`."""
@@ -262,9 +306,14 @@ class Planner:
     def whole(self, asset: str) -> str:
         """Fingerprint of what an asset over all batches would be made from, as its inputs stand in the store."""
         kind = asset.split("/")
-        if kind[0] == "library":
+        if kind[0] == "links":
+            parts: list[object] = [self._engine, list(self.config.aionvision.links)]
+        elif kind[0] == "usage":
+            # Read anew each day.
+            parts = [self._engine, datetime.now(UTC).date().isoformat()]
+        elif kind[0] == "library":
             built = self._built("images")
-            parts: list[object] = [[key, built[key]] for key in sorted(self.usable_batches())]
+            parts = [[key, built[key]] for key in sorted(self.usable_batches())]
         elif kind[0] == "near_duplicates":
             parts = [self._made("library"), self.config.near_duplicate_distance]
         elif kind[0] == "search_index":
@@ -274,6 +323,15 @@ class Planner:
         else:
             return self._dataset(kind)
         return digest([LOGIC[kind[0]], parts])
+
+    @property
+    def _engine(self) -> str:
+        """Which account of which server; nothing where there is none."""
+        return self.backend.engine if isinstance(self.backend, UploadingBackend) else ""
+
+    def made_whole(self, asset: str, unfinished: Sequence[str]) -> tuple[str, dict[str, int]]:
+        """As `made`, for an asset over all batches."""
+        return _marked(self.whole(asset), unfinished)
 
     def usable_batches(self) -> set[str]:
         """Batches that may take part in the library: all that it needs is built, and no blocking check failed.
@@ -325,9 +383,8 @@ class Planner:
                 or not self.store.tables.exists(asset, key)
             }
             if self._records[key][1]:
-                stale |= set(
-                    PICTURE_TABLES
-                )  # blocked: only a pass that finds it whole lets it in again
+                # Blocked: only a pass that finds it whole lets it in again.
+                stale |= set(decoded_tables(self.config))
             if stale & set(ANNOTATION_TABLES):
                 stale |= set(ANNOTATION_TABLES)
             if stale:
@@ -339,6 +396,7 @@ class Planner:
             batches=batches,
             whole=self._whole(),
             incomplete=frozenset(incomplete),
+            remote=tuple(a for a in remote_assets(self.config) if self._is_stale(a)),
         )
 
     def _is_stale(self, asset: str) -> bool:
@@ -369,6 +427,13 @@ class Planner:
             changed = near or self._is_stale(root)
             stale += [a for a in (root, *exports) if changed or self._is_stale(a)]
         return tuple(stale)
+
+
+def _marked(expected: str, unfinished: Sequence[str]) -> tuple[str, dict[str, int]]:
+    """A fingerprint, and another one where something is missing."""
+    if not unfinished:
+        return expected, {}
+    return digest([expected, UNFINISHED, sorted(unfinished)]), {UNFINISHED: len(unfinished)}
 
 
 def _is_unfinished(build: Build | None) -> bool:

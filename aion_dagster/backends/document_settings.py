@@ -15,6 +15,13 @@ ENGINE: Final = "aion_dagster.documents/2"
 """Changes whenever the same bytes would give other text or other pieces, so that stored ones are not taken for new."""
 
 
+REMOTE: Final = "aion_dagster.remote_documents/1"
+"""Changes whenever what the platform says of a document would be taken otherwise."""
+
+REMOTE_OPERATION: Final = "remote_documents"
+"""The name under which results of the platform are stored."""
+
+
 @dataclass(frozen=True)
 class DocumentSettings:
     """How documents are read and divided.
@@ -80,3 +87,8 @@ def document_parameters(settings: DocumentSettings, backend: VisionBackend) -> s
         missing = backend.unavailable("text") is not None
         parts.append("unavailable" if missing else backend.identity("text"))
     return "/".join(parts)
+
+
+def remote_document_parameters(engine: str, backend: VisionBackend) -> str:
+    """What documents that the account `engine` of a platform read are known by in the ledger; vectors are of `backend`."""
+    return "/".join([digest([REMOTE, engine]), backend.identity("embed_text")])

@@ -55,6 +55,12 @@ class DocumentTables:
     finished: list[str]
 
     @property
+    def unfinished(self) -> list[str]:
+        """Contents (SHA-256) that another time may bring text of."""
+        again = self.documents.filter(self.documents["is_retryable"])
+        return sorted({sha or "" for sha in again["sha256"].to_pylist()})
+
+    @property
     def failed(self) -> int:
         """Files without text."""
         statuses: list[str] = self.documents["text_extraction_status"].to_pylist()

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from aion_dagster.backends.protocol import Operation
 from aion_dagster.config import DatasetConfig, FolderSourceConfig, LibraryConfig
 from aion_dagster.errors import ConfigError
-from aion_dagster.planning import configured_backend
+from aion_dagster.planning import configured_backend, has_remote_documents
 
 NO_EXPORTS = "none"
 
@@ -121,7 +121,8 @@ def check_reachable(config: LibraryConfig) -> None:
         reason = backend.unavailable(operation) if is_named else None
         if reason:
             raise ConfigError(f"{field}: {reason}")
-    if config.documents and not all(map(find_spec, ("pypdfium2", "pypdf", "docx"))):
+    reads = config.documents and not has_remote_documents(config)
+    if reads and not all(map(find_spec, ("pypdfium2", "pypdf", "docx"))):
         raise ConfigError(
             "--documents needs the extra 'documents': pip install 'aion_dagster[documents]'"
         )

@@ -1,0 +1,344 @@
+"""Documents go to the Aionvision platform, each content once; every sending is noted before and after."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from aion_dagster.backends.aionvision_begin import (
+    begun_calls,
+    grouped,
+    halves_help,
+    in_halves,
+    is_hopeless,
+    not_made,
+)
+from aion_dagster.backends.aionvision_errors import kind_of, refused_for_good
+from aion_dagster.backends.calls import Begun, CallJournal, CallKey, Settlement, Standing
+from aion_dagster.backends.protocol import Original
+from aion_dagster.client import AionVision
+from aion_dagster.client import errors as api
+from aion_dagster.client.limits import DOCUMENT_BYTES
+from aion_dagster.client.models.document_results import DocumentUploadResult
+from aion_dagster.client.models.document_uploads import DocumentStatusResult
+from aion_dagster.client.models.statuses import WorkStatus
+from aion_dagster.client.models.upload_results import classified
+from aion_dagster.compute.documents.document import MEDIA_TYPES
+from aion_dagster.engines import AionvisionConfig
+from aion_dagster.errors import SourceError
+
+OPERATION: Final = "document"
+PARAMETERS: Final = "1"
+"""What a document is known by beside its content: nothing that the configuration says, so that nothing is sent twice."""
+
+_BATCH: Final = 100
+_LONGEST_NAME: Final = 120
+_EXTRACTION: Final = "extraction"
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """What became of a document: its id in the remote library and the state of its text, or why there is none."""
+
+    remote_id: str | None = None
+    status: str = "failed"
+    error: str | None = None
+    error_type: str | None = None
+    is_retryable: bool | None = None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the platform has its text."""
+        return self.status == "completed"
+
+
+def failed(
+    kind: str, reason: str, *, retryable: bool, remote_id: str | None = None, status: str = "failed"
+) -> Remote:
+    """What became of a document that was not sent, or could not be read."""
+    return Remote(remote_id, status, reason, kind, retryable)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A document that the server has, and the batch that it keeps it in."""
+
+    original: Original
+    remote_id: str
+    batch_id: str | None
+
+
+@dataclass
+class DocumentSender:
+    """Sends the documents of one batch and waits until the platform has read them.
+
+    Args:
+        config: how the platform is used.
+        client: asks it.
+        calls: the journal.
+        engine: which account of which server, as noted in the journal.
+    """
+
+    config: AionvisionConfig
+    client: AionVision
+    calls: CallJournal
+    engine: str
+    _spent: str | None = field(default=None, init=False)
+
+    async def read(self, originals: Sequence[Original]) -> dict[str, Remote]:
+        """SHA-256 → what became of the document, for all of them.
+
+        Raises:
+            AuthenticationError, AionvisionPermissionError: the key is refused: nothing else would go through either.
+        """
+        found = {o.sha256: bad for o in originals if (bad := _unsendable(o)) is not None}
+        left = {self._key(o): o for o in originals if o.sha256 not in found}
+        timeout = self.config.polling_timeout
+        begun = await begun_calls(self.calls, list(left), timeout=timeout, lookup=True)
+        found |= {key.sha256: known for key, one in begun.items() if (known := _known(one))}
+        sent = [
+            _Sent(left[key], one.remote_id, one.session_id)
+            for key, one in begun.items()
+            if one.standing is Standing.ACCEPTED and one.remote_id
+        ]
+        skipped = {s.original.sha256 for s in sent} | found.keys()
+        try:
+            for group in await self._groups(
+                {k: o for k, o in left.items() if k.sha256 not in skipped}, found
+            ):
+                sent += await self._send(group, begun, found)
+        finally:
+            free = [key for key, one in begun.items() if one.may_send]
+            await asyncio.to_thread(self.calls.release, free)
+        return found | await self._waited(sent)
+
+    def _key(self, original: Original) -> CallKey:
+        return CallKey(original.sha256, OPERATION, PARAMETERS, self.engine)
+
+    async def _groups(
+        self, originals: Mapping[CallKey, Original], found: dict[str, Remote]
+    ) -> list[dict[CallKey, Original]]:
+        """What to send together; documents beyond the quota are put into `found`."""
+        if not originals:
+            return []
+        quota = await self.client.documents.quota_check(len(originals))
+        allowed = dict(originals)
+        if 0 <= quota.documents_remaining < len(originals):
+            reason = quota.message or "the plan allows no more documents this month"
+            for key in list(originals)[quota.documents_remaining :]:
+                del allowed[key]
+                found[key.sha256] = failed("quota", reason, retryable=True)
+        return grouped(allowed, _BATCH, lambda o: o.size_bytes)
+
+    async def _send(
+        self,
+        group: dict[CallKey, Original],
+        begun: Mapping[CallKey, Begun],
+        found: dict[str, Remote],
+    ) -> list[_Sent]:
+        """Send a group; one that is refused as a whole is sent again in halves."""
+        if self._spent is not None:
+            found |= {k.sha256: failed("quota", self._spent, retryable=True) for k in group}
+            return []
+        opened = await self._opened(group, found)
+        sending = {key: group[key] for key in opened}
+        if not sending:
+            return []
+        await self._cleared([begun[key] for key in sending])
+        await asyncio.to_thread(self.calls.sent, list(sending))
+        try:
+            results = await self.client.documents.upload(
+                list(opened.values()),
+                filenames=[sent_name(o) for o in sending.values()],
+                wait_for_processing=False,
+                storage_target=self.config.storage_target,
+            )
+        except api.AionvisionError as error:
+            return await self._refused(sending, error, begun, found)
+        batch = results.batch_ids[0] if results.batch_ids else None
+        return await self._noted(sending, results, batch, found)
+
+    async def _opened(
+        self, group: Mapping[CallKey, Original], found: dict[str, Remote]
+    ) -> dict[CallKey, Path | bytes]:
+        opened: dict[CallKey, Path | bytes] = {}
+        for key, original in group.items():
+            try:
+                opened[key] = await asyncio.to_thread(original.open)
+            except SourceError as error:
+                found[key.sha256] = failed("source", str(error), retryable=True)
+        return opened
+
+    async def _cleared(self, begun: Iterable[Begun]) -> None:
+        """Delete documents that we sent and the platform could not read: sent again they would be found as they are."""
+        for one in begun:
+            if one.remote_id is None or one.kind != _EXTRACTION:
+                continue
+            with suppress(api.ResourceNotFoundError):
+                state = await self.client.documents.get_status(one.remote_id)
+                # Only what bears the name that we send: others may have had the same content there before.
+                if state.filename.startswith(one.key.sha256):
+                    await self.client.documents.delete(one.remote_id)
+
+    async def _refused(
+        self,
+        sending: dict[CallKey, Original],
+        error: api.AionvisionError,
+        begun: Mapping[CallKey, Begun],
+        found: dict[str, Remote],
+    ) -> list[_Sent]:
+        """What becomes of a group that the server did not take as a whole."""
+        splits = len(sending) > 1 and halves_help(error)
+        if splits or is_hopeless(error) or isinstance(error, api.QuotaExceededError):
+            await asyncio.to_thread(self.calls.refused, list(sending))
+        if is_hopeless(error):
+            raise error
+        if isinstance(error, api.QuotaExceededError):
+            self._spent = str(error)
+            found |= {k.sha256: failed("quota", self._spent, retryable=True) for k in sending}
+            return []
+        if splits:
+            halves = [await self._send(half, begun, found) for half in in_halves(sending)]
+            return [*halves[0], *halves[1]]
+        for key in sending:
+            retryable = not refused_for_good(error)
+            found[key.sha256] = await self._failed(key, kind_of(error), str(error), retryable)
+        return []
+
+    async def _noted(
+        self,
+        sending: Mapping[CallKey, Original],
+        results: Sequence[DocumentUploadResult],
+        batch: str | None,
+        found: dict[str, Remote],
+    ) -> list[_Sent]:
+        """Note ids before anything else; what the server has."""
+        taken = {
+            key: result.document_id
+            for key, result in zip(sending, results, strict=True)
+            if result.document_id
+        }
+        await asyncio.to_thread(self.calls.accepted, {k: (i, batch) for k, i in taken.items()})
+        for key, result in zip(sending, results, strict=True):
+            if key not in taken:
+                reason = result.error or "the server did not take it and does not say why"
+                kind = classified(reason)[0].value
+                found[key.sha256] = await self._failed(key, kind, reason, result.is_retryable)
+        return [_Sent(sending[key], remote_id, batch) for key, remote_id in taken.items()]
+
+    async def _waited(self, sent: Sequence[_Sent]) -> dict[str, Remote]:
+        """What the platform made of documents that it has."""
+        left = {s.original.sha256: s for s in sent}
+        found: dict[str, Remote] = {}
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self.config.polling_timeout
+        while left:
+            try:
+                states = await self._states(list(left.values()))
+            except api.AionvisionError as error:
+                if is_hopeless(error):
+                    raise
+                # The journal keeps the ids: the next run looks again.
+                return found | _open(left, kind_of(error), str(error))
+            for sha256, state in states.items():
+                if state.is_over:
+                    found[sha256] = await self._ended(left.pop(sha256), state)
+            if left and loop.time() > end:
+                return found | _open(left, "timeout", "still being read; look again later")
+            if left:
+                await asyncio.sleep(self.config.polling_interval)
+        return found
+
+    async def _states(self, sent: Sequence[_Sent]) -> dict[str, DocumentStatusResult]:
+        """How far documents are: of a batch in one request; what failed, and what a batch does not name, by itself."""
+        known: dict[str, DocumentStatusResult] = {}
+        for batch in dict.fromkeys(s.batch_id for s in sent if s.batch_id):
+            with suppress(api.ResourceNotFoundError):
+                items = (await self.client.documents.batch_status(batch)).documents
+                known |= {
+                    item.document_id: DocumentStatusResult(
+                        document_id=item.document_id,
+                        text_extraction_status=item.text_extraction_status,
+                    )
+                    for item in items
+                }
+        alone = [s for s in sent if _wants_a_look(known.get(s.remote_id))]
+        looks = [partial(self._state, s.remote_id) for s in alone]
+        states = await self.client.transport.runtime.several(looks, self.config.parallel)
+        known |= {s.remote_id: state for s, state in zip(alone, states, strict=True)}
+        return {s.original.sha256: known[s.remote_id] for s in sent}
+
+    async def _state(self, remote_id: str) -> DocumentStatusResult:
+        try:
+            return await self.client.documents.get_status(remote_id)
+        except api.ResourceNotFoundError:
+            return DocumentStatusResult(
+                document_id=remote_id,
+                text_extraction_status=WorkStatus.CANCELLED,
+                error_message="the remote library does not have it any more",
+            )
+
+    async def _ended(self, sent: _Sent, state: DocumentStatusResult) -> Remote:
+        """Note that a document was read, or could not be."""
+        key = self._key(sent.original)
+        status = state.text_extraction_status or WorkStatus.FAILED
+        if not status.is_failure:
+            payload = {"remote_id": sent.remote_id}
+            done = {key: Settlement(payload, sent.remote_id)}
+            await asyncio.to_thread(self.calls.settled, done)
+            return Remote(sent.remote_id, "completed")
+        reason = state.error_message or f"the platform could not read it ({status.value})"
+        retryable = status is not WorkStatus.FAILED or classified(reason)[1]
+        return await self._failed(key, _EXTRACTION, reason, retryable, sent.remote_id)
+
+    async def _failed(
+        self, key: CallKey, kind: str, reason: str, retryable: bool, remote_id: str | None = None
+    ) -> Remote:
+        await asyncio.to_thread(self.calls.failed, key, reason, kind=kind, retryable=retryable)
+        return failed(kind, reason, retryable=retryable, remote_id=remote_id)
+
+
+def sent_name(original: Original) -> str:
+    """The SHA-256, by which answers are told apart, the person's name behind it, and the end that tells the kind."""
+    stem = PurePosixPath(original.name).stem[:_LONGEST_NAME]
+    kind = next(k for k, media in MEDIA_TYPES.items() if media == original.media_type)
+    return f"{original.sha256}-{stem}.{kind}"
+
+
+def _unsendable(original: Original) -> Remote | None:
+    """What becomes of a document that the platform does not take."""
+    if not original.size_bytes:
+        return failed("empty", "the file is empty", retryable=False, status="empty")
+    if original.size_bytes > DOCUMENT_BYTES:
+        reason = f"{original.size_bytes} bytes: the platform takes {DOCUMENT_BYTES} at most"
+        return failed("too_large", reason, retryable=False, status="too_large")
+    return None
+
+
+def _known(begun: Begun) -> Remote | None:
+    """What became of a document that is neither sent nor waited for now."""
+    if begun.standing is Standing.SETTLED:
+        return Remote(begun.remote_id, "completed")
+    bad = not_made(begun)
+    if bad is None:
+        return None
+    kind, reason, retryable = bad
+    return failed(kind, reason, retryable=retryable, remote_id=begun.remote_id)
+
+
+def _open(left: Mapping[str, _Sent], kind: str, reason: str) -> dict[str, Remote]:
+    return {
+        sha256: failed(kind, reason, retryable=True, remote_id=s.remote_id, status="processing")
+        for sha256, s in left.items()
+    }
+
+
+def _wants_a_look(state: DocumentStatusResult | None) -> bool:
+    if state is None or state.text_extraction_status is None:
+        return True
+    return state.text_extraction_status.is_failure
