@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 
 from aion_dagster.engines import (
     AionvisionConfig,
@@ -19,8 +20,24 @@ from aion_dagster.engines import (
     Strict,
 )
 from aion_dagster.errors import ConfigError
-from aion_dagster.identity import slug
+from aion_dagster.source_configs import (
+    SOURCE_TYPES,
+    UNKNOWN_TYPE,
+    FolderSourceConfig,
+    S3SourceConfig,
+    SourceConfig,
+    absolute_path,
+)
+from aion_dagster.storage.places import Place, place_of, write_bytes
 from aion_dagster.storage.store import RESERVED
+
+__all__ = [
+    "DatasetConfig",
+    "FolderSourceConfig",
+    "LibraryConfig",
+    "S3SourceConfig",
+    "SourceConfig",
+]
 
 ExportFormat = Literal["coco", "yolo", "voc", "csv"]
 Detection = Literal["text", "codes", "objects"]
@@ -39,39 +56,6 @@ ENVIRONMENT = {
 
 REMEMBERED = "aion.yaml"
 """File in the store that holds the configuration of the latest run, but for store and name, which its place tells."""
-
-
-class FolderSourceConfig(Strict):
-    """Files below a local folder."""
-
-    type: Literal["folder"] = "folder"
-    path: str
-    name: str = ""
-    recursive: bool = True
-    include_hidden: bool = False
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _named(cls, data: Any) -> Any:
-        """Make the path absolute and give an unnamed source a name made from it."""
-        if isinstance(data, str):
-            data = {"path": data}
-        if isinstance(data, Mapping) and data.get("path"):
-            path = Path(_absolute(str(data["path"])))
-            data = {**data, "path": str(path), "name": data.get("name") or _source_name(path)}
-        return data
-
-
-def _source_name(path: Path) -> str:
-    """A name that depends on the folder alone, so that sources given in another order keep theirs."""
-    from aion_dagster.identity import digest
-
-    return f"{slug(path.name, limit=24)}-{digest(str(path))[:6]}"
-
-
-SourceConfig = Annotated[FolderSourceConfig, Field()]
 
 
 class DatasetConfig(Strict):
@@ -154,7 +138,7 @@ class LibraryConfig(Strict):
     @field_validator("labels")
     @classmethod
     def _labels(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(map(_absolute, value)))
+        return tuple(dict.fromkeys(map(absolute_path, value)))
 
     @field_validator("sources", mode="after")
     @classmethod
@@ -182,10 +166,7 @@ class LibraryConfig(Strict):
         try:
             return cls.model_validate(dict(data))
         except ValidationError as error:
-            lines = "; ".join(
-                f"{'.'.join(map(str, e['loc'])) or 'configuration'}: {e['msg']}"
-                for e in error.errors()
-            )
+            lines = "; ".join(f"{_field(e)}: {e['msg']}" for e in error.errors())
             raise ConfigError(f"{origin}: {lines}") from None
 
     @classmethod
@@ -208,41 +189,43 @@ class LibraryConfig(Strict):
         values = _from_environment(env)
         store = str(given.get("store") or values.get("store") or cls.model_fields["store"].default)
         chosen = file or env.get("AION_CONFIG")
-        path = Path(chosen) if chosen else _remembered(store, given, values)
+        path = place_of(str(chosen)) if chosen else _remembered(store, given, values)
         if chosen or path.is_file():
             values.update(read_config_file(path))
         values.update(given)
         return cls.parse(values, origin=str(path) if chosen else "configuration")
 
     @property
-    def remembered_path(self) -> Path:
+    def remembered_path(self) -> Place:
         """Where the store keeps this configuration between runs."""
         return _remembered(self.store, {"name": self.name}, {})
 
     def remember(self) -> None:
         """Write the configuration into the store, so that `dev`, `status` and later runs find it."""
-        self.remembered_path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self.remembered_path.with_name(f".{REMEMBERED}.{os.getpid()}")
         data = self.model_dump(mode="json", exclude_defaults=True, exclude={"store", "name"})
         text = yaml.safe_dump(data, sort_keys=True, allow_unicode=True)
         if (
             yaml.safe_load(text) != data
         ):  # line breaks beyond ASCII (U+0085) are folded when left as they are
             text = yaml.safe_dump(data, sort_keys=True)
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(self.remembered_path)
+        write_bytes(self.remembered_path, text.encode())
 
 
-def _remembered(store: str, given: Mapping[str, Any], values: Mapping[str, Any]) -> Path:
+def _field(error: ErrorDetails) -> str:
+    """The field that an error is about, as it is written: pydantic puts the type of a source into its path."""
+    place = list(error["loc"])
+    if place[:1] == ["sources"] and place[2:3] and place[2] in SOURCE_TYPES:
+        del place[2]
+    if error["type"] == UNKNOWN_TYPE:
+        place.append("type")
+    return ".".join(map(str, place)) or "configuration"
+
+
+def _remembered(store: str, given: Mapping[str, Any], values: Mapping[str, Any]) -> Place:
     """The remembered file of a library: in the store's root, or in the library's own folder."""
     name = str(given.get("name") or values.get("name") or "default")
-    home = Path(_store_place(store))
+    home = place_of(_store_place(store))
     return (home if name == "default" else home / name) / REMEMBERED
-
-
-def _absolute(path: str) -> str:
-    """A path that means the same in every folder; links on the way stay."""
-    return os.path.normpath(Path(path).expanduser().absolute())
 
 
 def _store_place(store: str) -> str:
@@ -250,7 +233,7 @@ def _store_place(store: str) -> str:
     parts = urlsplit(store, allow_fragments=False)
     if parts.scheme.lower() == "file" and parts.netloc in ("", "localhost"):
         return os.path.normpath(os.fsdecode(unquote_to_bytes(parts.path)))
-    return store if "://" in store else _absolute(store)
+    return store if "://" in store else absolute_path(store)
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -269,14 +252,14 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
-def read_config_file(path: Path) -> dict[str, Any]:
+def read_config_file(path: Place) -> dict[str, Any]:
     """The mapping in a YAML file.
 
     Raises:
         ConfigError: the file is missing, not YAML, or not a mapping.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.safe_load(path.read_bytes().decode())
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

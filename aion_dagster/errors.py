@@ -15,6 +15,14 @@ class SourceError(AionError):
     """A source cannot be scanned or read."""
 
 
+class CredentialsError(SourceError):
+    """A source refuses the credentials, or there are none; scans go on where they stopped once that is mended."""
+
+
+class CursorExpiredError(SourceError):
+    """A source no longer knows where a pass stood; the next one lists everything."""
+
+
 class FileVanishedError(SourceError):
     """The file was listed, and is not there any more."""
 

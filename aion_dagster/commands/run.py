@@ -10,7 +10,6 @@ import time
 import uuid
 from argparse import Namespace
 from collections.abc import Callable, Collection
-from pathlib import Path
 
 import dagster as dg
 
@@ -24,6 +23,7 @@ from aion_dagster.commands.settings import chosen_dataset, run_config
 from aion_dagster.commands.summary import Summary, as_json, summary_lines
 from aion_dagster.config import LibraryConfig
 from aion_dagster.costs import INVOCATION
+from aion_dagster.errors import SourceError
 from aion_dagster.ingest import ingest
 from aion_dagster.planning import PICTURE_TABLES, Plan, Planner, configured_backend
 from aion_dagster.resources.access import open_store
@@ -90,23 +90,23 @@ def _say(text: str) -> None:
 
 
 def _take_in(config: LibraryConfig, store: Store, summary: Summary) -> None:
-    """Record the new files of every source as batches; a folder that is gone does not hold up the others."""
-    gone = [s.path for s in config.sources if not Path(s.path).is_dir()]
-    for path in gone:
-        _say(f"source {path} is not there and was passed over; {config.remembered_path} lists it")
-    for source in config.sources:
-        if source.path in gone:
+    """Record the new files of every source as batches; one that cannot be listed does not hold up the others."""
+    missing = 0
+    for each in config.sources:
+        source = build_source(each, max_bytes=config.max_file_bytes, documents=config.documents)
+        try:
+            source.check()
+            result = ingest(
+                source, store, batch_files=config.batch_files, batch_bytes=config.batch_bytes
+            )
+        except SourceError as error:
+            _say(f"{error}; passed over, {config.remembered_path} lists it")
+            missing += 1
             continue
-        result = ingest(
-            build_source(source, max_bytes=config.max_file_bytes, documents=config.documents),
-            store,
-            batch_files=config.batch_files,
-            batch_bytes=config.batch_bytes,
-        )
         summary.new_batches += len(result.batches)
         summary.problems += result.problems
-    if gone and len(gone) == len(config.sources):
-        summary.errors.append("none of the sources is there")
+    if missing and missing == len(config.sources):
+        summary.errors.append("none of the sources can be listed")
 
 
 def _pictures_ahead(config: LibraryConfig, store: Store, bars: Bars) -> PicturesAhead:

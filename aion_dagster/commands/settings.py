@@ -10,9 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from aion_dagster.backends.protocol import Operation
-from aion_dagster.config import DatasetConfig, FolderSourceConfig, LibraryConfig
-from aion_dagster.errors import ConfigError
+from aion_dagster.config import DatasetConfig, LibraryConfig
+from aion_dagster.errors import ConfigError, SourceError
 from aion_dagster.planning import configured_backend, has_remote_documents
+from aion_dagster.resources.sources import build_source
+from aion_dagster.source_configs import parse_source
 
 NO_EXPORTS = "none"
 
@@ -29,11 +31,11 @@ def run_config(args: Namespace) -> LibraryConfig:
     """Configuration of `run`: sources are added to those of the file, other flags replace its values.
 
     Raises:
-        ConfigError: a value is wrong, or a folder, file or extra that it names is not there.
+        ConfigError: a value is wrong, or a source, file or extra that it names is not there.
     """
     base = store_config(args)
     changes: dict[str, Any] = {}
-    given = tuple(FolderSourceConfig.model_validate(s) for s in args.sources)
+    given = tuple(map(parse_source, args.sources))
     names = {s.name for s in given}
     if given:
         changes["sources"] = [*(s for s in base.sources if s.name not in names), *given]
@@ -52,8 +54,10 @@ def run_config(args: Namespace) -> LibraryConfig:
     data = base.model_dump(mode="json") | _plain(changes)
     config = LibraryConfig.parse(data, origin="command line")
     for source in given:
-        if not Path(source.path).is_dir():
-            raise ConfigError(f"source {source.path}: is not a folder")
+        try:
+            build_source(source, max_bytes=config.max_file_bytes).check()
+        except SourceError as error:
+            raise ConfigError(str(error)) from None
     check_reachable(config)
     return config
 

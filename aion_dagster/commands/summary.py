@@ -145,7 +145,7 @@ def _work(config: LibraryConfig, store: Store, summary: Summary) -> str:
         )
     if store.ledger.batches():
         return f"Nothing new: no work was done ({summary.seconds:.1f} s)."
-    return f"No files found in {', '.join(s.path for s in config.sources) or 'no source'}."
+    return f"No files found in {', '.join(s.place for s in config.sources) or 'no source'}."
 
 
 def _usable(summary: Summary) -> str:

@@ -1,20 +1,37 @@
-"""Original files at run time: the configured sources, by name."""
+"""Configured sources as sources, and original files at run time, whichever source they are of."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any, Final
 
-from aion_dagster.config import FolderSourceConfig, LibraryConfig
+from aion_dagster.config import LibraryConfig, SourceConfig
+from aion_dagster.errors import SourceError
+from aion_dagster.source_configs import FolderSourceConfig
 from aion_dagster.sources.folder import FolderSource
 from aion_dagster.sources.source import Source
 from aion_dagster.values import FileRef
 
 
 def build_source(
-    config: FolderSourceConfig, *, max_bytes: int, documents: tuple[str, ...] = ()
+    config: SourceConfig, *, max_bytes: int, documents: tuple[str, ...] = ()
 ) -> Source:
-    """The source that a configuration describes."""
+    """The source that a configuration describes; nothing is asked of it yet.
+
+    Args:
+        config: what kind of source, and where.
+        max_bytes: larger files are listed and cannot be read.
+        documents: formats of documents that are taken beside pictures.
+
+    Raises:
+        UnavailableError: an extra is not installed.
+    """
+    return _BUILDERS[config.type](config, max_bytes, documents)
+
+
+def _folder(config: FolderSourceConfig, max_bytes: int, documents: tuple[str, ...]) -> Source:
     return FolderSource(
         name=config.name,
         root=Path(config.path),
@@ -27,26 +44,51 @@ def build_source(
     )
 
 
-class SourceReader:
-    """Reads any file of a library by its reference, of sources that are configured no longer too."""
+Builder = Callable[[Any, int, tuple[str, ...]], Source]
 
-    def __init__(self, sources: Iterable[Source], *, max_bytes: int) -> None:
-        """`max_bytes` holds for files whose source is configured no longer."""
-        self._sources = {s.name: s for s in sources}
+# A further kind of source: its class in `source_configs`, its module in `sources`, and a line here.
+_BUILDERS: Final[Mapping[str, Builder]] = {
+    "folder": _folder,
+}
+
+
+class SourceReader:
+    """Reads any file of a library by its reference; files of this machine also when their source is configured no longer.
+
+    Sources are opened when they are first read from. Safe for several threads.
+    """
+
+    def __init__(self, sources: Iterable[SourceConfig], *, max_bytes: int) -> None:
+        """`max_bytes`: larger files are not read."""
+        self._configs = {s.name: s for s in sources}
+        self._max_bytes = max_bytes
+        self._open: dict[str, Source] = {}
+        self._guard = threading.Lock()
         # References carry absolute file:// URIs, so a folder that left the configuration can still be read.
         self._files = FolderSource(name="", root=Path("/"), max_bytes=max_bytes)
 
     @classmethod
     def from_config(cls, config: LibraryConfig) -> SourceReader:
         """Reader over the sources of `config`."""
-        return cls(
-            (build_source(s, max_bytes=config.max_file_bytes) for s in config.sources),
-            max_bytes=config.max_file_bytes,
-        )
+        return cls(config.sources, max_bytes=config.max_file_bytes)
 
     def source(self, ref: FileRef) -> Source:
-        """The source that holds `ref`."""
-        return self._sources.get(ref.source, self._files)
+        """The source that holds `ref`.
+
+        Raises:
+            SourceError: it is configured no longer, and its files are not on this machine.
+        """
+        config = self._configs.get(ref.source)
+        if config is not None:
+            with self._guard:
+                if ref.source not in self._open:
+                    self._open[ref.source] = build_source(config, max_bytes=self._max_bytes)
+                return self._open[ref.source]
+        if ref.uri.startswith("file://"):
+            return self._files
+        raise SourceError(
+            f"{ref.name}: its source {ref.source!r} is configured no longer; add it again to read its files."
+        )
 
     def read(self, ref: FileRef) -> bytes:
         """The bytes of `ref`; raises SourceError when they are gone or changed."""

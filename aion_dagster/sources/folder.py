@@ -18,7 +18,7 @@ from aion_dagster.errors import (
     SourceError,
 )
 from aion_dagster.sources.selection import Selection
-from aion_dagster.sources.source import ScanPage
+from aion_dagster.sources.source import ScanPage, Source
 from aion_dagster.sources.walk import Entry, Walk
 from aion_dagster.values import FileRef, Loss
 
@@ -28,7 +28,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ENTRIES_PER_CLOCK = 256
 
 
-class FolderSource:
+class FolderSource(Source):
     """The possible pictures of a folder, in byte order of their paths.
 
     - `uri` is `file://` with every byte outside the unreserved characters percent-encoded, so any name survives.
@@ -67,7 +67,7 @@ class FolderSource:
             max_bytes: larger files are listed and cannot be read.
             page_files: files in one page of a scan.
         """
-        self.name = name
+        self._name = name
         # Absolute, but links on the way to the folder stay: what the user named is what the URIs say.
         self.root = Path(os.path.abspath(Path(root).expanduser()))  # noqa: PTH100
         self._recursive = recursive
@@ -76,6 +76,16 @@ class FolderSource:
         )
         self._max_bytes = max_bytes
         self._page_files = page_files
+
+    @property
+    def name(self) -> str:
+        """The source's name."""
+        return self._name
+
+    def check(self) -> None:
+        """See `Source.check`."""
+        if not self.root.is_dir():
+            raise SourceError(f"source {self.root}: is not a folder")
 
     def scan(self, cursor: str | None = None, deadline: float | None = None) -> ScanPage:
         """The next page; see `Source.scan`. Files that appear before the cursor meanwhile come with the next scan.

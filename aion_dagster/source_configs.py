@@ -1,0 +1,158 @@
+"""How each kind of source is configured: one class per `type`, and the union of them all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, get_args
+
+from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
+
+from aion_dagster.engines import Strict
+from aion_dagster.errors import ConfigError
+from aion_dagster.identity import digest, slug
+
+SCHEMES: Final = {"s3": "s3"}
+"""Scheme of a source that is written as a string → its type; any other string is a folder."""
+
+
+class SourceSettings(Strict):
+    """What sources of every kind have in common.
+
+    `include` and `exclude` are patterns of names (see `sources.selection.Selection`). A file counts as written once it
+    has not changed for `settle_seconds`; sensors and schedules leave it for later until then, `aion-dagster run` takes
+    what is there. A source that suddenly lists nothing at all is taken for broken (an unmounted folder), and none of its
+    files for deleted, unless `may_be_empty`. Unnamed sources get a name made from their place.
+    """
+
+    name: str = ""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    settle_seconds: float = Field(default=0.0, ge=0, le=86_400)
+    may_be_empty: bool = False
+
+
+class FolderSourceConfig(SourceSettings):
+    """Files below a local folder."""
+
+    type: Literal["folder"] = "folder"
+    path: str
+    recursive: bool = True
+    include_hidden: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, data: Any) -> Any:
+        """Make the path absolute and give an unnamed source a name made from it."""
+        if isinstance(data, str):
+            data = {"path": data}
+        if isinstance(data, Mapping) and data.get("path"):
+            path = absolute_path(str(data["path"]))
+            name = data.get("name") or source_name(Path(path).name, path)
+            data = {**data, "path": path, "name": name}
+        return data
+
+    @property
+    def place(self) -> str:
+        """Where the files are, for people."""
+        return self.path
+
+
+class S3SourceConfig(SourceSettings):
+    """Objects of a bucket, on AWS or any service that speaks S3; a string `s3://bucket/prefix` says the same.
+
+    Credentials come from the usual chain (environment, `profile`, instance), never from here. With `endpoint_url`, the
+    bucket is addressed in the path unless `path_style` says otherwise. `version_ids` tells versions of a versioned bucket
+    by their ids instead of their ETags: superseded versions stay readable, and listing passes over all of them.
+    """
+
+    type: Literal["s3"]
+    bucket: str = Field(min_length=3, max_length=2048)
+    prefix: str = Field(default="", max_length=1024)
+    endpoint_url: str | None = Field(default=None, pattern=r"^https?://")
+    region: str | None = None
+    profile: str | None = None
+    path_style: bool | None = None
+    requester_pays: bool = False
+    version_ids: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, data: Any) -> Any:
+        """Take `s3://bucket/prefix` apart, and give an unnamed source a name made from its place."""
+        if isinstance(data, str):
+            bucket, _, prefix = data.removeprefix("s3://").partition("/")
+            data = {"bucket": bucket, "prefix": prefix}
+        if isinstance(data, Mapping) and data.get("bucket"):
+            place = [data.get("endpoint_url") or "", data["bucket"], data.get("prefix") or ""]
+            last = str(place[2]).rstrip("/").rpartition("/")[2] or str(place[1]).rpartition(":")[2]
+            name = data.get("name") or source_name(last, place)
+            data = {"type": "s3", **data, "name": name}
+        return data
+
+    @property
+    def place(self) -> str:
+        """Where the files are, for people."""
+        return f"s3://{self.bucket}/{self.prefix}"
+
+
+def source_name(text: str, place: Any) -> str:
+    """A name that depends on the place alone, so that sources given in another order keep theirs."""
+    return f"{slug(text, limit=24)}-{digest(place)[:6]}"
+
+
+def absolute_path(path: str) -> str:
+    """A path that means the same in every folder; links on the way stay."""
+    return os.path.normpath(Path(path).expanduser().absolute())
+
+
+def _type_of(data: Any) -> str:
+    """The type of a source as it is written: a string by its scheme, a mapping by `type`, which may be left out."""
+    if isinstance(data, str):
+        scheme, separator, _ = data.partition("://")
+        return SCHEMES.get(scheme.lower(), "folder") if separator else "folder"
+    if isinstance(data, Mapping):
+        return str(data.get("type") or "folder")
+    return str(getattr(data, "type", ""))
+
+
+# A further kind of source: its class above, a line here, one in SCHEMES where a string may name it, and its builder in
+# `resources.sources`.
+AnySource = (
+    Annotated[FolderSourceConfig, Tag("folder")]
+    | Annotated[S3SourceConfig, Tag("s3")]
+)  # fmt: skip
+
+SOURCE_TYPES: Final = tuple(
+    tag.tag for kind in get_args(AnySource) for tag in get_args(kind) if isinstance(tag, Tag)
+)
+
+UNKNOWN_TYPE: Final = "source_type"
+"""The type of the validation error for a source of an unknown type."""
+
+SourceConfig = Annotated[
+    AnySource,
+    Discriminator(
+        _type_of,
+        custom_error_type=UNKNOWN_TYPE,
+        custom_error_message=f"Input should be one of {', '.join(SOURCE_TYPES)}",
+    ),
+]
+"""A source of any kind."""
+
+
+def parse_source(text: str) -> AnySource:
+    """The source that a string names.
+
+    Raises:
+        ConfigError: it names none.
+    """
+    try:
+        return _SOURCE.validate_python(text)
+    except ValidationError as error:
+        reasons = "; ".join(e["msg"] for e in error.errors())
+        raise ConfigError(f"source {text}: {reasons}") from None
+
+
+_SOURCE: Final[TypeAdapter[AnySource]] = TypeAdapter(SourceConfig)
