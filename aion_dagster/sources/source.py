@@ -75,7 +75,7 @@ class Source(Protocol):
         """
         ...
 
-    def acknowledge(self, receipt: object) -> None:  # noqa: ARG002 - most sources need not be told
+    def acknowledge(self, receipt: object) -> None:
         """What the page of this receipt names is recorded; the source need not name it again."""
 
     def read(self, ref: FileRef) -> bytes:
