@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Imported after parsing: --help and usage errors answer at once.
         module = import_module(f"aion_dagster.commands.{args.command}")
         status: int = getattr(module, args.command)(args)
+        sys.stdout.flush()
     except ConfigError as error:
         _complain(f"aion-dagster {args.command}: {error}")
         return 2
@@ -36,6 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _complain("interrupted; the next run continues where this one stopped")
         return 130
+    except BrokenPipeError:
+        # Whoever reads has had enough (`… | head`): nothing more is written, not even at the end of the interpreter.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     return status
 
 

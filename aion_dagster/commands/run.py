@@ -222,6 +222,8 @@ class Run:
                 self._bars.advance("images", sizes[outcome.batch])
             if outcome.batch not in whole_before:
                 self._summary.count(self._store, outcome.batch)
+            if "descriptions" in plan.batches[outcome.batch]:
+                self._summary.count_descriptions(self._store, outcome.batch)
 
     def _finish(self, outcome: Outcome) -> bool:
         """Note errors; whether there were none."""

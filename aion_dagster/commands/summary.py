@@ -35,6 +35,8 @@ class Summary:
     errors: list[str] = field(default_factory=list)
     problems: list[Loss] = field(default_factory=list)
     unusable: list[tuple[str, str, str]] = field(default_factory=list)
+    described: int = 0
+    undescribed: Counter[str] = field(default_factory=Counter)
 
     @property
     def failed(self) -> int:
@@ -64,6 +66,17 @@ class Summary:
         self.ok += len(rows) - len(bad)
         self.unusable += bad
 
+    def count_descriptions(self, store: Store, batch: str) -> None:
+        """Add a batch whose descriptions this run was to make; pictures that are not usable are told of elsewhere."""
+        if not store.tables.exists("descriptions", batch):
+            return
+        columns = ["description_status", "description_error", "description_error_type"]
+        for row in store.tables.read("descriptions", batch=batch, columns=columns).to_pylist():
+            if row["description_status"] == "completed":
+                self.described += 1
+            elif row["description_error_type"] != "image":
+                self.undescribed[row["description_error"] or row["description_status"]] += 1
+
 
 def plural(number: int, word: str) -> str:
     """`1 file`, `2 files`, `2 batches`."""
@@ -73,14 +86,14 @@ def plural(number: int, word: str) -> str:
 
 def exports_of(store: Store, dataset: DatasetConfig) -> dict[str, str]:
     """Where a dataset's exports are, by format."""
-    root = store.exports / dataset.name
-    return {e: str(root / e) for e in dataset.exports if (root / e).is_dir()}
+    places = {e: store.exports.place(dataset.name, e) for e in dataset.exports}
+    return {e: str(place) for e, place in places.items() if place is not None}
 
 
 def report_of(store: Store, dataset: DatasetConfig) -> str | None:
     """Where a dataset's page is."""
-    page = store.exports / dataset.name / "card" / "index.html"
-    return str(page) if page.is_file() else None
+    place = store.exports.place(dataset.name, "card")
+    return None if place is None else str(place / "index.html")
 
 
 def as_json(store: Store, dataset: DatasetConfig, summary: Summary) -> dict[str, Any]:
@@ -92,6 +105,7 @@ def as_json(store: Store, dataset: DatasetConfig, summary: Summary) -> dict[str,
         "ok": summary.ok,
         "failed": summary.failed,
         "paid_calls": summary.paid_calls,
+        "undescribed": dict(summary.undescribed),
         "seconds": round(summary.seconds, 3),
         "exports": exports_of(store, dataset),
         "report": report_of(store, dataset),
@@ -121,6 +135,7 @@ def summary_lines(
     lines += [f"  {p.kind}: {p.subject}: {p.detail}" for p in summary.problems[:LISTED]]
     if len(summary.problems) > LISTED:
         lines.append(f"  … and {len(summary.problems) - LISTED} more files that were not taken in")
+    lines += _descriptions(summary)
     lines += _labels(config, store, dataset)
     lines += [f"{name:8} {place}" for name, place in exports_of(store, dataset).items()]
     page = report_of(store, dataset)
@@ -128,7 +143,7 @@ def summary_lines(
         lines.append(f"report   {Path(page).as_uri()}")
     others = [d.name for d in config.datasets if d.name != dataset.name]
     if others:
-        lines.append(f"also     {', '.join(others)}, below {store.exports}")
+        lines.append(f"also     {', '.join(others)}, below {store.exports.root}")
     lines.append(f"store    {store.root}")
     lines.append(f"UI       {_command()} dev --store {shlex.quote(config.store)}")
     return lines
@@ -137,7 +152,7 @@ def summary_lines(
 def _work(config: LibraryConfig, store: Store, summary: Summary) -> str:
     """How much was done, in a sentence."""
     if summary.did_work and not (summary.batches or summary.new_batches or summary.errors):
-        return f"No new files; what changed was computed again ({summary.seconds:.1f} s)."
+        return f"No new files; what was missing or had changed was made ({summary.seconds:.1f} s)."
     if summary.did_work:
         return (
             f"{plural(summary.files, 'file')} in {plural(summary.batches, 'batch')}: "
@@ -153,6 +168,20 @@ def _usable(summary: Summary) -> str:
     if not summary.documents:
         return pictures
     return f"{pictures}, {plural(summary.documents_ok, 'document')} with text"
+
+
+def _descriptions(summary: Summary) -> list[str]:
+    """What was paid, and which pictures have no description for which reasons."""
+    missing = summary.undescribed.total()
+    lines = []
+    if summary.paid_calls:
+        lines.append(f"paid     {plural(summary.paid_calls, 'call')} ('costs' shows them by day)")
+    if missing:
+        lines.append(f"  {missing} of {missing + summary.described} pictures have no description:")
+        lines += [f"  {n} x {reason}" for reason, n in summary.undescribed.most_common(LISTED)]
+    if len(summary.undescribed) > LISTED:
+        lines.append("  … and others: table 'descriptions', column 'description_error'")
+    return lines
 
 
 def _labels(config: LibraryConfig, store: Store, dataset: DatasetConfig) -> list[str]:

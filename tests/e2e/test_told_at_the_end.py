@@ -1,0 +1,68 @@
+"""What a run tells a person at its end: what was paid, which pictures have no description and why."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from aionvision_server.fixtures import Server
+from small_library import Run
+
+from aion_dagster.storage.store import Store
+
+
+def test_a_run_that_ends_at_a_budget_says_what_it_paid_and_what_it_left(
+    run: Run,
+    pictures: Path,
+    tmp_path: Path,
+    aionvision: Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AIONVISION_API_KEY", aionvision.key)
+    aionvision.plan("UNLIMITED")
+    aionvision.described_at_once()
+    (pictures / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
+    remote = {"base_url": aionvision.url, "plan": "unlimited", "polling_interval": 0.02}
+    config = {
+        "backend": "aionvision",
+        "aionvision": remote,
+        "text_model": "none",
+        "budgets": {"library": {"calls": 5}},
+        "datasets": [{"exports": ["csv"]}],
+    }
+    (tmp_path / "aion.yaml").write_text(yaml.safe_dump(config))
+    told = run(pictures, "--config", tmp_path / "aion.yaml")
+    lines = told["output"].splitlines()
+    assert "paid     5 calls ('costs' shows them by day)" in lines
+    place = lines.index("  7 of 12 pictures have no description:")
+    assert lines[place + 1].startswith("  7 x the budget of 5 calls for this library is spent")
+    assert list(told["undescribed"].values()) == [7]
+    config["budgets"] = {}
+    (tmp_path / "aion.yaml").write_text(yaml.safe_dump(config))
+    told = run("--config", tmp_path / "aion.yaml")
+    assert "paid     7 calls" in told["output"]
+    assert told["undescribed"] == {}
+    assert "no description" not in told["output"]
+
+
+def test_nothing_is_said_of_payments_where_none_are_made(run: Run, pictures: Path) -> None:
+    told = run(pictures, "--export", "csv")
+    assert "\npaid " not in told["output"]
+    assert "no description" not in told["output"]
+    assert told["undescribed"] == {}
+
+
+def test_a_reader_that_has_enough_ends_a_command_without_a_traceback(tmp_path: Path) -> None:
+    Store.open(tmp_path / "store").close()
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "aion_dagster", "status", "--store", str(tmp_path / "store")]
+    with os.fdopen(writing, "wb") as pipe:
+        ended = subprocess.run(
+            command, stdout=pipe, stderr=subprocess.PIPE, text=True, check=False, timeout=60
+        )
+    assert (ended.returncode, ended.stderr) == (141, "")
