@@ -159,7 +159,7 @@ def _decode_jpeg(data: bytes, longest_side: int | None, max_pixels: int) -> Deco
         pixels = _jpeg_pixels(data, segments, factor, exact=longest_side is None)
     width, height = segments.width, segments.height
     if longest_side is not None:
-        pixels = shrink_to(pixels, fitted_size(width, height, longest_side))
+        pixels = shrink_to(pixels, fitted_size(width, height, longest_side), overwrite=True)
     as_coded = exif.orientation == 1 and segments.components in (1, 3)
     if segments.icc is not None and segments.components == 3:
         converted = to_srgb(image := Image.fromarray(pixels), segments.icc)

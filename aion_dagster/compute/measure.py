@@ -21,12 +21,15 @@ from aion_dagster.compute.decode import Decoded, UndecodableError, decode_pictur
 from aion_dagster.compute.exif import Gps
 from aion_dagster.compute.features import FEATURES_SIDE, VisualFeatures, visual_features
 from aion_dagster.compute.phash import gray_dct, phash
-from aion_dagster.compute.variants import encode_variants, pyramid
+from aion_dagster.compute.resize import fitted_size, shrink_to
+from aion_dagster.compute.variants import encode_variant, pyramid
 from aion_dagster.schemas import VARIANTS
 
 _WORKING_SIDE: Final = max(VARIANTS.values())
 _HASHED_SIDE: Final = FEATURES_SIDE
 _BLURRED_SIDE: Final = VARIANTS["tiny_64"]
+_LARGE_SIDES: Final = frozenset(VARIANTS.values()) - {_BLURRED_SIDE}
+"""Arrays of these are there for one picture at a time; of the others for all pictures measured together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +60,22 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What is kept of a picture when its large arrays are gone: small pixels, and results that needed the large ones."""
+    """What is kept of a picture when its large arrays are gone.
+
+    `decoded` without the file, with pixels that fit into `_HASHED_SIDE`; `encoded` has the variants that needed larger
+    ones, by their side.
+    """
 
     decoded: Decoded
-    gray: npt.NDArray[np.uint8]
-    small: npt.NDArray[np.uint8]
-    tiny: npt.NDArray[np.uint8]
-    variants: dict[str, bytes] | None
+    encoded: dict[int, bytes]
+
+    @property
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        return self.decoded.pixels
+
+    @property
+    def full_size(self) -> tuple[int, int]:
+        return self.decoded.width, self.decoded.height
 
 
 def measure(
@@ -91,48 +103,62 @@ def measure_all(
     max_pixels: int,
 ) -> list[Measured | UndecodableError]:
     """As `measure` for each of some `pictures`; the error, in its place, for one that gives no pixels."""
-    looked = [_look(data, parts, jpeg_quality, max_pixels) for data in pictures]
+    quality = jpeg_quality if "variants" in parts else None
+    looked = [_look(data, quality, max_pixels) for data in pictures]
     seen = [s for s in looked if isinstance(s, _Seen)]
-    blurred = [blurhash(s.tiny) for s in seen]
-    dcts = [gray_dct(s.gray) for s in seen]
+    tiny = [shrink_to(s.pixels, fitted_size(*s.full_size, _BLURRED_SIDE)) for s in seen]
+    variants = [_variants(*both, quality) for both in zip(seen, tiny, strict=True)]
+    blurred = [blurhash(pixels) for pixels in tiny]
+    gray = [np.asarray(cv2.cvtColor(s.pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8) for s in seen]
+    dcts = [gray_dct(levels) for levels in gray]
     hashed = [phash(dct) for dct in dcts]
+    small = [analysis_pixels(s.pixels) for s in seen]
     colors = (
-        analyze_all([s.small for s in seen], n_colors=n_colors)
-        if "color_analyses" in parts
-        else [None] * len(seen)
+        analyze_all(small, n_colors=n_colors) if "color_analyses" in parts else [None] * len(seen)
     )
     features = [
-        visual_features(s.gray, s.small, dct) if "visual_features" in parts else None
-        for s, dct in zip(seen, dcts, strict=True)
+        visual_features(*three) if "visual_features" in parts else None
+        for three in zip(gray, small, dcts, strict=True)
     ]
-    measured = iter(
-        Measured(_facts(s.decoded, blur, bits), s.variants, color, feature)
-        for s, blur, bits, color, feature in zip(
-            seen, blurred, hashed, colors, features, strict=True
-        )
-    )
+    facts = [_facts(s.decoded, *hashes) for s, *hashes in zip(seen, blurred, hashed, strict=True)]
+    measured = iter(Measured(*four) for four in zip(facts, variants, colors, features, strict=True))
     return [next(measured) if isinstance(s, _Seen) else s for s in looked]
 
 
-def _look(
-    data: bytes, parts: frozenset[str], jpeg_quality: int, max_pixels: int
-) -> _Seen | UndecodableError:
+def _look(data: bytes, jpeg_quality: int | None, max_pixels: int) -> _Seen | UndecodableError:
+    """Decode, shrink, and, unless `jpeg_quality` is None, encode what is large."""
     try:
         decoded = decode_picture(data, longest_side=_WORKING_SIDE, max_pixels=max_pixels)
     except UndecodableError as error:
         return error
-    arrays = pyramid(decoded.pixels, (decoded.width, decoded.height), VARIANTS.values())
-    hashed = arrays[_HASHED_SIDE]
     original = (data, decoded.jpeg) if decoded.jpeg is not None else None
-    return _Seen(
-        decoded=replace(decoded, pixels=arrays[_BLURRED_SIDE], jpeg=None),
-        gray=np.asarray(cv2.cvtColor(hashed, cv2.COLOR_RGB2GRAY), dtype=np.uint8),
-        small=analysis_pixels(hashed),
-        tiny=arrays[_BLURRED_SIDE],
-        variants=encode_variants(arrays, quality=jpeg_quality, original=original)
-        if "variants" in parts
-        else None,
+    encoded: dict[int, bytes] = {}
+    before, latest = None, None
+    pixels, full_size = decoded.pixels, (decoded.width, decoded.height)
+    for side, pixels in pyramid(decoded.pixels, full_size, _LARGE_SIDES, overwrite=True):
+        if pixels is not before:
+            latest = None
+            if jpeg_quality is not None and side > _HASHED_SIDE:
+                latest = encode_variant(pixels, quality=jpeg_quality, original=original)
+        if latest is not None:
+            encoded[side] = latest
+        before = pixels
+    return _Seen(replace(decoded, pixels=pixels, jpeg=None), encoded)
+
+
+def _variants(
+    seen: _Seen, tiny: npt.NDArray[np.uint8], jpeg_quality: int | None
+) -> dict[str, bytes] | None:
+    """All of them by name; None where no `jpeg_quality` says that they are wanted."""
+    if jpeg_quality is None:
+        return None
+    by_side = dict(seen.encoded)
+    if _HASHED_SIDE not in by_side:
+        by_side[_HASHED_SIDE] = encode_variant(seen.pixels, quality=jpeg_quality)
+    by_side[_BLURRED_SIDE] = (
+        by_side[_HASHED_SIDE] if tiny is seen.pixels else encode_variant(tiny, quality=jpeg_quality)
     )
+    return {name: by_side[side] for name, side in VARIANTS.items()}
 
 
 def _facts(decoded: Decoded, blur_hash: str, bits: str) -> PictureFacts:

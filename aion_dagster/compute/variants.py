@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import numpy as np
@@ -11,7 +11,6 @@ import simplejpeg
 
 from aion_dagster.compute.jpeg_segments import JpegSegments, JpegStructureError, without_metadata
 from aion_dagster.compute.resize import fitted_size, shrink_to
-from aion_dagster.schemas import VARIANTS
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -21,39 +20,33 @@ _FINE_QUALITY: Final = 95
 _MOST_BYTES_PER_PIXEL: Final = 1.0
 
 
-def pyramid(pixels: Pixels, full_size: tuple[int, int], sides: Iterable[int]) -> dict[int, Pixels]:
-    """Longest side → upright pixels (h, w, 3), each shrunk from the next larger; equal sizes share an array.
+def pyramid(
+    pixels: Pixels, full_size: tuple[int, int], sides: Iterable[int], *, overwrite: bool = False
+) -> Iterator[tuple[int, Pixels]]:
+    """Each longest side, from the largest on, and upright pixels (h, w, 3), shrunk from the side before.
 
-    `full_size` (width, height) is the whole picture's: every size is rounded from it, not from the one before.
+    Sides beyond the picture's own give the same array. `full_size` (width, height) is the whole picture's: every size is
+    rounded from it, not from the one before. With `overwrite`, an array may hold anything once the next has been asked for,
+    unless that is the same.
     """
-    arrays: dict[int, Pixels] = {}
     for side in sorted(set(sides), reverse=True):
-        pixels = shrink_to(pixels, fitted_size(*full_size, side))
-        arrays[side] = pixels
-    return arrays
+        pixels = shrink_to(pixels, fitted_size(*full_size, side), overwrite=overwrite)
+        yield side, pixels
 
 
-def encode_variants(
-    arrays: Mapping[int, Pixels],
-    *,
-    quality: int,
-    original: tuple[bytes, JpegSegments] | None = None,
-) -> dict[str, bytes]:
-    """Variant name → JPEG bytes; sizes that share an array are encoded once.
+def encode_variant(
+    pixels: Pixels, *, quality: int, original: tuple[bytes, JpegSegments] | None = None
+) -> bytes:
+    """Upright pixels (h, w, 3) as JPEG bytes.
 
     Args:
-        arrays: `pyramid` of at least the sides of `VARIANTS`.
-        quality: JPEG quality 1–100 of the two larger variants.
+        pixels: one of `pyramid`.
+        quality: JPEG quality 1–100; with both sides at most 64, 95 at least.
         original: the file and its segments, when it is upright sRGB; its coded pixels then serve, without loss and without
-            metadata, for the variants that are not smaller than it.
+            metadata, where `pixels` are not fewer.
     """
-    encoded: dict[int, bytes] = {}
-    wanted = {name: arrays[side] for name, side in VARIANTS.items()}
-    for pixels in wanted.values():
-        if id(pixels) not in encoded:
-            copy = _copy_of_original(pixels, original)
-            encoded[id(pixels)] = copy if copy is not None else _jpeg(pixels, quality)
-    return {name: encoded[id(pixels)] for name, pixels in wanted.items()}
+    copy = _copy_of_original(pixels, original)
+    return copy if copy is not None else _jpeg(pixels, quality)
 
 
 def _copy_of_original(pixels: Pixels, original: tuple[bytes, JpegSegments] | None) -> bytes | None:

@@ -18,19 +18,20 @@ from aion_dagster.compute.blurhash import blurhash
 from aion_dagster.compute.color_space import LINEAR_OF_SRGB8
 from aion_dagster.compute.decode import decode_picture, upright_rgb
 from aion_dagster.compute.features import VisualFeatures, visual_features
+from aion_dagster.compute.measure import measure
 from aion_dagster.compute.phash import gray_dct, phash
 from aion_dagster.compute.resize import fitted_size, shrink
-from aion_dagster.compute.variants import encode_variants, pyramid
+from aion_dagster.compute.variants import pyramid
 from aion_dagster.schemas import VARIANTS
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz#$%*+,-.:;=?@[]^_{|}~"
 
 
 def made(data: bytes, quality: int = 90) -> dict[str, bytes]:
-    decoded = decode_picture(data, longest_side=1024)
-    arrays = pyramid(decoded.pixels, (decoded.width, decoded.height), VARIANTS.values())
-    original = (data, decoded.jpeg) if decoded.jpeg is not None else None
-    return encode_variants(arrays, quality=quality, original=original)
+    options = {"n_colors": 3, "jpeg_quality": quality, "max_pixels": 10**8}
+    variants = measure(data, parts=frozenset({"images", "variants"}), **options).variants
+    assert variants is not None
+    return variants
 
 
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(1, 500))
@@ -51,7 +52,7 @@ def test_shrunk_photos_are_within_36_db_of_a_full_decode_and_lanczos(shared_data
         data = path.read_bytes()
         full = Image.open(io.BytesIO(data)).convert("RGB")
         decoded = decode_picture(data, longest_side=1024)
-        for side, pixels in pyramid(decoded.pixels, full.size, VARIANTS.values()).items():
+        for side, pixels in pyramid(decoded.pixels, full.size, VARIANTS.values()):
             size = fitted_size(*full.size, side)
             reference = np.asarray(full.resize(size, Image.Resampling.LANCZOS))
             assert pixels.shape == reference.shape

@@ -52,7 +52,7 @@ def test_every_variant_is_within_36_db_of_a_full_decode_and_lanczos(longest: int
         data = jpeg(image)
         full = Image.open(io.BytesIO(data)).convert("RGB")
         decoded = decode_picture(data, longest_side=max(VARIANTS.values()))
-        for side, small in pyramid(decoded.pixels, full.size, VARIANTS.values()).items():
+        for side, small in pyramid(decoded.pixels, full.size, VARIANTS.values(), overwrite=True):
             size = fitted_size(*full.size, side)
             lanczos = np.asarray(full.resize(size, Image.Resampling.LANCZOS))
             assert small.shape == lanczos.shape
