@@ -16,12 +16,12 @@ from aion_dagster.assets.image_embeddings import image_embedding_asset
 from aion_dagster.assets.labels import annotation_assets, label_asset
 from aion_dagster.assets.library import library_asset, near_duplicate_asset, search_index_asset
 from aion_dagster.assets.pictures import picture_assets
-from aion_dagster.assets.uploads import upload_asset
 from aion_dagster.assets.workbench import Advance, Workbench, keys, silent
 from aion_dagster.backends.pictures_ahead import PicturesAhead
 from aion_dagster.config import LibraryConfig
 from aion_dagster.planning import detection_tables, partitioned_assets, whole_assets
 from aion_dagster.quiet import silence_preview_warnings
+from aion_dagster.remote_definitions import remote_jobs, remote_library_assets
 from aion_dagster.resources.compute import LocalComputeResource
 from aion_dagster.resources.sources import SourceReader
 from aion_dagster.resources.store import StoreResource
@@ -79,6 +79,8 @@ def build_definitions(
             description="What all batches are together: the library, its datasets and their exports.",
         ),
     ]
+    if config.backend == "aionvision":
+        jobs += remote_jobs(config)
     return dg.Definitions(
         assets=library_assets(bench),
         resources=library_resources(config),
@@ -89,13 +91,13 @@ def build_definitions(
     )
 
 
-def library_assets(bench: Workbench) -> list[dg.AssetsDefinition]:
+def library_assets(bench: Workbench) -> list[Any]:
     """Every asset of a library, in topological order."""
     config = bench.config
-    assets = [label_asset(bench), picture_assets(bench)]
+    assets: list[Any] = [label_asset(bench), picture_assets(bench)]
     assets += [detection_asset(bench, operation) for operation in detection_tables(config)]
     if config.backend == "aionvision":
-        assets.append(upload_asset(bench))
+        assets += remote_library_assets(bench)
     assets += [description_asset(bench), embedding_asset(bench)]
     if config.models.joint is not None:
         assets.append(image_embedding_asset(bench))

@@ -33,3 +33,19 @@ def after(*keys: dg.AssetKey) -> dg.AutomationCondition[Any]:
         & ~condition.any_deps_in_progress()
         & ~condition.in_progress()
     ).with_label("after_library")
+
+
+def when_new() -> dg.AutomationCondition[Any]:
+    """When there is none yet, and when what it is configured by changes."""
+    condition = dg.AutomationCondition
+    changed: dg.AutomationCondition[Any] = (
+        condition.newly_missing() | condition.code_version_changed()
+    )
+    return (changed.since_last_handled() & ~condition.in_progress()).with_label("when_new")
+
+
+def once_a_day() -> dg.AutomationCondition[Any]:
+    """In the night (UTC)."""
+    condition = dg.AutomationCondition
+    ticked: dg.AutomationCondition[Any] = condition.cron_tick_passed("20 3 * * *")
+    return (ticked.since_last_handled() & ~condition.in_progress()).with_label("once_a_day")

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from aion_dagster.assets.remote import platform
 from aion_dagster.assets.workbench import Workbench, final_failures, table_output
 from aion_dagster.backends.aionvision import AionvisionBackend
 from aion_dagster.backends.document_settings import (
@@ -15,7 +16,6 @@ from aion_dagster.backends.document_settings import (
 )
 from aion_dagster.backends.documents import DocumentTables, compute_documents
 from aion_dagster.document_names import document_type
-from aion_dagster.errors import UnavailableError
 from aion_dagster.planning import DOCUMENT_TABLES, document_settings, has_remote_documents
 from aion_dagster.resources.metadata import call_metadata
 from aion_dagster.resources.outputs import Built
@@ -52,7 +52,7 @@ def document_assets(bench: Workbench) -> dg.AssetsDefinition:
     )
     def read_documents(context: dg.AssetExecutionContext) -> Iterator[Any]:
         store = bench.store(context)
-        reading = _remote(bench, context) if has_remote_documents(bench.config) else None
+        reading = platform(bench, context) if has_remote_documents(bench.config) else None
         with final_failures():
             read = {
                 batch: _read(bench, context, batch, reading) for batch in context.partition_keys
@@ -79,13 +79,6 @@ def document_assets(bench: Workbench) -> dg.AssetsDefinition:
 
 Reading = tuple[AionvisionBackend, PaidCalls]
 """The platform and the journal, where it is the one that reads."""
-
-
-def _remote(bench: Workbench, context: dg.AssetExecutionContext) -> Reading:
-    backend, calls = bench.paying(context)
-    if not isinstance(backend, AionvisionBackend):
-        raise UnavailableError("documents of the platform need the backend 'aionvision'")
-    return backend, calls
 
 
 def _known_as(

@@ -14,6 +14,7 @@ from aion_dagster import errors
 from aion_dagster.backends.pictures_ahead import PicturesAhead
 from aion_dagster.config import LibraryConfig
 from aion_dagster.definitions import BATCH_JOB, LABELS_JOB, LIBRARY_JOB, build_definitions
+from aion_dagster.remote_definitions import REMOTE_JOB
 from aion_dagster.resources.instance import COMMAND_TAG, embedded_instance
 from aion_dagster.resources.naming import Names
 
@@ -65,6 +66,10 @@ class Materializer:
     def whole(self, assets: Sequence[str]) -> Outcome:
         """Materialize assets over all batches."""
         return self._run(LIBRARY_JOB, assets, None)
+
+    def remote(self, assets: Sequence[str]) -> Outcome:
+        """Materialize assets about a remote account."""
+        return self._run(REMOTE_JOB, assets, None)
 
     def _run(self, job: str, assets: Sequence[str], batch: str | None) -> Outcome:
         resolved = self._definitions.resolve_job_def(self._names.job(job))

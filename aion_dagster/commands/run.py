@@ -156,6 +156,13 @@ class Run:
         self._materializer: Materializer | None = None
 
     def everything(self, plan: Plan) -> None:
+        """The library; then the account at a remote platform, which tells of this run too."""
+        self._library(plan)
+        if plan.remote:
+            self._summary.did_work = True
+            self._finish(self._dagster().remote(plan.remote))
+
+    def _library(self, plan: Plan) -> None:
         """Labels, then batches, then what they are together; stops where a stage leaves nothing to go on with."""
         planner = self._planner()
         self._adopt(plan)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from aion_dagster.config import LibraryConfig
-from aion_dagster.planning import whole_assets
+from aion_dagster.planning import remote_assets, whole_assets
 from aion_dagster.resources.naming import Names
 
 
@@ -15,7 +15,14 @@ def automation_sensor(config: LibraryConfig) -> dg.AutomationConditionSensorDefi
     return dg.AutomationConditionSensorDefinition(
         names.job("follow_batches"),
         description="Brings library, datasets and exports up to date once new batches are done.",
-        target=dg.AssetSelection.assets(*(names.key(a) for a in whole_assets(config))),
+        target=dg.AssetSelection.assets(*(names.key(a) for a in followed_assets(config))),
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=config.scan_seconds,
     )
+
+
+def followed_assets(config: LibraryConfig) -> tuple[str, ...]:
+    """Assets that are made by themselves: those over all batches, and those about a remote account."""
+    is_watched = config.backend == "aionvision" and config.aionvision.remote_library.daily
+    observed = ("remote_library",) if is_watched else ()
+    return (*whole_assets(config), *remote_assets(config), *observed)

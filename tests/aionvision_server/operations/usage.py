@@ -78,13 +78,18 @@ def summary(world: World, asked: Asked) -> Answer:
     entries = _entries(world, asked)
     good = sum((e.status or 500) < 400 for e in entries)
     used, limit = credits_used(world), _limit(world)
+    first, last = asked.moment("start_date"), asked.moment("end_date")
+    begin = world.now() - 30 * 86400 if first is None else first
     return Answer(
         {
-            "period": {"start": stamp(world.now() - 30 * 86400), "end": stamp(world.now())},
+            "period": {
+                "start": stamp(begin),
+                "end": stamp(world.now() if last is None else last),
+            },
             "usage": {
                 "verify_count": 0,
-                "describe_count": world.books.billed["descriptions"],
-                "batch_count": world.books.requests["POST /batch/describe"],
+                "describe_count": sum(e.billed["descriptions"] for e in entries),
+                "batch_count": sum(e.operation == "POST /batch/describe" for e in entries),
                 "total_requests": len(entries),
                 "successful_requests": good,
                 "failed_requests": len(entries) - good,
@@ -96,9 +101,13 @@ def summary(world: World, asked: Asked) -> Answer:
                 "remaining": max(limit - used, 0),
                 "percentage_used": round(100 * used / limit, 4),
             },
-            "total_credits": used,
+            "total_credits": sum(map(_price, entries)),
         }
     )
+
+
+def _price(entry: Entry) -> int:
+    return sum(entry.billed[name] * price for name, price in _CREDITS.items())
 
 
 def _entries(world: World, asked: Asked) -> list[Entry]:

@@ -1,0 +1,48 @@
+"""The assets and jobs of a library about its account at the platform."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import dagster as dg
+
+from aion_dagster.assets.links import link_asset
+from aion_dagster.assets.remote_library import remote_library_asset
+from aion_dagster.assets.uploads import upload_asset
+from aion_dagster.assets.usage import usage_asset
+from aion_dagster.assets.workbench import Workbench, keys
+from aion_dagster.config import LibraryConfig
+from aion_dagster.resources.naming import Names
+
+REMOTE_JOB: Final = "update_remote"
+OBSERVE_JOB: Final = "observe_remote"
+
+
+def account_assets(config: LibraryConfig) -> tuple[str, ...]:
+    """Assets about the account that no batch is needed for."""
+    return ("links", "usage") if config.aionvision.links else ("usage",)
+
+
+def remote_library_assets(bench: Workbench) -> list[Any]:
+    """The assets of the backend `aionvision`, beside those that every backend has."""
+    assets: list[Any] = [upload_asset(bench), usage_asset(bench), remote_library_asset(bench)]
+    if bench.config.aionvision.links:
+        assets.append(link_asset(bench))
+    return assets
+
+
+def remote_jobs(config: LibraryConfig) -> list[Any]:
+    """Jobs about the account."""
+    names = Names(config.name)
+    return [
+        dg.define_asset_job(
+            names.job(REMOTE_JOB),
+            selection=keys(names, account_assets(config)),
+            description="The account at the platform: the configured links, and what was used.",
+        ),
+        dg.define_asset_job(
+            names.job(OBSERVE_JOB),
+            selection=keys(names, ["remote_library"]),
+            description="Looks at what is in the remote library; costs nothing.",
+        ),
+    ]
