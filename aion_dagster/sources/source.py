@@ -75,8 +75,9 @@ class Source(Protocol):
         """
         ...
 
-    def acknowledge(self, receipt: object) -> None:
+    def acknowledge(self, receipt: object) -> None:  # noqa: ARG002 - most sources need not be told
         """What the page of this receipt names is recorded; the source need not name it again."""
+        return
 
     def read(self, ref: FileRef) -> bytes:
         """The bytes of exactly this version of a file.

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-import unicodedata
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
 from aion_dagster.errors import StorageError
 from aion_dagster.storage.call_records import Cap, Spent
 from aion_dagster.storage.ledger_budgets import calls_of_run
 from aion_dagster.storage.ledger_calls import PaidCalls
-from aion_dagster.storage.ledger_database import Database, chunks, now
+from aion_dagster.storage.ledger_database import Database, now
 from aion_dagster.storage.ledger_paces import SharedPace
 from aion_dagster.storage.ledger_records import (
     BatchRecord,
     BatchStatus,
     Counts,
-    CurrentVersion,
-    OverlapError,
 )
-from aion_dagster.storage.ledger_results import ResultLedger
+from aion_dagster.storage.ledger_scans import ScanLedger
 from aion_dagster.storage.ledger_spending import spending
 from aion_dagster.storage.ledger_tables import BATCHES, BUILDS, FILES, RESULTS
-from aion_dagster.values import FileRef
 
 
-class Ledger(ResultLedger):
+class Ledger(ScanLedger):
     """A small database beside the store, or a server by URL; every write is one transaction.
 
     Safe for several threads and processes. Every method raises StorageError where the database cannot be used.
@@ -74,57 +68,6 @@ class Ledger(ResultLedger):
         """Close it."""
         self.close()
 
-    def known_versions(self, source: str, uris: Sequence[str]) -> dict[str, set[str]]:
-        """Which versions of these files are in some batch; files without any are left out."""
-        found: dict[str, set[str]] = {}
-        with self._database.read() as connection:
-            for chunk in chunks(_file_key(source, uri) for uri in uris):
-                query = sa.select(FILES.c.uri, FILES.c.version).where(FILES.c.file_key.in_(chunk))
-                for uri, version in connection.execute(query):
-                    found.setdefault(uri, set()).add(version)
-        return found
-
-    def record_batch(self, batch: BatchRecord, files: Sequence[FileRef]) -> bool:
-        """Record a batch and its files, which become the current versions; in one transaction.
-
-        Returns:
-            False where the batch is known already; nothing is changed then.
-
-        Raises:
-            OverlapError: some of the files are in another batch; nothing is changed.
-        """
-        rows = [_file_row(file) for file in files]
-        try:
-            with self._database.write() as connection:
-                if _batch_seq(connection, batch.key) is not None:
-                    return False
-                _refuse_overlap(connection, batch.key, rows)
-                _insert_batch(connection, batch, rows)
-        except StorageError as error:
-            if isinstance(
-                error.__cause__, IntegrityError
-            ):  # PostgreSQL: another writer committed meanwhile
-                raise OverlapError(f"Batch {batch.key!r} cannot be recorded: {error}") from error
-            raise
-        return True
-
-    def mark_current(self, files: Sequence[FileRef]) -> int:
-        """Say that these known versions are what the source holds now (an old version came back).
-
-        Returns:
-            How many files changed their current version.
-        """
-        changed = 0
-        with self._database.write() as connection:
-            for file in files:
-                key = _file_key(file.source, file.uri)
-                this = (FILES.c.file_key == key) & (FILES.c.version == file.version)
-                if connection.scalar(sa.select(FILES.c.is_current).where(this)) is False:
-                    _outdate(connection, [key])
-                    connection.execute(FILES.update().where(this).values(is_current=True))
-                    changed += 1
-        return changed
-
     def batch(self, key: str) -> BatchRecord | None:
         """One batch; None where it is unknown."""
         with self._database.read() as connection:
@@ -161,41 +104,6 @@ class Ledger(ResultLedger):
         """Keep the batch out of the library because of `reason`; None lets it in again."""
         self._update_batch(key, blocked_reason=reason)
 
-    def uris_with_name(self, basenames: Collection[str]) -> dict[str, list[tuple[str, str, str]]]:
-        """Every file (source, uri, name) with one of these base names, in any batch, version and letter case.
-
-        Names are compared folded (`fold_name`), so that labels written on another system find their pictures.
-
-        Returns:
-            As keyed by the names given; those that no file has are left out. Lists are sorted.
-        """
-        asked: dict[str, list[str]] = {}
-        for basename in basenames:
-            asked.setdefault(fold_name(basename), []).append(basename)
-        found: dict[str, list[tuple[str, str, str]]] = {}
-        columns = (FILES.c.basename, FILES.c.source, FILES.c.uri, FILES.c.name)
-        with self._database.read() as connection:
-            for chunk in chunks(asked):
-                query = sa.select(*columns).where(FILES.c.basename.in_(chunk)).distinct()
-                for folded, source, uri, name in connection.execute(query):
-                    for basename in asked[folded]:
-                        found.setdefault(basename, []).append((source, uri, name))
-        return {basename: sorted(files) for basename, files in found.items()}
-
-    def current_versions(self, *, source: str | None = None) -> Iterator[CurrentVersion]:
-        """The version seen last of every file, in the order of recording; rows of other versions are superseded."""
-        query = (
-            sa.select(FILES.c.source, FILES.c.uri, FILES.c.version, BATCHES.c.key, BATCHES.c.seq)
-            .join(BATCHES, BATCHES.c.seq == FILES.c.batch_seq)
-            .where(FILES.c.is_current)
-            .order_by(FILES.c.id)
-        )
-        if source is not None:
-            query = query.where(FILES.c.source == source)
-        with self._database.read() as connection:
-            for row in connection.execution_options(yield_per=10_000).execute(query):
-                yield CurrentVersion(*row)
-
     def counts(self) -> Counts:
         """How many entries there are of each kind."""
         parts = [
@@ -230,72 +138,3 @@ _HAS_STATUS = {
 }
 
 
-def fold_name(name: str) -> str:
-    """A base name without regard to letter case and to how accents are composed (macOS decomposes them)."""
-    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-    # File systems allow 255 bytes; elsewhere a name may be longer than an index entry of PostgreSQL.
-    return folded[:500]
-
-
-def _insert_batch(
-    connection: sa.Connection, batch: BatchRecord, rows: Sequence[dict[str, Any]]
-) -> None:
-    """The batch and its files, which become current; of two versions of one file the later one."""
-    connection.execute(
-        BATCHES.insert().values(
-            key=batch.key,
-            source=batch.source,
-            manifest_digest=batch.manifest_digest,
-            file_count=batch.file_count,
-            size_bytes=batch.size_bytes,
-            created_at=now(),
-        )
-    )
-    seq = _batch_seq(connection, batch.key)
-    last = {row["file_key"]: row["version"] for row in rows}
-    _outdate(connection, last)
-    if rows:
-        connection.execute(
-            FILES.insert(),
-            [
-                row | {"batch_seq": seq, "is_current": last[row["file_key"]] == row["version"]}
-                for row in rows
-            ],
-        )
-
-
-def _refuse_overlap(connection: sa.Connection, key: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    versions = {(row["file_key"], row["version"]) for row in rows}
-    for chunk in chunks({row["file_key"] for row in rows}):
-        query = sa.select(FILES.c.file_key, FILES.c.version, FILES.c.uri)
-        for file_key, version, uri in connection.execute(query.where(FILES.c.file_key.in_(chunk))):
-            if (file_key, version) in versions:
-                raise OverlapError(f"Batch {key!r} cannot be recorded: {uri} is in another batch.")
-
-
-def _file_row(file: FileRef) -> dict[str, Any]:
-    return {
-        "file_key": _file_key(file.source, file.uri),
-        "version": file.version,
-        "source": file.source,
-        "uri": file.uri,
-        "name": file.name,
-        "basename": fold_name(file.name.rpartition("/")[2]),
-    }
-
-
-def _file_key(source: str, uri: str) -> bytes:
-    return hashlib.blake2b(f"{source}\0{uri}".encode(), digest_size=16).digest()
-
-
-def _outdate(connection: sa.Connection, file_keys: Collection[bytes]) -> None:
-    for chunk in chunks(file_keys):
-        connection.execute(
-            FILES.update()
-            .where(FILES.c.file_key.in_(chunk), FILES.c.is_current)
-            .values(is_current=False)
-        )
-
-
-def _batch_seq(connection: sa.Connection, key: str) -> int | None:
-    return connection.scalar(sa.select(BATCHES.c.seq).where(BATCHES.c.key == key))

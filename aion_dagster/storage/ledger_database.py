@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from aion_dagster.errors import StorageError
-from aion_dagster.storage.ledger_tables import METADATA, SCHEMA, SCHEMA_VERSION
+from aion_dagster.storage.ledger_tables import FILES, METADATA, SCHEMA, SCHEMA_VERSION
 
 T = TypeVar("T")
 
@@ -126,6 +126,8 @@ def _create_tables(engine: sa.Engine, where: str) -> None:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
         METADATA.create_all(connection)
+        for index in FILES.indexes:  # of a version before this index
+            index.create(connection, checkfirst=True)
         found = connection.scalar(sa.select(sa.func.max(SCHEMA.c.version)))
         if found is None:
             connection.execute(SCHEMA.insert().values(version=SCHEMA_VERSION))

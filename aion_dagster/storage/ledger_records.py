@@ -54,6 +54,43 @@ class CurrentVersion(NamedTuple):
     seq: int
 
 
+class KnownVersion(NamedTuple):
+    """A version of a file that is in some batch; `id` is its number in the ledger."""
+
+    id: int
+    version: str
+    is_current: bool
+
+
+class Deletion(NamedTuple):
+    """A file that is gone, and when that was noticed."""
+
+    source: str
+    uri: str
+    deleted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """How passes over a source ended.
+
+    Attributes:
+        name: the source.
+        resume: where the next pass may follow changes; None where it has to list everything.
+        listed_at: when the last pass that listed everything came to its end.
+        scanned_at: when the last pass of any kind did.
+        problem: why the latest attempt failed; None after one that did not.
+        failed_at: when.
+    """
+
+    name: str
+    resume: str | None = None
+    listed_at: datetime | None = None
+    scanned_at: datetime | None = None
+    problem: str | None = None
+    failed_at: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """How many entries the ledger has."""

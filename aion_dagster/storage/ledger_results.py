@@ -28,7 +28,7 @@ class ResultLedger:
         if not sha256s:
             return
         with self._database.write() as connection:
-            insert = _insert_for(connection)
+            insert = insert_for(connection)
             connection.execute(
                 insert(OPERATIONS)
                 .values(operation=operation, parameters=parameters)
@@ -70,7 +70,7 @@ class ResultLedger:
         }
         with self._database.write() as connection:
             connection.execute(
-                _insert_for(connection)(BUILDS)
+                insert_for(connection)(BUILDS)
                 .values(asset=asset, partition=partition, **values)
                 .on_conflict_do_update(index_elements=["asset", "partition"], set_=values)
             )
@@ -105,6 +105,6 @@ def _build(row: sa.Row[Any]) -> Build:
     return Build(**(dict(row._mapping) | {"info": orjson.loads(row.info)}))
 
 
-def _insert_for(connection: sa.Connection) -> Any:
+def insert_for(connection: sa.Connection) -> Any:
     """The dialect's INSERT, which knows ON CONFLICT."""
     return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert

@@ -62,7 +62,61 @@ FILES = sa.Table(
     sa.UniqueConstraint("file_key", "version", name="files_once"),
     sa.Index("files_basename", "basename"),
 )
-"""`basename` is folded (see `Ledger.uris_with_name`); `is_current` marks the version seen last of each file."""
+"""`basename` is folded (see `Ledger.uris_with_name`); `is_current` marks the version seen last of each file that is
+still there."""
+
+sa.Index(
+    "files_live",
+    FILES.c.source,
+    FILES.c.id,
+    sqlite_where=FILES.c.is_current,
+    postgresql_where=FILES.c.is_current,
+)
+
+TOMBSTONES = sa.Table(
+    "tombstones",
+    METADATA,
+    sa.Column("file_key", sa.LargeBinary(16), primary_key=True),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("uri", sa.Text, nullable=False),
+    sa.Column("deleted_at", UtcDateTime, nullable=False),
+)
+"""Files that are gone: none of their versions is current."""
+
+SOURCES = sa.Table(
+    "sources",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("resume", sa.Text),
+    sa.Column("listed_at", UtcDateTime),
+    sa.Column("scanned_at", UtcDateTime),
+    sa.Column("problem", sa.Text),
+    sa.Column("failed_at", UtcDateTime),
+)
+"""How passes over sources ended: when the last one did, and the last that listed everything; `resume` is where the next
+one follows changes; `problem` says why the latest attempt failed."""
+
+PASSES = sa.Table(
+    "passes",
+    METADATA,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("last_file", sa.BigInteger, nullable=False),
+    sa.Column("began_at", UtcDateTime, nullable=False),
+    sa.Column("files", sa.BigInteger, nullable=False),
+    sa.Column("unlisted", sa.Text, nullable=False),
+)
+"""Passes under way that list everything: `last_file` is the highest id of a file when it began, `unlisted` a JSON list of
+URI prefixes."""
+
+SEEN = sa.Table(
+    "seen",
+    METADATA,
+    sa.Column("pass_id", sa.String(32), primary_key=True),
+    sa.Column("chunk", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("bits", sa.LargeBinary, nullable=False),
+)
+"""Ids of the known files that a pass has seen, 65,536 bits in a row."""
 
 OPERATIONS = sa.Table(
     "operations",
