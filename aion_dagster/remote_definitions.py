@@ -7,11 +7,13 @@ from typing import Any, Final
 import dagster as dg
 
 from aion_dagster.assets.links import link_asset
+from aion_dagster.assets.remote_colors import remote_color_asset
 from aion_dagster.assets.remote_library import remote_library_asset
 from aion_dagster.assets.uploads import upload_asset
 from aion_dagster.assets.usage import usage_asset
 from aion_dagster.assets.workbench import Workbench, keys
 from aion_dagster.config import LibraryConfig
+from aion_dagster.planning import has_remote_colors
 from aion_dagster.resources.naming import Names
 
 REMOTE_JOB: Final = "update_remote"
@@ -26,6 +28,8 @@ def account_assets(config: LibraryConfig) -> tuple[str, ...]:
 def remote_library_assets(bench: Workbench) -> list[Any]:
     """The assets of the backend `aionvision`, beside those that every backend has."""
     assets: list[Any] = [upload_asset(bench), usage_asset(bench), remote_library_asset(bench)]
+    if has_remote_colors(bench.config):
+        assets.append(remote_color_asset(bench))
     if bench.config.aionvision.links:
         assets.append(link_asset(bench))
     return assets

@@ -19,7 +19,7 @@ from aion_dagster.checks.batches import (
 )
 from aion_dagster.config import LibraryConfig
 from aion_dagster.document_names import document_type
-from aion_dagster.planning import PICTURE_TABLES, pass_settings
+from aion_dagster.planning import decoded_tables, pass_settings
 from aion_dagster.resources.outputs import Built
 from aion_dagster.storage.store import Store
 from aion_dagster.values import FileRef
@@ -36,6 +36,7 @@ def picture_assets(bench: Workbench) -> dg.AssetsDefinition:
     """The decode pass as a multi-asset that can run any subset of its outputs."""
     names = bench.names
     images = names.key("images")
+    tables = decoded_tables(bench.config)
 
     @dg.multi_asset(
         name=names.op("pictures"),
@@ -48,9 +49,9 @@ def picture_assets(bench: Workbench) -> dg.AssetsDefinition:
                 kinds={"parquet"},
                 group_name=names.group("pictures"),
             )
-            for table in PICTURE_TABLES
+            for table in tables
         },
-        internal_asset_deps={t: ({images} if t != "images" else set()) for t in PICTURE_TABLES},
+        internal_asset_deps={t: ({images} if t != "images" else set()) for t in tables},
         can_subset=True,
         partitions_def=names.partitions,
         retry_policy=bench.partitioned["retry_policy"],
@@ -72,12 +73,12 @@ def picture_assets(bench: Workbench) -> dg.AssetsDefinition:
                 }
                 yield table_output("images", built)
                 yield from _checks(bench, context, passes)
-            for table in PICTURE_TABLES[1:]:
+            for table in tables[1:]:
                 if table in selected:
                     yield table_output(
                         table, {b: Built(getattr(p, table), prints[b]) for b, p in passes.items()}
                     )
-        if selected >= set(PICTURE_TABLES):
+        if selected >= set(tables):
             _remember(bench, context, passes)
 
     return pictures
@@ -99,7 +100,7 @@ def _run(
     """The pass over one batch, which may have been computed ahead."""
     store = bench.store(context)
     store.ledger.mark_started(batch)
-    if bench.ahead is not None and selected >= set(PICTURE_TABLES):
+    if bench.ahead is not None and selected >= set(decoded_tables(bench.config)):
         return bench.ahead.take(batch)
     parts = frozenset(selected | {"images"})
     advance = partial(bench.advance, "images")
@@ -176,7 +177,8 @@ def _remember(
     bench: Workbench, context: dg.AssetExecutionContext, passes: dict[str, PictureTables]
 ) -> None:
     """Let later batches find these results by content, now that they are written."""
-    settings = pass_settings(bench.config)
+    parts = frozenset(decoded_tables(bench.config))
+    settings = replace(pass_settings(bench.config), parts=parts)
     for batch, result in passes.items():
         bench.store(context).ledger.record_results(
             settings.operation(), settings.parameters(), batch, result.content_hashes()

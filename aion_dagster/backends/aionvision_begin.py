@@ -58,6 +58,13 @@ def is_hopeless(error: api.AionvisionError) -> bool:
     return isinstance(error, api.AuthenticationError | api.AionvisionPermissionError)
 
 
+def may_have_arrived(error: api.AionvisionError) -> bool:
+    """Whether the server may have done what it did not answer to."""
+    if isinstance(error, api.AionvisionConnectionError):
+        return error.sent
+    return isinstance(error, api.AionvisionTimeoutError | api.InvalidResponseError)
+
+
 def halves_help(error: api.AionvisionError) -> bool:
     """Whether a group may have been refused for one member's sake, or for its size."""
     return isinstance(error, api.ValidationError | api.AionvisionTimeoutError) or (

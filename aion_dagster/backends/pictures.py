@@ -131,6 +131,11 @@ class _Gathering:
         self._thumbnails: list[bytes] = []
         self._sheet: bytes | None = None
 
+    @property
+    def _needed(self) -> list[str]:
+        """The tables that an earlier batch must have to be copied from."""
+        return ["images", *(t for t in CONTENT_TABLES if t in self._settings.parts)]
+
     def known(self, hashes: Sequence[str]) -> Collection[str]:
         """Which contents have all their results in an earlier batch that is still there."""
         self._before_asking(hashes)
@@ -141,7 +146,7 @@ class _Gathering:
             sha: batch
             for sha, batch in found.items()
             if batch != self._batch
-            and all(self._store.tables.exists(t, batch) for t in ("images", *CONTENT_TABLES))
+            and all(self._store.tables.exists(t, batch) for t in self._needed)
         }
         self._where.update(usable)
         return usable.keys()

@@ -25,7 +25,7 @@ from aion_dagster.config import LibraryConfig
 from aion_dagster.costs import INVOCATION
 from aion_dagster.errors import SourceError
 from aion_dagster.ingest import ingest
-from aion_dagster.planning import PICTURE_TABLES, Plan, Planner, configured_backend
+from aion_dagster.planning import Plan, Planner, configured_backend, decoded_tables
 from aion_dagster.resources.access import open_store
 from aion_dagster.resources.instance import embedded_instance, report_dead_runs
 from aion_dagster.resources.naming import Names
@@ -63,7 +63,7 @@ def run_on(args: Namespace, config: LibraryConfig, *, take_in: bool = True) -> i
             _take_in(config, store, summary)
         plan = Planner(config, store, configured_backend(config)).plan()
         if args.jobs == 1:
-            ahead.expect(_whole_passes(plan))
+            ahead.expect(_whole_passes(config, plan))
         with embedded_instance(config.store) as instance:
             report_dead_runs(instance, config.store)
             run = Run(config, store, instance, bars, ahead, summary, jobs=args.jobs)
@@ -112,7 +112,7 @@ def _take_in(config: LibraryConfig, store: Store, summary: Summary) -> None:
 def _pictures_ahead(config: LibraryConfig, store: Store, bars: Bars) -> PicturesAhead:
     """The decode pass over batches that are materialized in this process."""
     reader = SourceReader.from_config(config)
-    parts = frozenset(PICTURE_TABLES)
+    parts = frozenset(decoded_tables(config))
 
     def compute(
         batch: str,
@@ -131,9 +131,10 @@ def _pictures_ahead(config: LibraryConfig, store: Store, bars: Bars) -> Pictures
     return PicturesAhead(compute)
 
 
-def _whole_passes(plan: Plan) -> list[str]:
+def _whole_passes(config: LibraryConfig, plan: Plan) -> list[str]:
     """Batches whose pictures are to be computed altogether."""
-    return [batch for batch, assets in plan.batches.items() if {*PICTURE_TABLES} <= {*assets}]
+    parts = set(decoded_tables(config))
+    return [batch for batch, assets in plan.batches.items() if parts <= {*assets}]
 
 
 class Run:
