@@ -30,7 +30,7 @@ from aion_dagster.sources.drive_files import (
     ExportChoice,
 )
 from aion_dagster.sources.drive_listing import Lister
-from aion_dagster.sources.drive_pass import NEW, DrivePass, Step, checked_root
+from aion_dagster.sources.drive_pass import WHOLE, DrivePass, Step, checked_root
 from aion_dagster.sources.drive_tree import DriveTree
 from aion_dagster.sources.selection import Selection
 from aion_dagster.sources.source import ScanPage, Source
@@ -208,7 +208,7 @@ class DriveSource(Source):
             folder=self._folder,
             token=self._api.start_token(root.drive_id, deadline),
             listed_at=int(time.time()),
-            waiting=(NEW + root.id,),
+            waiting=(WHOLE + root.id,),
         )
 
     def _pass(self, root: DriveFile, deadline: float | None) -> DrivePass:

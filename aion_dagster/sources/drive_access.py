@@ -12,6 +12,8 @@ from aion_dagster.errors import CredentialsError, UnavailableError
 
 SCOPE: Final = "https://www.googleapis.com/auth/drive.readonly"
 
+_SIGN_IN: Final = "https://oauth2.googleapis.com/token"
+
 _KINDS: Final = "a service account's key, or a person's consent of type authorized_user"
 
 
@@ -99,8 +101,15 @@ def _parsed(origin: str, text: str, impersonate: str) -> Any:
             return found.with_subject(impersonate) if impersonate else found
         if kind == "authorized_user":
             # Without scopes: those that the person agreed to hold.
-            return credentials.Credentials.from_authorized_user_info(info)  # type: ignore[no-untyped-call]
-    except (ValueError, GoogleAuthError):
+            return credentials.Credentials(  # type: ignore[no-untyped-call]
+                token=None,
+                refresh_token=info["refresh_token"],
+                client_id=info["client_id"],
+                client_secret=info["client_secret"],
+                token_uri=info.get("token_uri") or _SIGN_IN,
+                quota_project_id=info.get("quota_project_id"),
+            )
+    except (ValueError, KeyError, GoogleAuthError):
         raise refused from None
     raise refused
 

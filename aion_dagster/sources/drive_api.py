@@ -110,6 +110,11 @@ class DriveApi:
             if not token:
                 return found
 
+    def has_shortcuts(self, drive_id: str, deadline: float | None = None) -> bool:
+        """Whether the drive, or the account, has any shortcut."""
+        query = f"mimeType = '{SHORTCUT}' and trashed = false"
+        return bool(self._list(query, drive_id, "", "shortcuts", deadline, page_size=1).files)
+
     def start_token(self, drive_id: str, deadline: float | None = None) -> str:
         """The token from which changes made after this moment are listed."""
         where = {"driveId": drive_id} if drive_id else {}
@@ -176,12 +181,18 @@ class DriveApi:
         return self.calls.repeat(lambda connection: bytes(request.execute(http=connection)), what)
 
     def _list(
-        self, query: str, drive_id: str, token: str, what: str, deadline: float | None
+        self,
+        query: str,
+        drive_id: str,
+        token: str,
+        what: str,
+        deadline: float | None,
+        page_size: int = PAGE_SIZE,
     ) -> Listing:
         where = {"corpora": "drive", "driveId": drive_id} if drive_id else {"corpora": "user"}
         request = self._files().list(
             q=query,
-            pageSize=PAGE_SIZE,
+            pageSize=page_size,
             pageToken=token or None,
             spaces="drive",
             supportsAllDrives=True,

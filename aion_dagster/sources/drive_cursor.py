@@ -33,7 +33,7 @@ class DriveCursor:
         folder: the folder as it is configured; a cursor of another one means nothing.
         token: of the changes that come next.
         listed_at: when the last listing of everything began, in seconds since 1970.
-        waiting: folders to walk before the changes are looked at: new contents ("+id"), or contents that went ("-id").
+        waiting: folders to walk before the changes are looked at: their ids after a mark of `drive_pass`.
         place: where the walk through the first of them stands; None before it begins.
         followed: folders outside the tree that are listed as well: the shortcut, and what it stands for.
         is_caught_up: no changes are known that come after `waiting`.

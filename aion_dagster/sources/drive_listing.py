@@ -47,6 +47,14 @@ class Listed:
     problems: list[Loss] = field(default_factory=list)
     followed: list[tuple[str, str]] = field(default_factory=list)
 
+    def add(self, other: Listed) -> None:
+        """What became of further entries."""
+        self.files += other.files
+        self.gone += other.gone
+        self.present += other.present
+        self.problems += other.problems
+        self.followed += other.followed
+
 
 @dataclass(frozen=True)
 class Lister:

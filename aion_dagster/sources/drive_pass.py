@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -22,10 +23,14 @@ MOST_WAITING: Final = 100
 
 _QUERY_IDS: Final = 40
 
-GONE: Final = "-"
-"""Mark of a folder that waits to be walked because it went; the others have NEW."""
+WHOLE: Final = "+"
+"""Mark of a folder that waits to be walked as a part of listing everything."""
 
-NEW: Final = "+"
+CHANGED: Final = "~"
+"""Mark of one that changed and is in the tree: what is in it may be new there."""
+
+GONE: Final = "-"
+"""Mark of one that changed and is not in the tree: what is in it may have been there before."""
 
 
 class Step(NamedTuple):
@@ -91,7 +96,7 @@ class DrivePass:
         )
         place: Place | None = cursor.place
         for found in walk.steps(Folder(entry.id, path), place):
-            listed = self._went(found, cursor) if mark == GONE else self._listed(found, cursor)
+            listed = self._found(found, mark, cursor)
             listed.problems += walk.problems
             unlisted = bool(walk.problems)
             walk.problems.clear()
@@ -99,7 +104,7 @@ class DrivePass:
                 cursor,
                 place=found.place,
                 followed=(*cursor.followed, *listed.followed),
-                waiting=(*cursor.waiting, *(NEW + target for _, target in listed.followed)),
+                waiting=(*cursor.waiting, *(WHOLE + target for _, target in listed.followed)),
             )
             yield Step(listed, cursor, unlisted)
         if folder_id == self.root.id:
@@ -118,15 +123,21 @@ class DrivePass:
         path = self.tree.path(folder_id)
         return None if path is None else (entry, path)
 
-    def _listed(self, found: Found, cursor: DriveCursor) -> Listed:
-        entries = [Entry(file, found.folder.path) for file in found.files]
-        listed = self.lister.listed(entries, cursor.followed)
-        listed.gone.clear()  # What is passed over in a walk was never taken, or its change is still to come.
+    def _found(self, found: Found, mark: str, cursor: DriveCursor) -> Listed:
+        """What a part of a folder comes to, by the reason why it is walked."""
+        ids = {file.id for file in found.files}
+        if mark == GONE:
+            self._refuse_shortcuts(cursor, ids)
+            listed = Listed(gone=[SCHEME + file_id for file_id in ids])
+        else:
+            entries = [Entry(file, found.folder.path) for file in found.files]
+            listed = self.lister.listed(entries, cursor.followed)
+        if mark == WHOLE:
+            listed.gone.clear()  # Not named means not there.
+        else:
+            # What is in the trash by its folder only has no change of its own.
+            self._add(self._pointing(ids, known=ids), listed, cursor)
         return listed
-
-    def _went(self, found: Found, cursor: DriveCursor) -> Listed:
-        self._refuse_shortcuts(cursor, {file.id for file in found.files})
-        return Listed(gone=[SCHEME + file.id for file in found.files])
 
     def _follow(self, cursor: DriveCursor) -> Step:
         """One page of changes."""
@@ -149,7 +160,7 @@ class DrivePass:
                 token=changes.token,
                 is_caught_up=changes.is_last,
                 place=None,
-                waiting=(*waiting, *(NEW + target for _, target in listed.followed)),
+                waiting=(*waiting, *(WHOLE + target for _, target in listed.followed)),
                 followed=(*cursor.followed, *listed.followed),
                 is_doubtful=cursor.is_doubtful or bool(changes.gone),
             ),
@@ -168,20 +179,33 @@ class DrivePass:
             is_inside = self.tree.path(folder.id) is not None
             if not is_inside:
                 self._refuse_shortcuts(cursor, {folder.id})
-            waiting.append((NEW if is_inside else GONE) + folder.id)
+            waiting.append((CHANGED if is_inside else GONE) + folder.id)
         return waiting
 
     def _changed(
         self, files: list[DriveFile], gone: tuple[str, ...], cursor: DriveCursor
     ) -> Listed:
         """Files that changed, and those shortcuts in the tree that stand for them."""
-        contents = [f.id for f in files if not f.is_shortcut] + [*gone]
-        known = {f.id for f in files}
-        chunks = iter(contents)
-        while chunk := list(islice(chunks, _QUERY_IDS)):
-            found = self.api.shortcuts_to(chunk, self.root.drive_id, self.deadline)
-            files = files + [f for f in found if f.id not in known]
-            known.update(f.id for f in found)
+        listed = Listed(gone=[SCHEME + file_id for file_id in gone])
+        contents = {f.id for f in files if not f.is_shortcut}.union(gone)
+        pointing = self._pointing(contents, known={f.id for f in files})
+        self._add([*files, *pointing], listed, cursor)
+        return listed
+
+    def _pointing(self, file_ids: Collection[str], known: Collection[str]) -> list[DriveFile]:
+        """Shortcuts to these files, but for those that are known; asked for only where there are shortcuts at all."""
+        found: list[DriveFile] = []
+        ids = iter(file_ids)
+        while (chunk := list(islice(ids, _QUERY_IDS))) and self._has_shortcuts:
+            found += self.api.shortcuts_to(chunk, self.root.drive_id, self.deadline)
+        return [f for f in found if f.id not in known]
+
+    @cached_property
+    def _has_shortcuts(self) -> bool:
+        return self.api.has_shortcuts(self.root.drive_id, self.deadline)
+
+    def _add(self, files: Sequence[DriveFile], listed: Listed, cursor: DriveCursor) -> None:
+        """Files wherever they are: as taken where that is in the tree, else as gone."""
         self.tree.look_up(f.parent for f in files)
         entries: list[Entry] = []
         outside: list[str] = []
@@ -192,9 +216,8 @@ class DrivePass:
             else:
                 entries.append(Entry(file, path))
         self._refuse_shortcuts(cursor, set(outside))
-        listed = self.lister.listed(entries, cursor.followed)
-        listed.gone += [SCHEME + file_id for file_id in (*outside, *gone)]
-        return listed
+        listed.add(self.lister.listed(entries, [*cursor.followed, *listed.followed]))
+        listed.gone += [SCHEME + file_id for file_id in outside]
 
     def _refuse_root(self, changes: Changes) -> None:
         if self.root.id in changes.gone or any(

@@ -29,6 +29,8 @@ class DriveServer:
         self.grants = Grants()
         self.faults = Faults()
         self.operations = Operations(self.account)
+        self.key = ""
+        """Path of a credentials file, where a fixture wrote one."""
         self.asked_about: list[tuple[str, str]] = []
         """Method and file of every request for one file."""
         self._http = _Listener(("127.0.0.1", 0), _Handler)
