@@ -1,14 +1,15 @@
-"""From a source into the store: what is new becomes batches, each file version once."""
+"""From a source into the store: what is new becomes batches, each file version once; what is gone gets a tombstone."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from aion_dagster import identity
-from aion_dagster.sources import Source
+from aion_dagster.source_pass import SourcePass, unknown_files
+from aion_dagster.sources import ScanPage, Source
 from aion_dagster.storage import BatchRecord, OverlapError, Store
 from aion_dagster.values import FileRef, Loss
 
@@ -24,9 +25,11 @@ class Ingested:
         batches: keys of the batches that this call recorded, in order.
         files: files in them.
         scanned: files that the source listed, known ones included.
-        cursor: where to go on; None where the scan is complete.
-        complete: the whole source has been listed and recorded.
+        cursor: where to go on; None where the pass over the source is complete.
+        complete: the pass is complete and everything in it recorded.
         problems: what the source could not list.
+        deleted: files that were found to be gone.
+        unsettled: new files that changed too lately to be taken in.
     """
 
     batches: tuple[str, ...]
@@ -35,6 +38,8 @@ class Ingested:
     cursor: str | None
     complete: bool
     problems: tuple[Loss, ...]
+    deleted: int = 0
+    unsettled: int = 0
 
 
 def ingest(
@@ -46,86 +51,82 @@ def ingest(
     cursor: str | None = None,
     deadline: float | None = None,
     max_batches: int | None = None,
+    settle_seconds: float = 0.0,
+    may_be_empty: bool = False,
 ) -> Ingested:
     """Record what is new in a source as batches: manifest first, then the ledger, in one transaction per batch.
 
     It may be killed at any moment and repeated, and several processes may do it at once: every file version comes
-    into exactly one batch, and the same new files in the same order give the same batches.
+    into exactly one batch, and the same new files in the same order give the same batches. Files are deleted in the
+    ledger at the end of a pass that listed everything, or where the source says that they are gone.
 
     Args:
         source: where files come from.
         store: where manifests and ledger are.
         batch_files: files in one batch, at most.
         batch_bytes: bytes in one batch, at most; a larger file gets a batch of its own.
-        cursor: where an earlier call ended; None to begin.
+        cursor: where an earlier call ended; None to begin a pass.
         deadline: a moment of `time.monotonic()` after which no further page is asked for.
         max_batches: stop after so many new batches; the next call goes on with the returned cursor.
+        settle_seconds: leave new files for later that changed within so many seconds.
+        may_be_empty: a source that lists nothing at all is empty; otherwise it is taken for broken, and its known
+            files are not deleted.
 
     Raises:
         SourceError: the source cannot be listed.
         StorageError: the store cannot be written.
     """
-    done = _Progress()
-    # New files that do not fill a batch yet wait for the next page, each with the cursor of its own page.
-    waiting: list[tuple[FileRef, str | None]] = []
+    scan = SourcePass.opened(source, store.ledger, cursor)
+    done = _Recorded()
+    # New files that do not fill a batch yet wait for the next page.
+    waiting: list[_Waiting] = []
     while True:
-        page = source.scan(cursor, deadline)
-        done.scanned += len(page.files)
-        done.problems.extend(page.problems)
-        queued = {(file.uri, file.version) for file, _ in waiting}
-        new = [f for f in _unknown(store, page.files) if (f.uri, f.version) not in queued]
-        waiting.extend((file, cursor) for file in new)
-        cursor = page.cursor
-        last = cursor is None or (deadline is not None and time.monotonic() >= deadline)
+        here = scan.cursor
+        page = scan.next_page(deadline)
+        new = scan.new_files(page, settle_seconds=settle_seconds)
+        waiting = _without_older(waiting, page) + [_Waiting(file, here) for file in new]
+        last = scan.is_over or (deadline is not None and time.monotonic() >= deadline)
         is_full = False
         while not is_full and (group := _next_group(waiting, batch_files, batch_bytes, flush=last)):
             waiting = _record(store, group, waiting, done)
             is_full = max_batches is not None and len(done.batches) >= max_batches
-        if is_full and waiting:
-            return done.result(waiting[0][1], complete=False)
         if last or is_full:
-            return done.result(cursor, complete=cursor is None)
+            break
+    complete = scan.close([item.file for item in waiting], may_be_empty=may_be_empty)
+    go_on = waiting[0].cursor if waiting else scan.cursor
+    return Ingested(
+        batches=tuple(done.batches),
+        files=done.files,
+        scanned=scan.scanned,
+        cursor=None if complete else go_on,
+        complete=complete,
+        problems=tuple(scan.problems),
+        deleted=scan.deleted,
+        unsettled=scan.unsettled,
+    )
+
+
+class _Waiting(NamedTuple):
+    """A file that is to be recorded, and the cursor of the page that listed it."""
+
+    file: FileRef
+    cursor: str
 
 
 @dataclass(slots=True)
-class _Progress:
+class _Recorded:
     batches: list[str] = field(default_factory=list)
     files: int = 0
-    scanned: int = 0
-    problems: list[Loss] = field(default_factory=list)
-
-    def result(self, cursor: str | None, *, complete: bool) -> Ingested:
-        return Ingested(
-            batches=tuple(self.batches),
-            files=self.files,
-            scanned=self.scanned,
-            cursor=cursor,
-            complete=complete,
-            problems=tuple(self.problems),
-        )
 
 
-def _unknown(store: Store, files: Sequence[FileRef]) -> list[FileRef]:
-    """The file versions that no batch holds; known ones that are not the latest become current again."""
-    known: dict[tuple[str, str], set[str]] = {}
-    for source in {file.source for file in files}:
-        uris = [file.uri for file in files if file.source == source]
-        for uri, versions in store.ledger.known_versions(source, uris).items():
-            known[source, uri] = versions
-    new, returned = {}, []
-    for file in files:
-        versions = known.get((file.source, file.uri), set())
-        if file.version not in versions:
-            new[file.uri, file.version] = file
-        elif len(versions) > 1:
-            returned.append(file)
-    if returned:
-        store.ledger.mark_current(returned)
-    return list(new.values())
+def _without_older(waiting: list[_Waiting], page: ScanPage) -> list[_Waiting]:
+    """Files that still wait, but for those that a later page names again, or says to be gone."""
+    newer = {*(file.uri for file in page.files), *page.removed}
+    return [item for item in waiting if item.file.uri not in newer]
 
 
 def _next_group(
-    waiting: Sequence[tuple[FileRef, str | None]], files: int, size: int, *, flush: bool
+    waiting: Sequence[_Waiting], files: int, size: int, *, flush: bool
 ) -> list[FileRef]:
     """The first files that fill a batch; empty where they do not, unless `flush`."""
     group: list[FileRef] = []
@@ -139,11 +140,8 @@ def _next_group(
 
 
 def _record(
-    store: Store,
-    group: Sequence[FileRef],
-    waiting: list[tuple[FileRef, str | None]],
-    done: _Progress,
-) -> list[tuple[FileRef, str | None]]:
+    store: Store, group: Sequence[FileRef], waiting: list[_Waiting], done: _Recorded
+) -> list[_Waiting]:
     """Record one batch; returns what is still waiting."""
     key = identity.batch_key(group[0].source, group)
     batch = BatchRecord(
@@ -161,8 +159,10 @@ def _record(
     except OverlapError:
         # Another process grouped some of these files otherwise. This batch can never be recorded any more.
         store.manifests.delete(key)
-        left = set(_unknown(store, [file for file, _ in waiting]))
+        files = [item.file for item in waiting]
+        known = store.ledger.known_files(batch.source, [file.uri for file in files])
+        left = set(unknown_files(store.ledger, files, known))
         if len(left) == len(waiting):
             raise
-        return [item for item in waiting if item[0] in left]
+        return [item for item in waiting if item.file in left]
     return waiting[len(group) :]

@@ -20,7 +20,7 @@ from aion_dagster.errors import (
 from aion_dagster.sources.selection import Selection
 from aion_dagster.sources.source import ScanPage, Source
 from aion_dagster.sources.walk import Entry, Walk
-from aion_dagster.values import FileRef, Loss
+from aion_dagster.values import FileRef
 
 PAGE_FILES: Final = 10_000
 
@@ -94,9 +94,9 @@ class FolderSource(Source):
             SourceError: the folder is missing or cannot be listed, or is a store.
         """
         files: list[FileRef] = []
-        problems: list[Loss] = []
-        walk = Walk(self.root, self._selection, recursive=self._recursive, problems=problems)
+        walk = Walk(self.root, self._selection, recursive=self._recursive)
         prefix = "file://" + quote_from_bytes(os.fsencode(self.root).rstrip(b"/")) + "/"
+        place: str | None = None
         for count, entry in enumerate(walk.entries(cursor), start=1):
             if entry.found is not None:
                 files.append(self._reference(prefix, entry, entry.found))
@@ -106,8 +106,15 @@ class FolderSource(Source):
                 and time.monotonic() >= deadline
             )
             if late or len(files) >= self._page_files:
-                return ScanPage(tuple(files), quote_from_bytes(entry.relative), tuple(problems))
-        return ScanPage(tuple(files), None, tuple(problems))
+                place = quote_from_bytes(entry.relative)
+                break
+        return ScanPage(
+            tuple(files),
+            place,
+            tuple(walk.problems),
+            present=tuple(prefix + quote_from_bytes(p) for p in walk.unread),
+            unlisted=tuple(f"{prefix}{quote_from_bytes(p)}/" for p in walk.unlisted),
+        )
 
     def read(self, ref: FileRef) -> bytes:
         """The bytes of this version, checked against size and time before and after reading; see `Source.read`."""

@@ -26,17 +26,23 @@ class Entry(NamedTuple):
 
 
 class Walk:
-    """One pass through a folder; what cannot be listed is appended to `problems`."""
+    """One pass through a folder.
 
-    def __init__(
-        self, root: Path, selection: Selection, *, recursive: bool, problems: list[Loss]
-    ) -> None:
+    Attributes:
+        problems: what cannot be listed, with the reason.
+        unlisted: folders that cannot be listed.
+        unread: files that are there and cannot be looked at.
+    """
+
+    def __init__(self, root: Path, selection: Selection, *, recursive: bool) -> None:
         """Walk below `root`, taking what `selection` takes."""
         self._root = os.fsencode(root)
         self._real_root = os.path.realpath(self._root)
         self._selection = selection
         self._recursive = recursive
-        self._problems = problems
+        self.problems: list[Loss] = []
+        self.unlisted: list[bytes] = []
+        self.unread: list[bytes] = []
 
     def entries(self, cursor: str | None) -> Iterator[Entry]:
         """Entries after the cursor (the percent-encoded `relative` of an earlier entry).
@@ -76,6 +82,7 @@ class Walk:
                 raise SourceError(
                     f"The folder {_printable(self._root)} cannot be listed ({error.strerror})."
                 ) from error
+            self.unlisted.append(relative)
             self._report("missing", relative, f"the folder cannot be listed ({error.strerror})")
             return []
         if any(e.name == STORE_MARKER.encode() for e in entries):
@@ -98,6 +105,7 @@ class Walk:
         except FileNotFoundError:  # removed while we look
             return Entry(relative, name, None)
         except OSError as error:
+            self.unread.append(relative)
             self._report("missing", relative, f"the file cannot be looked at ({error.strerror})")
             return Entry(relative, name, None)
         return Entry(relative, name, found if stat.S_ISREG(found.st_mode) else None)
@@ -120,7 +128,7 @@ class Walk:
         return False
 
     def _report(self, kind: str, relative: bytes, detail: str) -> None:
-        self._problems.append(Loss(kind, _printable(relative), detail))
+        self.problems.append(Loss(kind, _printable(relative), detail))
 
 
 def _printable(path: bytes) -> str:

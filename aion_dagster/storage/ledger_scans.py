@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
@@ -21,6 +22,21 @@ from aion_dagster.storage.seen_files import SeenFiles
 
 ABANDONED: Final = timedelta(days=30)
 """A pass that is still open after this time is forgotten: whoever began it lost its cursor."""
+
+
+@dataclass(slots=True)
+class Sighting:
+    """What a part of a pass saw.
+
+    Attributes:
+        known: ids of known files that are there, in whatever version.
+        files: how many files were listed, known or not.
+        unlisted: URI prefixes below which files may be that could not be listed.
+    """
+
+    known: SeenFiles = field(default_factory=SeenFiles)
+    files: int = 0
+    unlisted: set[str] = field(default_factory=set)
 
 
 class ScanLedger(FileLedger):
@@ -48,39 +64,23 @@ class ScanLedger(FileLedger):
             )
         return pass_id
 
-    def note_seen(
-        self, pass_id: str, seen: SeenFiles, *, files: int, unlisted: Sequence[str] = ()
-    ) -> None:
-        """Add to what a pass has seen; a pass that is over is left alone.
-
-        Args:
-            pass_id: as `begin_pass` gave it.
-            seen: ids of known files that are there, in whatever version.
-            files: how many files were listed, known or not.
-            unlisted: URI prefixes below which files may be that could not be listed.
-        """
+    def note_seen(self, pass_id: str, sighting: Sighting) -> None:
+        """Add to what a pass has seen; a pass that is over is left alone."""
         with self._database.write() as connection:
             row = _open_pass(connection, pass_id)
-            if row is None:
-                return
-            alone(connection, {row.source})
-            seen.store(connection, pass_id)
-            prefixes = sorted({*json.loads(row.unlisted), *unlisted})
-            connection.execute(
-                PASSES.update()
-                .where(PASSES.c.id == pass_id)
-                .values(files=PASSES.c.files + files, unlisted=json.dumps(prefixes))
-            )
+            if row is not None:
+                _note_seen(connection, row, sighting)
 
     def end_pass(
-        self, pass_id: str, *, resume: str | None = None, may_be_empty: bool = True
+        self, pass_id: str, sighting: Sighting, *, resume: str | None = None, may_be_empty: bool
     ) -> int | None:
         """A pass has come to its end: files that were known when it began and that it did not see are deleted.
 
-        Files that were recorded, or came back, while it was under way stay. A pass that is over already changes nothing.
+        Files that were recorded, or came back, while it was under way stay. A pass that is over changes nothing.
 
         Args:
             pass_id: as `begin_pass` gave it.
+            sighting: what it saw since the last `note_seen`.
             resume: where the next pass may follow changes.
             may_be_empty: False where a pass that listed nothing at all shall delete nothing.
 
@@ -92,10 +92,9 @@ class ScanLedger(FileLedger):
             row = _open_pass(connection, pass_id)
             if row is None:
                 return 0
-            alone(connection, {row.source})
-            seen = SeenFiles()
-            seen.load(connection, pass_id)
-            missing = _missing(connection, row, seen)
+            row = _note_seen(connection, row, sighting)
+            sighting.known.load(connection, pass_id)
+            missing = _missing(connection, row, sighting.known)
             is_suspicious = bool(len(missing)) and not row.files and not may_be_empty
             deleted = 0
             if not is_suspicious:
@@ -104,6 +103,11 @@ class ScanLedger(FileLedger):
             moment = now()
             _note(connection, row.source, resume=resume, listed_at=moment, scanned_at=moment)
         return None if is_suspicious else deleted
+
+    def drop_pass(self, pass_id: str) -> None:
+        """A pass will not come to its end."""
+        with self._database.write() as connection:
+            _forget_pass(connection, pass_id)
 
     def end_changes(self, source: str, *, resume: str | None) -> None:
         """A pass that followed changes has come to its end."""
@@ -121,6 +125,19 @@ class ScanLedger(FileLedger):
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
         return SourceState(source) if row is None else SourceState(**row._mapping)
+
+
+def _note_seen(connection: sa.Connection, row: sa.Row[Any], sighting: Sighting) -> sa.Row[Any]:
+    """Store a sighting; the pass as it is then."""
+    alone(connection, {row.source})
+    sighting.known.store(connection, row.id)
+    prefixes = sorted({*json.loads(row.unlisted), *sighting.unlisted})
+    connection.execute(
+        PASSES.update()
+        .where(PASSES.c.id == row.id)
+        .values(files=PASSES.c.files + sighting.files, unlisted=json.dumps(prefixes))
+    )
+    return connection.execute(sa.select(PASSES).where(PASSES.c.id == row.id)).one()
 
 
 def _open_pass(connection: sa.Connection, pass_id: str) -> sa.Row[Any] | None:
