@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
 
@@ -13,7 +14,7 @@ from aion_dagster.engines import Strict
 from aion_dagster.errors import ConfigError
 from aion_dagster.identity import digest, slug
 
-SCHEMES: Final = {"s3": "s3"}
+SCHEMES: Final = {"s3": "s3", "drive": "drive"}
 """Scheme of a source that is written as a string → its type; any other string is a folder."""
 
 
@@ -97,6 +98,61 @@ class S3SourceConfig(SourceSettings):
         return f"s3://{self.bucket}/{self.prefix}"
 
 
+class DriveSourceConfig(SourceSettings):
+    """A folder or shared drive of Google Drive, by its id or address; a string `drive://<id>` says the same.
+
+    `root` is the account's own drive. Credentials are in `credentials_file`, or in the environment variable that
+    `credentials_env` names (the path of such a file, or its contents): the key of a service account, or a person's
+    consent. Without either, Google's usual chain is followed. After `relist_hours` everything is listed again, where
+    otherwise only changes are asked for. Google's own documents come as `export` says, where `documents` takes that.
+    """
+
+    type: Literal["drive"]
+    folder: str = Field(default="root", pattern=r"^[A-Za-z0-9_-]+$")
+    credentials_file: str | None = None
+    credentials_env: str | None = None
+    impersonate: str | None = None
+    recursive: bool = True
+    include_hidden: bool = False
+    export: Literal["auto", "pdf", "docx", "none"] = "auto"
+    connections: int = Field(default=8, ge=1, le=32)
+    relist_hours: float = Field(default=24.0, ge=0.25)
+    api_endpoint: str | None = Field(
+        default=None, pattern=r"^(https://|http://(127\.0\.0\.1|localhost|\[::1\])[:/])"
+    )
+    settle_seconds: float = Field(
+        default=0.0, ge=0, le=0, description="Files are in Drive once they are uploaded as a whole."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, data: Any) -> Any:
+        """Take an address apart, and give an unnamed source a name made from its folder."""
+        if isinstance(data, str):
+            data = {"folder": data.partition("://")[2].strip("/") or "root"}
+        if isinstance(data, Mapping):
+            folder = str(data.get("folder") or "root")
+            if "://" in folder:
+                folder = urlsplit(folder).path.rstrip("/").rpartition("/")[2]
+            file = data.get("credentials_file")
+            name = data.get("name") or source_name("drive", [folder, data.get("impersonate")])
+            data = {"type": "drive", **data, "folder": folder, "name": name}
+            if file:
+                data["credentials_file"] = absolute_path(str(file))
+        return data
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> DriveSourceConfig:
+        if self.credentials_file and self.credentials_env:
+            raise ValueError("give credentials_file or credentials_env, not both")
+        return self
+
+    @property
+    def place(self) -> str:
+        """Where the files are, for people."""
+        return f"drive://{self.folder}"
+
+
 def source_name(text: str, place: Any) -> str:
     """A name that depends on the place alone, so that sources given in another order keep theirs."""
     return f"{slug(text, limit=24)}-{digest(place)[:6]}"
@@ -122,6 +178,7 @@ def _type_of(data: Any) -> str:
 AnySource = (
     Annotated[FolderSourceConfig, Tag("folder")]
     | Annotated[S3SourceConfig, Tag("s3")]
+    | Annotated[DriveSourceConfig, Tag("drive")]
 )  # fmt: skip
 
 SOURCE_TYPES: Final = tuple(

@@ -9,7 +9,9 @@ from typing import Any, Final
 
 from aion_dagster.config import LibraryConfig, SourceConfig
 from aion_dagster.errors import SourceError
-from aion_dagster.source_configs import FolderSourceConfig
+from aion_dagster.source_configs import DriveSourceConfig, FolderSourceConfig
+from aion_dagster.sources.drive import DriveSource
+from aion_dagster.sources.drive_access import DriveAccess
 from aion_dagster.sources.folder import FolderSource
 from aion_dagster.sources.source import Source
 from aion_dagster.values import FileRef
@@ -44,11 +46,32 @@ def _folder(config: FolderSourceConfig, max_bytes: int, documents: tuple[str, ..
     )
 
 
+def _drive(config: DriveSourceConfig, max_bytes: int, documents: tuple[str, ...]) -> Source:
+    return DriveSource(
+        config.name,
+        config.folder,
+        access=DriveAccess(
+            config.credentials_file or "", config.credentials_env or "", config.impersonate or ""
+        ),
+        recursive=config.recursive,
+        include_hidden=config.include_hidden,
+        include=config.include,
+        exclude=config.exclude,
+        documents=documents,
+        export=config.export,
+        max_bytes=max_bytes,
+        connections=config.connections,
+        relist_seconds=config.relist_hours * 3600,
+        api_endpoint=config.api_endpoint or "",
+    )
+
+
 Builder = Callable[[Any, int, tuple[str, ...]], Source]
 
 # A further kind of source: its class in `source_configs`, its module in `sources`, and a line here.
 _BUILDERS: Final[Mapping[str, Builder]] = {
     "folder": _folder,
+    "drive": _drive,
 }
 
 
