@@ -12,6 +12,7 @@ from aion_dagster.assets.remote_library import remote_library_asset
 from aion_dagster.assets.uploads import upload_asset
 from aion_dagster.assets.usage import usage_asset
 from aion_dagster.assets.workbench import Workbench, keys
+from aion_dagster.assets.write_back import write_back_asset
 from aion_dagster.config import LibraryConfig
 from aion_dagster.planning import has_remote_colors
 from aion_dagster.resources.naming import Names
@@ -30,6 +31,8 @@ def remote_library_assets(bench: Workbench) -> list[Any]:
     assets: list[Any] = [upload_asset(bench), usage_asset(bench), remote_library_asset(bench)]
     if has_remote_colors(bench.config):
         assets.append(remote_color_asset(bench))
+    if bench.config.aionvision.write_back:
+        assets.append(write_back_asset(bench))
     if bench.config.aionvision.links:
         assets.append(link_asset(bench))
     return assets

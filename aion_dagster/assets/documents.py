@@ -9,6 +9,7 @@ import dagster as dg
 from aion_dagster.assets.remote import platform
 from aion_dagster.assets.workbench import Workbench, final_failures, table_output
 from aion_dagster.backends.aionvision import AionvisionBackend
+from aion_dagster.backends.aionvision_storage import prepare_storage
 from aion_dagster.backends.document_settings import (
     REMOTE_OPERATION,
     document_parameters,
@@ -100,6 +101,7 @@ def _read(
     if reading is not None:
         from aion_dagster.backends.aionvision_document_tables import read_remotely
 
+        prepare_storage(reading[0])
         sources, advance = bench.sources(context), partial(bench.advance, "documents")
         return read_remotely(batch, files, sources, store, *reading, advance)
     return compute_documents(

@@ -10,7 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from aion_dagster import schemas
+from aion_dagster.assets.remote import counted
 from aion_dagster.assets.workbench import Workbench, final_failures, table_output
+from aion_dagster.backends.aionvision import AionvisionBackend
+from aion_dagster.backends.aionvision_storage import prepare_storage
+from aion_dagster.backends.aionvision_variants import Variants, with_variants
 from aion_dagster.backends.protocol import Original, UploadingBackend
 from aion_dagster.errors import SourceError, UnavailableError
 from aion_dagster.resources.metadata import call_metadata
@@ -42,10 +46,16 @@ def upload_asset(bench: Workbench) -> dg.AssetsDefinition:
             for batch in context.partition_keys:
                 images = store.tables.read("images", batch=batch)
                 originals = originals_of(images, bench.sources(context))
+                if isinstance(backend, AionvisionBackend):
+                    prepare_storage(backend)
                 table = backend.upload(originals, partial(bench.advance, "uploads"))
+                facts = {**_counts(table), **call_metadata(calls)}
+                if isinstance(backend, AionvisionBackend):
+                    variants = with_variants(backend, table)
+                    table = variants.uploads
+                    facts |= _variant_counts(variants)
                 again = table.filter(table["is_retryable"])["image_id"].to_pylist()
                 fingerprint, info = bench.planner(context).made(batch, "uploads", again)
-                facts = {**_counts(table), **call_metadata(calls)}
                 built[batch] = Built(table, fingerprint, facts, info)
         yield table_output("result", built)
 
@@ -95,3 +105,9 @@ def _counts(table: pa.Table) -> dict[str, int]:
         "were_there": sum(table["was_there"].to_pylist()),
         "failed": statuses.count("failed"),
     }
+
+
+def _variant_counts(variants: Variants) -> dict[str, int]:
+    """Pictures by the state of the platform's sizes of them."""
+    facts = counted(variants.uploads["variant_status"].to_pylist(), "variants_")
+    return {**facts, "variants_asked_for": variants.repaired} if variants.repaired else facts
