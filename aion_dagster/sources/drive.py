@@ -158,10 +158,6 @@ class DriveSource(Source):
 
     def read(self, ref: FileRef) -> bytes:
         """The bytes of this version, checked against its checksum; an export, against a change meanwhile."""
-        if self._max_bytes is not None and ref.size_bytes > self._max_bytes:
-            raise FileTooLargeError(
-                f"{ref.name}: {ref.size_bytes:,} bytes, {self._max_bytes:,} are allowed."
-            )
         if not ref.uri.startswith(SCHEME):
             raise SourceError(f"{ref.uri} is no file of Google Drive.")
         content = Content.of(ref.uri, ref.version)
@@ -175,6 +171,10 @@ class DriveSource(Source):
             ) from error
 
     def _downloaded(self, ref: FileRef, content: Content) -> bytes:
+        if self._max_bytes is not None and ref.size_bytes > self._max_bytes:
+            raise FileTooLargeError(
+                f"{ref.name}: {ref.size_bytes:,} bytes, {self._max_bytes:,} are allowed."
+            )
         data = b""
         if ref.size_bytes:
             data = self._api.download(content.file_id, ref.name, ref.size_bytes)
@@ -189,6 +189,7 @@ class DriveSource(Source):
         return data
 
     def _exported(self, ref: FileRef, content: Content) -> bytes:
+        # The size that Drive tells of a document is not that of an export.
         data = self._api.export(content.file_id, EXPORT_TYPES[content.export], ref.name)
         if self._max_bytes is not None and len(data) > self._max_bytes:
             raise FileTooLargeError(
