@@ -15,6 +15,10 @@ class SourceError(AionError):
     """A source cannot be scanned or read."""
 
 
+class SourceUnavailableError(SourceError):
+    """A source cannot be reached now, or is too busy; the same may work later. No file is to blame."""
+
+
 class CredentialsError(SourceError):
     """A source refuses the credentials, or there are none; scans go on where they stopped once that is mended."""
 
@@ -33,6 +37,10 @@ class FileChangedError(SourceError):
 
 class FileTooLargeError(SourceError):
     """The file is larger than the configuration allows."""
+
+
+class OutageError(AionError):
+    """A file cannot be read because its whole source cannot: the step fails and is tried again, no row is written."""
 
 
 class StorageError(AionError):

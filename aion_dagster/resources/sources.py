@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from aion_dagster.config import LibraryConfig, SourceConfig
-from aion_dagster.errors import SourceError
+from aion_dagster.errors import (
+    CredentialsError,
+    OutageError,
+    SourceError,
+    SourceUnavailableError,
+)
 from aion_dagster.source_configs import DriveSourceConfig, FolderSourceConfig
 from aion_dagster.sources.drive import DriveSource
 from aion_dagster.sources.drive_access import DriveAccess
@@ -114,8 +119,16 @@ class SourceReader:
         )
 
     def read(self, ref: FileRef) -> bytes:
-        """The bytes of `ref`; raises SourceError when they are gone or changed."""
-        return self.source(ref).read(ref)
+        """The bytes of `ref`.
+
+        Raises:
+            SourceError: they are gone or changed, or cannot be read.
+            OutageError: nothing of its source can be read now; that says nothing about the file.
+        """
+        try:
+            return self.source(ref).read(ref)
+        except (SourceUnavailableError, CredentialsError) as error:
+            raise OutageError(str(error)) from error
 
     def local_path(self, ref: FileRef) -> Path | None:
         """Where the bytes lie on this machine, unchanged; None where they do not."""
