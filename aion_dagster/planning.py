@@ -16,7 +16,7 @@ from aion_dagster.compute.picture_pass import PassSettings
 from aion_dagster.config import DatasetConfig, LibraryConfig
 from aion_dagster.errors import ConfigError
 from aion_dagster.identity import digest
-from aion_dagster.search.library import index_path
+from aion_dagster.search.library_tables import shared_index
 from aion_dagster.storage.ledger_records import Build
 from aion_dagster.storage.store import Store
 
@@ -408,11 +408,12 @@ class Planner:
     def _exists(self, asset: str) -> bool:
         """Whether an unpartitioned asset's result is where it belongs."""
         if asset == "search_index":
-            return index_path(self.store).is_file()
+            return shared_index(self.store).exists()
         if asset == "labels" or asset.count("/") == 1:
             return self.store.sets.current(asset) is not None
         if asset.count("/") == 2:
-            return (self.store.exports / asset.removeprefix("dataset/")).is_dir()
+            dataset, _, name = asset.removeprefix("dataset/").partition("/")
+            return self.store.exports.place(dataset, name) is not None
         return self.store.tables.exists(asset)
 
     def _whole(self) -> tuple[str, ...]:

@@ -25,8 +25,8 @@ from aion_dagster.formats.export import (
     count_export,
     write_export,
 )
+from aion_dagster.storage.places import Place
 from aion_dagster.storage.store import Store
-from aion_dagster.storage.swap import staging_folder, swap_folder
 from aion_dagster.values import Dataset
 
 TITLES = {
@@ -57,9 +57,8 @@ def export_asset(bench: Workbench, config: DatasetConfig, format_name: str) -> d
     )
     def export(context: dg.AssetExecutionContext, dataset: Dataset) -> Iterator[Any]:
         store = bench.store(context)
-        place = store.exports / config.name / format_name
         with final_failures():
-            staging = staging_folder(place)
+            staging = store.exports.staging(config.name, format_name)
             report = write_export(
                 format_name,
                 dataset,
@@ -69,7 +68,7 @@ def export_asset(bench: Workbench, config: DatasetConfig, format_name: str) -> d
                 progress=lambda n: bench.advance(name, n),
             )
             counts = count_export(format_name, staging)
-            swap_folder(staging, place)
+            place = store.exports.publish(staging, config.name, format_name)
         fingerprint = bench.planner(context).whole(name)
         store.ledger.record_build(
             name,
@@ -112,7 +111,7 @@ def export_options(config: DatasetConfig, format_name: str) -> Options:
     return CsvOptions()
 
 
-def export_metadata(report: ExportReport, dataset: Dataset, place: Path) -> dict[str, Any]:
+def export_metadata(report: ExportReport, dataset: Dataset, place: Place) -> dict[str, Any]:
     """Place, counts and losses of an export."""
     lost = Counter(loss.kind for loss in report.losses)
     return {
@@ -143,16 +142,15 @@ def card_asset(bench: Workbench, config: DatasetConfig) -> dg.AssetsDefinition:
     )
     def card(context: dg.AssetExecutionContext, dataset: Dataset) -> Iterator[Any]:
         store = bench.store(context)
-        place = store.exports / config.name / "card"
         with final_failures():
-            staging = staging_folder(place)
+            staging = store.exports.staging(config.name, "card")
             page = write_card(
                 dataset,
                 staging,
                 partial(thumbnails, store),
                 exports=export_summaries(store, config),
             )
-            swap_folder(staging, place)
+            place = store.exports.publish(staging, config.name, "card")
         fingerprint = bench.planner(context).whole(name)
         bench.advance(name, 1)
         store.ledger.record_build(
@@ -160,7 +158,7 @@ def card_asset(bench: Workbench, config: DatasetConfig) -> dg.AssetsDefinition:
         )
         yield dg.MaterializeResult(
             metadata={
-                "page": dg.MetadataValue.path(place / page.name),
+                "page": _page(place / page.name),
                 "dagster/uri": (place / page.name).as_uri(),
                 "version": dataset.version,
             },
@@ -168,6 +166,12 @@ def card_asset(bench: Workbench, config: DatasetConfig) -> dg.AssetsDefinition:
         )
 
     return card
+
+
+def _page(place: Place) -> dg.MetadataValue[Any]:
+    if isinstance(place, Path):
+        return dg.MetadataValue.path(place)
+    return dg.MetadataValue.text(place.as_uri())
 
 
 def _places(store: Store, dataset: Dataset) -> pa.Table:
@@ -193,9 +197,9 @@ def export_summaries(store: Store, config: DatasetConfig) -> dict[str, dict[str,
     """Counts of each export as it stands on disk."""
     found: dict[str, dict[str, Any]] = {}
     for name in config.exports:
-        path = store.exports / config.name / name / "export.json"
-        if path.is_file():
-            counts = orjson.loads(path.read_bytes())["counts"]
+        facts = store.exports.read(config.name, name, "export.json")
+        if facts is not None:
+            counts = orjson.loads(facts)["counts"]
             found[name] = {
                 "pictures": counts["images"],
                 "boxes": counts["annotations"],

@@ -21,7 +21,7 @@ from aion_dagster.search.index_update import (
     IndexUpdate,
     update_index,
 )
-from aion_dagster.search.library import index_path
+from aion_dagster.search.library_tables import shared_index
 from aion_dagster.storage.store import Store
 
 
@@ -133,7 +133,7 @@ def search_index_asset(bench: Workbench) -> dg.AssetsDefinition:
         yield dg.MaterializeResult(
             metadata={
                 "dagster/row_count": update.rows,
-                "dagster/uri": str(index_path(store)),
+                "dagster/uri": str(shared_index(store).place),
                 **facts,
             },
             data_version=dg.DataVersion(fingerprint[:16]),
@@ -151,8 +151,9 @@ def update_search_index(store: Store, library: pa.Table, *, documents: bool) -> 
     def read(table: str, columns: Sequence[str], batch: str) -> pa.Table:
         return store.tables.read(table, batch=batch, columns=list(columns))
 
-    return update_index(
-        index_path(store),
+    index = shared_index(store)
+    done = update_index(
+        index.fetch(),
         library=library,
         batches=fingerprints("descriptions"),
         read_descriptions=partial(read, "descriptions", ["image_id", *WORD_COLUMNS]),
@@ -160,6 +161,8 @@ def update_search_index(store: Store, library: pa.Table, *, documents: bool) -> 
         document_batches=fingerprints("document_chunks") if documents else None,
         read_chunks=partial(read, "document_chunks", CHUNK_COLUMNS),
     )
+    index.share()
+    return done
 
 
 def _current_documents(store: Store) -> pa.Table:

@@ -7,14 +7,13 @@ import signal
 import sys
 from argparse import Namespace
 from importlib.util import find_spec
-from pathlib import Path
 
 from aion_dagster.commands.settings import store_config
 from aion_dagster.config import LibraryConfig
 from aion_dagster.errors import StoreLockedError, UnavailableError
 from aion_dagster.resources.access import open_store
 from aion_dagster.resources.instance import embedded_instance, instance_folder, report_dead_runs
-from aion_dagster.storage.lock import StoreLock
+from aion_dagster.storage.places import place_of
 
 
 def dev(args: Namespace) -> int:
@@ -25,7 +24,7 @@ def dev(args: Namespace) -> int:
     store = open_store(config.store, config.name)
     try:
         with (
-            StoreLock.exclusive(store.root, wait=False, what="aion-dagster dev, starting"),
+            store.lock(wait=False, what="aion-dagster dev, starting"),
             embedded_instance(config.store) as instance,
         ):
             store.sweep()
@@ -37,13 +36,13 @@ def dev(args: Namespace) -> int:
     environment = {
         **os.environ,
         "DAGSTER_HOME": str(instance_folder(config.store)),
-        "AION_CONFIG": str(Path(args.config or config.remembered_path).absolute()),
+        "AION_CONFIG": str(place_of(args.config) if args.config else config.remembered_path),
         "AION_STORE": config.store,
         "AION_LIBRARY": config.name,
     }
     if LibraryConfig.from_env(environment) != config:  # a flag overrules the file
         config.remember()
-        environment["AION_CONFIG"] = str(config.remembered_path.absolute())
+        environment["AION_CONFIG"] = str(config.remembered_path)
     # Superseded by a tool of its own in Dagster, which is one more thing to install.
     quiet = "ignore:Function `dev_command` is superseded"
     command = [sys.executable, "-W", quiet, "-m", "dagster", "dev"]

@@ -57,13 +57,7 @@ def _bytes(store: Store) -> int:
 
 def _dataset(store: Store, name: str) -> dict[str, Any]:
     """Current version of a dataset and where it was exported to."""
-    root = store.exports / name
-    found = (
-        sorted(p.name for p in root.iterdir() if not p.name.startswith("."))
-        if root.is_dir()
-        else []
-    )
     return {
         "version": store.sets.current(f"dataset/{name}"),
-        "exports": {e: str(root / e) for e in found},
+        "exports": {e: str(store.exports.place(name, e)) for e in store.exports.names(name)},
     }

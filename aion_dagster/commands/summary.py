@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aion_dagster.config import DatasetConfig, LibraryConfig
+from aion_dagster.storage.places import place_of
 from aion_dagster.storage.store import Store
 from aion_dagster.values import Dataset, Loss
 
@@ -140,7 +141,7 @@ def summary_lines(
     lines += [f"{name:8} {place}" for name, place in exports_of(store, dataset).items()]
     page = report_of(store, dataset)
     if page:
-        lines.append(f"report   {Path(page).as_uri()}")
+        lines.append(f"report   {place_of(page).as_uri()}")
     others = [d.name for d in config.datasets if d.name != dataset.name]
     if others:
         lines.append(f"also     {', '.join(others)}, below {store.exports.root}")

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-from aion_dagster.storage.lock import RunLock, StoreLock
+from aion_dagster.storage.lock import RunLock
 from aion_dagster.storage.store import Store
 
 
@@ -26,14 +26,14 @@ class _Holds:
         self._held: dict[tuple[Path, str], tuple[int, ExitStack]] = {}
 
     @contextmanager
-    def hold(self, root: Path, run_id: str) -> Iterator[None]:
-        key = (root, run_id)
+    def hold(self, store: Store, run_id: str) -> Iterator[None]:
+        key = (store.local, run_id)
         with self._guard:
             count, stack = self._held.get(key, (0, ExitStack()))
             if not count:
                 # Before the wait for the store: a run that waits is alive, and is not to be reported as dead.
-                stack.enter_context(RunLock(root, run_id))
-                stack.enter_context(StoreLock.shared(root, wait=True, what=f"run {run_id}"))
+                stack.enter_context(RunLock(store.local, run_id))
+                stack.enter_context(store.lock(exclusive=False, what=f"run {run_id}"))
             self._held[key] = (count + 1, stack)
         try:
             yield
@@ -56,5 +56,5 @@ def hold_store(store: Store, run_id: str | None) -> Iterator[None]:
     if run_id is None:
         yield
     else:
-        with _HOLDS.hold(store.root, run_id):
+        with _HOLDS.hold(store, run_id):
             yield

@@ -17,6 +17,7 @@ from aion_dagster.errors import StorageError, StoreLockedError
 from aion_dagster.resources.fresh_databases import make_databases, migrations_read_once
 from aion_dagster.resources.kept_connections import kept_connections
 from aion_dagster.storage.lock import RunLock, StoreLock
+from aion_dagster.storage.places import local_folder, place_of
 
 INSTANCE_FOLDER = "dagster"
 COMMAND_TAG = "aion_dagster/command"
@@ -38,10 +39,12 @@ _GRACE_SECONDS = 120.0
 def instance_folder(store: str) -> Path:
     """Where the embedded instance of a store lies, with its `dagster.yaml` written if there was none.
 
+    In the store; of a store in a bucket, in its folder on this machine.
+
     Raises:
         StorageError: the folder cannot be written.
     """
-    folder = Path(store) / INSTANCE_FOLDER
+    folder = local_folder(place_of(store)) / INSTANCE_FOLDER
     place = folder / "dagster.yaml"
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -101,7 +104,8 @@ def report_dead_runs(instance: dg.DagsterInstance, store: str) -> list[str]:
     store; while a command works on another one, runs that are too young to hold their own lock are left alone.
     """
     dead = []
-    alone = not _is_library_locked(Path(store))
+    home = local_folder(place_of(store))
+    alone = not _is_library_locked(home)
     for record in instance.get_run_records(
         RunsFilter(
             statuses=[
@@ -113,7 +117,7 @@ def report_dead_runs(instance: dg.DagsterInstance, store: str) -> list[str]:
         )
     ):
         run = record.dagster_run
-        if _is_alive(Path(store), run.run_id):
+        if _is_alive(home, run.run_id):
             continue
         launched = COMMAND_TAG not in run.tags
         if launched and run.status == DagsterRunStatus.NOT_STARTED:

@@ -25,12 +25,18 @@ from aion_dagster.search.index import WordIndex
 from aion_dagster.search.looks import LookIndex
 from aion_dagster.search.palettes import PaletteIndex
 from aion_dagster.search.vectors import VectorIndex
+from aion_dagster.storage.shared_file import SharedFile
 from aion_dagster.storage.store import Store
 
 
+def shared_index(store: Store) -> SharedFile:
+    """The index of words of a library."""
+    return store.shared_file("index", "words.sqlite")
+
+
 def index_path(store: Store) -> Path:
-    """Where the index of words of a library lies."""
-    return store.index / "words.sqlite"
+    """Where the index of words of a library lies on this machine."""
+    return shared_index(store).path
 
 
 class LibraryTables:
@@ -116,7 +122,7 @@ class LibraryTables:
         """The index of words."""
         # The library first: a store that has none needs pictures rather than an index.
         _ = self.pictures
-        return WordIndex.open(index_path(self._store))
+        return WordIndex.open(shared_index(self._store).fetch())
 
     @cached_property
     def palette(self) -> PaletteIndex:

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from aion_dagster.search.hits import Hit, best
 from aion_dagster.search.vector_codes import VectorCodes
 from aion_dagster.search.vector_pages import plain_vectors
+from aion_dagster.storage.parquet import parquet_file
+from aion_dagster.storage.places import Place
 
 FLAT_ROWS: Final = 20_000
 """Up to so many rows every vector is compared: 2 ms, and nothing has to be built. Above, codes of 4 bits come first."""
@@ -84,7 +86,7 @@ class VectorIndex:
     @classmethod
     def from_parquet(
         cls,
-        paths: Sequence[Path],
+        paths: Sequence[Place],
         *,
         key: str = "image_id",
         vector: str = "vector",
@@ -220,12 +222,12 @@ class VectorIndex:
 
 
 def _row_groups(
-    paths: Sequence[Path], key: str, vector: str, model: str | None
+    paths: Sequence[Place], key: str, vector: str, model: str | None
 ) -> Iterator[pa.Table]:
     """Each row group as a table of its own: their memory is kept as it is, and never put together."""
     columns = [key, *(["model"] if model is not None else [])]
     for path in paths:
-        with pq.ParquetFile(path, memory_map=True) as file:
+        with parquet_file(path, memory_map=True) as file:
             kind = file.schema_arrow.field(vector).type
             for group in range(file.num_row_groups):
                 part = file.read_row_group(group, columns=columns, use_threads=False)
@@ -238,9 +240,10 @@ def _row_groups(
 
 
 def _vectors(
-    file: pq.ParquetFile, path: Path, group: int, column: str, kind: pa.DataType
+    file: pq.ParquetFile, path: Place, group: int, column: str, kind: pa.DataType
 ) -> pa.Array | pa.ChunkedArray:
-    if pa.types.is_fixed_size_list(kind) and sys.byteorder == "little":
+    is_plain = pa.types.is_fixed_size_list(kind) and sys.byteorder == "little"
+    if is_plain and isinstance(path, Path):
         plain = plain_vectors(path, file.metadata, group, column, kind.list_size)
         if plain is not None:
             return pa.FixedSizeListArray.from_arrays(pa.array(plain.reshape(-1)), type=kind)

@@ -25,7 +25,6 @@ from aion_dagster.resources.access import open_store
 from aion_dagster.resources.naming import Names
 from aion_dagster.resources.sources import build_source
 from aion_dagster.sensors.runs import batches_at_work, was_asked_for
-from aion_dagster.storage.lock import StoreLock
 from aion_dagster.storage.store import Store
 
 TICK_SECONDS = 40.0
@@ -68,7 +67,7 @@ def new_files_sensor(
             return dg.SensorResult(skip_reason=RELOAD)
         store = open_store(now.store, now.name)
         try:
-            with StoreLock.shared(store.root, wait=False, what="the new-files sensor"):
+            with store.lock(exclusive=False, wait=False, what="the new-files sensor"):
                 found = scan_sources(
                     now, store, context.cursor, deadline=time.monotonic() + TICK_SECONDS
                 )

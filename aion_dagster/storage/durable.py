@@ -26,7 +26,7 @@ _REASONS = {
 
 
 @contextmanager
-def storage_errors(doing: str, place: Path) -> Iterator[None]:
+def storage_errors(doing: str, place: object) -> Iterator[None]:
     """Turn an OSError inside the block into a StorageError that says what could not be done, where, and why."""
     try:
         yield

@@ -30,9 +30,9 @@ class Ledger(ScanLedger):
     Safe for several threads and processes. Every method raises StorageError where the database cannot be used.
     """
 
-    def __init__(self, url: str | sa.URL) -> None:
-        """Open the ledger at an SQLAlchemy URL."""
-        super().__init__(Database(url))
+    def __init__(self, url: str | sa.URL, *, library: str = "default") -> None:
+        """Open the ledger at an SQLAlchemy URL; any but the default library has a schema of its own on PostgreSQL."""
+        super().__init__(Database(url, schema=None if library == "default" else f"aion_{library}"))
 
     @classmethod
     def at(cls, path: Path) -> Self:
@@ -136,5 +136,3 @@ _HAS_STATUS = {
     "finished": BATCHES.c.finished_at.is_not(None),
     "blocked": BATCHES.c.blocked_reason.is_not(None),
 }
-
-

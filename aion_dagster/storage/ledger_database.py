@@ -40,13 +40,13 @@ class Database:
         StorageError: the database cannot be used, or a newer version of this package made it.
     """
 
-    def __init__(self, url: str | sa.URL) -> None:
-        """Open the database at an SQLAlchemy URL."""
-        self._url = sa.make_url(url)
+    def __init__(self, url: str | sa.URL, *, schema: str | None = None) -> None:
+        """Open the database at an SQLAlchemy URL; on PostgreSQL in `schema`, where that is not the default one."""
+        self._url = postgres_url(url) if is_postgres(url) else sa.make_url(url)
         self.where = self._url.render_as_string(hide_password=True)
         with self._errors():
-            self._engine = _open_engine(self._url)
-            _create_tables(self._engine, self.where)
+            self._engine = _open_engine(self._url, schema)
+            _create_tables(self._engine, self.where, schema)
         self._pid = os.getpid()
 
     def close(self) -> None:
@@ -106,17 +106,29 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def _open_engine(url: sa.URL) -> sa.Engine:
+def is_postgres(url: str | sa.URL) -> bool:
+    """Whether a URL is that of a PostgreSQL server."""
+    return sa.make_url(url).drivername.partition("+")[0] in ("postgresql", "postgres")
+
+
+def postgres_url(url: str | sa.URL) -> sa.URL:
+    """The URL with the driver that dagster-postgres installs, where it names none: SQLAlchemy 2.1 would take another."""
+    made = sa.make_url(url)
+    return made if "+" in made.drivername else made.set(drivername="postgresql+psycopg2")
+
+
+def _open_engine(url: sa.URL, schema: str | None) -> sa.Engine:
     """An engine whose transactions are real ones; on SQLite in WAL mode, waiting for other writers up to a minute."""
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True)
+        names = {"schema_translate_map": {None: schema}} if schema else {}
+        return sa.create_engine(url, pool_pre_ping=True, execution_options=names)
     engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _create_tables(engine: sa.Engine, where: str) -> None:
+def _create_tables(engine: sa.Engine, where: str, schema: str | None) -> None:
     """Create what is missing, and refuse a ledger of a newer version; safe in several processes at once.
 
     Raises:
@@ -125,6 +137,8 @@ def _create_tables(engine: sa.Engine, where: str) -> None:
     with engine.execution_options(**{WRITES: True}).begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
+            if schema is not None:
+                connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
         METADATA.create_all(connection)
         for index in FILES.indexes:  # of a version before this index
             index.create(connection, checkfirst=True)

@@ -20,6 +20,7 @@ import orjson
 from aion_dagster.errors import StorageError, StoreLockedError
 from aion_dagster.storage import process
 from aion_dagster.storage.durable import is_writable, make_folder, storage_errors, write_file
+from aion_dagster.storage.lock_postgres import AdvisoryLock
 
 TOKEN_VARIABLE = "AION_STORE_LOCK"  # noqa: S105 - the name of a variable, not a secret
 """Environment variable by which the children of an exclusive holder work under its lock; `:` between tokens."""
@@ -46,6 +47,7 @@ class StoreLock:
         wait: bool | float = True,
         on_wait: Callable[[str], None] | None = None,
         what: str = "",
+        remote: AdvisoryLock | None = None,
     ) -> Iterator[StoreLock]:
         """Work alone on the store: nobody else holds the lock, exclusive or shared.
 
@@ -57,12 +59,13 @@ class StoreLock:
             wait: False fails at once, True waits as long as it takes, a number waits so many seconds.
             on_wait: called once, with a sentence about who works on the store, before waiting.
             what: what this process does, for others who wait.
+            remote: the lock that other machines know too; it is taken after that of this machine.
 
         Raises:
             StoreLockedError: somebody else works on the store.
             StorageError: the file system has no locks, or the folder cannot be written.
         """
-        with _store_lock(root, True, wait, on_wait, what) as inherited:
+        with _store_lock(root, True, wait, on_wait, what, remote) as inherited:
             yield cls(root, True, inherited)
 
     @classmethod
@@ -74,9 +77,10 @@ class StoreLock:
         wait: bool | float = True,
         on_wait: Callable[[str], None] | None = None,
         what: str = "",
+        remote: AdvisoryLock | None = None,
     ) -> Iterator[StoreLock]:
         """Work on the store beside others who share it; keeps exclusive holders out. Arguments as `exclusive`."""
-        with _store_lock(root, False, wait, on_wait, what) as inherited:
+        with _store_lock(root, False, wait, on_wait, what, remote) as inherited:
             yield cls(root, False, inherited)
 
 
@@ -163,12 +167,19 @@ def _store_lock(
     wait: bool | float,
     on_wait: Callable[[str], None] | None,
     what: str,
+    remote: AdvisoryLock | None,
 ) -> Iterator[bool]:
     """Hold the lock; yields True where the enclosing holder's lock covers it."""
     if _is_covered(root):
         yield True
         return
-    handle = _acquire(root, exclusive, wait, on_wait)
+    limit = _Limit(wait, on_wait)
+    handle = _acquire(root, exclusive, limit)
+    try:
+        release = _acquire_remote(root, remote, exclusive, limit, what) if remote else _nothing
+    except BaseException:
+        os.close(handle)
+        raise
     owner, token = os.getpid(), secrets.token_hex(16)
     card = _holders(root) / f"{token}.json"
     outer = os.environ.get(TOKEN_VARIABLE)
@@ -183,33 +194,59 @@ def _store_lock(
             if exclusive:
                 _restore(TOKEN_VARIABLE, outer)
             card.unlink(missing_ok=True)
+            release()
             fcntl.flock(handle, fcntl.LOCK_UN)
         os.close(handle)
 
 
-def _acquire(
-    root: Path, exclusive: bool, wait: bool | float, on_wait: Callable[[str], None] | None
-) -> int:
+class _Limit:
+    """How long to wait, and whether it was said."""
+
+    def __init__(self, wait: bool | float, on_wait: Callable[[str], None] | None) -> None:
+        # `True` is an int too, and would be one second.
+        self._end = None if wait is True else time.monotonic() + float(wait)
+        self._on_wait = on_wait
+        self._pause = 0.01
+
+    def pause(self, root: Path, who: Callable[[], str]) -> None:
+        """Wait a little.
+
+        Raises:
+            StoreLockedError: it has been long enough.
+        """
+        if self._end is not None and time.monotonic() >= self._end:
+            raise StoreLockedError(
+                f"The store {root} is in use by {who()}. Try again when it is done."
+            )
+        if self._on_wait is not None:
+            self._on_wait(f"Waiting: the store {root} is in use by {who()}.")
+            self._on_wait = None
+        time.sleep(self._pause)
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+
+
+def _acquire(root: Path, exclusive: bool, limit: _Limit) -> int:
     handle = _open_lock_file(root, exclusive)
-    # `True` is an int too, and would be one second.
-    limit = None if wait is True else time.monotonic() + float(wait)
-    pause, told = 0.01, False
     try:
         with storage_errors("lock the store", root):
             while not _try(handle, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH):
-                if limit is not None and time.monotonic() >= limit:
-                    raise StoreLockedError(
-                        f"The store {root} is in use by {_who(root)}. Try again when it is done."
-                    )
-                if on_wait is not None and not told:
-                    on_wait(f"Waiting: the store {root} is in use by {_who(root)}.")
-                    told = True
-                time.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
+                limit.pause(root, lambda: _who(root))
     except BaseException:
         os.close(handle)
         raise
     return handle
+
+
+def _acquire_remote(
+    root: Path, remote: AdvisoryLock, exclusive: bool, limit: _Limit, what: str
+) -> Callable[[], None]:
+    while (release := remote.attempt(exclusive=exclusive, what=what)) is None:
+        limit.pause(root, lambda: "; ".join(remote.holders()) or "another machine")
+    return release
+
+
+def _nothing() -> None:
+    """Nothing is to be released."""
 
 
 def _open_lock_file(root: Path, exclusive: bool) -> int:

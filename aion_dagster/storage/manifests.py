@@ -13,18 +13,20 @@ from aion_dagster import schemas
 from aion_dagster.errors import StorageError
 from aion_dagster.identity import BATCH_KEY_PATTERN, manifest_digest
 from aion_dagster.storage import durable
-from aion_dagster.storage.durable import make_folder, storage_errors, write_file
+from aion_dagster.storage.durable import storage_errors
+from aion_dagster.storage.parquet import parquet_file
+from aion_dagster.storage.places import Place, write_bytes
 from aion_dagster.values import FileRef
 
 
 class ManifestStore:
     """One Parquet file per batch, `<root>/<batch>.parquet`, schema `schemas.MANIFEST`."""
 
-    def __init__(self, root: Path) -> None:
-        """Manifests below the folder `root`."""
+    def __init__(self, root: Place) -> None:
+        """Manifests below `root`."""
         self.root = root
 
-    def path(self, batch: str) -> Path:
+    def path(self, batch: str) -> Place:
         """Where the manifest of a batch is or would be."""
         if BATCH_KEY_PATTERN.fullmatch(batch) is None:
             raise StorageError(f"{batch!r} is no batch key (1 to 64 of a-z, 0-9 and -).")
@@ -46,8 +48,7 @@ class ManifestStore:
                     f"The manifest {path} holds other files; a batch never changes. Move it away to go on."
                 )
             return path.as_uri()
-        make_folder(self.root)
-        write_file(path, _encode(files))
+        write_bytes(path, _encode(files))
         return path.as_uri()
 
     def read(self, batch: str) -> list[FileRef]:
@@ -60,7 +61,8 @@ class ManifestStore:
         if not path.is_file():
             raise StorageError(f"Batch {batch!r} has no manifest: {path} is missing.")
         try:
-            rows = pq.ParquetFile(path).read(columns=schemas.MANIFEST.names).to_pylist()
+            with parquet_file(path) as file:
+                rows = file.read(columns=schemas.MANIFEST.names).to_pylist()
         except (pa.ArrowInvalid, OSError) as error:
             raise StorageError(f"The manifest {path} cannot be read: {error}.") from error
         return [FileRef(**row) for row in rows]
@@ -87,7 +89,7 @@ class ManifestStore:
 
     def sweep(self) -> int:
         """Remove the temporary files of killed processes; returns how many."""
-        return durable.sweep(self.root)
+        return durable.sweep(self.root) if isinstance(self.root, Path) else 0
 
 
 def _encode(files: Sequence[FileRef]) -> bytes:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.dataset as ds
-from pyarrow import fs
 
 from aion_dagster.errors import StorageError
+from aion_dagster.storage.places import Place, address, filesystem
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}(/[A-Za-z0-9_-]{1,100})*")
 
@@ -28,15 +27,15 @@ def folder_name(table: str) -> str:
     return table.replace("/", ".")
 
 
-def common_schema(table: str, paths: Sequence[Path]) -> pa.Schema:
+def common_schema(table: str, paths: Sequence[Place]) -> pa.Schema:
     """All columns of some Parquet files, each with a type that holds all of its values; missing ones read as null.
 
     Raises:
         StorageError: a column's types have nothing in common, or a file is damaged.
     """
     factory = ds.FileSystemDatasetFactory(
-        fs.LocalFileSystem(),
-        [str(path) for path in paths],
+        filesystem(paths[0]),
+        [address(path) for path in paths],
         ds.ParquetFileFormat(),
         ds.FileSystemFactoryOptions(),
     )

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from aion_dagster.errors import StorageError
+from aion_dagster.storage.places import Place, address, filesystem
 
 ROW_GROUP_ROWS: Final = 16_384
 BINARY_ROW_GROUP_ROWS: Final = 64
@@ -114,8 +115,16 @@ class RowGroupWriter:
         self._pending, self._pending_rows = [rest], rest.num_rows
 
 
+def parquet_file(place: Place, *, memory_map: bool = False) -> pq.ParquetFile:
+    """A Parquet file of a store, open for reading; to be closed. Files of this machine may be mapped into memory."""
+    if isinstance(place, Path):
+        return pq.ParquetFile(place, memory_map=memory_map)
+    # Footer and columns in few, larger requests.
+    return pq.ParquetFile(address(place), filesystem=filesystem(place), pre_buffer=True)
+
+
 def take_rows(
-    path: Path, key: str, wanted: Collection[str], columns: Sequence[str], schema: pa.Schema
+    path: Place, key: str, wanted: Collection[str], columns: Sequence[str], schema: pa.Schema
 ) -> pa.Table:
     """The rows of a file whose `key` is wanted; only row groups that hold such rows are read.
 
@@ -124,7 +133,7 @@ def take_rows(
     """
     value_set = pa.array(sorted(wanted), pa.string())
     picked = []
-    with pq.ParquetFile(path) as file:
+    with parquet_file(path) as file:
         stored = set(file.schema_arrow.names)
         there = [name for name in columns if name in stored]
         for group in range(file.num_row_groups):

@@ -11,14 +11,9 @@ from typing import Self
 import pyarrow as pa
 
 from aion_dagster.errors import StorageError
-from aion_dagster.storage.durable import (
-    fsync_folder,
-    hidden_sibling,
-    make_folder,
-    replace_file,
-    storage_errors,
-)
+from aion_dagster.storage.durable import hidden_sibling, make_folder, storage_errors
 from aion_dagster.storage.parquet import Layout, RowGroupWriter, conform
+from aion_dagster.storage.places import Place, publish
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +28,16 @@ class Written:
 class TableWriter:
     """Takes the rows of one table, piece by piece."""
 
-    def __init__(self, table: str, schema: pa.Schema, place: Path) -> None:
-        """Begin the file that will stand at `place`."""
+    def __init__(
+        self, table: str, schema: pa.Schema, place: Place, scratch: Path | None = None
+    ) -> None:
+        """Begin the file that will stand at `place`; in the folder `scratch` where that is in a bucket."""
         self.table = table
         self.schema = schema
         self.path = place
         self.rows = 0
         self._written: Written | None = None
-        # The table's folder, not the batch's: killed writers leave no empty batches, and the sweep reads few folders.
-        folder = place.parent.parent if place.parent.name.startswith("batch=") else place.parent
+        folder = _temporary_folder(place, scratch)
         make_folder(folder)
         self._temporary = hidden_sibling(folder / folder.name, "tmp")
         with storage_errors("write", place):
@@ -94,13 +90,8 @@ class StagedTable(TableWriter):
         if self._written is not None:
             return self._written
         self.finish()
-        folder = self.path.parent
         size = self._size()
-        with storage_errors("write", self.path):
-            if not folder.is_dir():
-                folder.mkdir(exist_ok=True)
-                fsync_folder(folder.parent)
-            replace_file(self._temporary, self.path)
+        publish(self._temporary, self.path)
         self._written = Written(self.path.as_uri(), self.rows, size)
         return self._written
 
@@ -136,3 +127,12 @@ class StagedTable(TableWriter):
             return self._temporary.stat().st_size
         except FileNotFoundError:
             raise StorageError(f"Table {self.table!r} for {self.path} was discarded.") from None
+
+
+def _temporary_folder(place: Place, scratch: Path | None) -> Path:
+    if isinstance(place, Path):
+        # The table's folder, not the batch's: killed writers leave no empty batches, and the sweep reads few folders.
+        return place.parent.parent if place.parent.name.startswith("batch=") else place.parent
+    if scratch is None:
+        raise StorageError(f"There is no folder for what is on its way to {place}.")
+    return scratch

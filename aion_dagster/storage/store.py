@@ -9,16 +9,19 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import Final, Self
-from urllib.parse import unquote_to_bytes, urlsplit
 
 import orjson
 
 from aion_dagster.errors import ConfigError, StorageError
-from aion_dagster.storage import durable, swap
-from aion_dagster.storage.durable import make_folder, storage_errors, write_file
+from aion_dagster.storage import durable
+from aion_dagster.storage.durable import make_folder, storage_errors
+from aion_dagster.storage.exports import ExportStore
 from aion_dagster.storage.ledger import Ledger
 from aion_dagster.storage.lock import StoreLock, lock_path, sweep_runs
+from aion_dagster.storage.lock_postgres import advisory_lock
 from aion_dagster.storage.manifests import ManifestStore
+from aion_dagster.storage.places import Place, local_folder, place_of, write_bytes
+from aion_dagster.storage.shared_file import SharedFile
 from aion_dagster.storage.tables import TableStore
 from aion_dagster.storage.tablesets import TableSetStore
 
@@ -35,40 +38,49 @@ FOLDERS: Final = (
     "index",
     "locks",
 )
-RESERVED: Final = frozenset({*FOLDERS, "dagster", "media", "models", "default"})
+LOCAL_FOLDERS: Final = ("scratch", "index", "locks")
+"""What a store in a bucket has on each machine."""
+
+LEDGER_VARIABLE: Final = "AION_LEDGER_URL"
+"""Environment variable with the SQLAlchemy URL of the ledger: it may hold a password, which no file should."""
+
+_SWEPT: Final = ("reports", "index", "scratch", "locks/holders")
+
+RESERVED: Final = frozenset({*FOLDERS, "dagster", "media", "models", "scratch", "default"})
 """Names in a store that no library may have."""
 
 _LIBRARY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
 class Store:
     """The place of one library; `Store.open` makes it.
 
     Attributes:
-        home: the store's top folder, common to all its libraries.
-        root: this library's folder: `home`, or `home/<library>`.
+        home: the store's top place, common to all its libraries.
+        root: this library's place: `home`, or `home/<library>`.
+        local: the folder of this machine for locks and temporary files: `root` itself, where that is a folder.
         library: its name.
         tables: Parquet tables by name and batch.
         manifests: which files a batch consists of.
         sets: label sets and dataset versions.
-        exports: folder of finished exports, `<dataset>/<format>/`.
-        reports: folder of reports.
-        index: folder of search indexes.
+        exports: finished exports by dataset and format.
+        ledger_url: SQLAlchemy URL of the ledger, where it is not a file in `local`.
     """
 
-    def __init__(self, home: Path, root: Path, library: str, ledger_url: str | None) -> None:
-        """Use `Store.open`, which checks the folder."""
+    def __init__(
+        self, home: Place, root: Place, local: Path, library: str, ledger_url: str | None
+    ) -> None:
+        """Use `Store.open`, which checks the place."""
         self.home = home
         self.root = root
+        self.local = local
         self.library = library
-        self.tables = TableStore(root / "tables")
+        scratch = None if isinstance(root, Path) else local / "scratch"
+        self.tables = TableStore(root / "tables", scratch=scratch)
         self.manifests = ManifestStore(root / "manifests")
         self.sets = TableSetStore(root / "sets")
-        self.exports = root / "exports"
-        self.reports = root / "reports"
-        self.index = root / "index"
-        self._ledger_url = ledger_url
+        self.exports = ExportStore(root / "exports", scratch)
+        self.ledger_url = ledger_url
 
     @classmethod
     def open(
@@ -82,17 +94,18 @@ class Store:
         """Open a library's place, by default creating it.
 
         Args:
-            uri: a folder or a `file://` URI.
-            library: any but "default" lives in a folder of its own inside the store.
+            uri: a folder, a `file://` or an `s3://bucket/prefix` URI.
+            library: any but "default" lives in a place of its own inside the store.
             create: False to open only what is there, which need not be writable.
-            ledger_url: SQLAlchemy URL of the ledger, one database per library; an SQLite file in the store by default.
+            ledger_url: SQLAlchemy URL of the ledger; by default what the environment variable `AION_LEDGER_URL` says,
+                else an SQLite file in the store (of a store in a bucket: in its folder on this machine).
 
         Raises:
             ConfigError: the library's name is not allowed, or taken by the store itself.
             StorageError: no store there (with `create=False`), not writable, written by a newer version, or a kind of
                 URI that is not supported.
         """
-        home = _folder(str(uri))
+        home = place_of(str(uri))
         if library != "default" and (_LIBRARY.fullmatch(library) is None or library in RESERVED):
             raise ConfigError(
                 f"library: {library!r} cannot be used; take letters, digits, '_' and '-', and none of"
@@ -103,23 +116,30 @@ class Store:
             raise StorageError(
                 f"There is no store at {root}. Create it with: aion-dagster run SOURCE --store {home}"
             )
-        for folder in dict.fromkeys((home, root)):
-            _check_format(folder)
+        local = local_folder(home)
+        local = local if library == "default" else local / library
+        for place in dict.fromkeys((home, root)):
+            _check_format(place)
             if create:
-                _prepare(folder)
+                _prepare(place)
         if create:
-            for name in FOLDERS:
-                make_folder(root / name)
-            with storage_errors("create", lock_path(root)):
-                lock_path(root).touch()
-        return cls(home, root, library, ledger_url)
+            for name in FOLDERS if isinstance(root, Path) else LOCAL_FOLDERS:
+                make_folder(local / name)
+            with storage_errors("create", lock_path(local)):
+                lock_path(local).touch()
+        url = ledger_url or os.environ.get(LEDGER_VARIABLE) or None
+        return cls(home, root, local, library, url)
 
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger, opened when it is first asked for."""
-        if self._ledger_url is not None:
-            return Ledger(self._ledger_url)
-        return Ledger.at(self.root / "ledger.sqlite")
+        if self.ledger_url is not None:
+            return Ledger(self.ledger_url, library=self.library)
+        return Ledger.at(self.local / "ledger.sqlite")
+
+    def shared_file(self, folder: str, name: str) -> SharedFile:
+        """A file that this machine works on, and gives to the others: `index/words.sqlite`."""
+        return SharedFile(self.local / folder / name, self.root / folder / name)
 
     def lock(
         self,
@@ -131,7 +151,8 @@ class Store:
     ) -> AbstractContextManager[StoreLock]:
         """Work on this library alone, or beside others who share it; see `StoreLock` for the arguments."""
         kind = StoreLock.exclusive if exclusive else StoreLock.shared
-        return kind(self.root, wait=wait, on_wait=on_wait, what=what)
+        remote = advisory_lock(self.ledger_url, f"aion_dagster {self.root}")
+        return kind(self.local, wait=wait, on_wait=on_wait, what=what, remote=remote)
 
     def sweep(self) -> int:
         """Remove what killed processes left: temporary files, staging folders, run locks, overtaken manifests.
@@ -142,12 +163,10 @@ class Store:
             How many files and folders were removed.
         """
         removed = self.tables.sweep() + self.manifests.sweep() + self.sets.sweep()
-        for folder in (self.exports, self.reports, self.index):
-            nested = [Path(e.path) for e in _entries(folder) if e.is_dir(follow_symlinks=False)]
-            removed += sum(swap.sweep(f) for f in (folder, *nested))
-        for folder in (self.root, self.root / "locks" / "holders"):
+        removed += self.exports.sweep()
+        for folder in (self.local, *(self.local / name for name in _SWEPT)):
             removed += durable.sweep(folder)
-        return removed + sweep_runs(self.root) + self._sweep_manifests()
+        return removed + sweep_runs(self.local) + self._sweep_manifests()
 
     def close(self) -> None:
         """Close the ledger's connections."""
@@ -182,21 +201,7 @@ class Store:
         return removed
 
 
-def _folder(uri: str) -> Path:
-    scheme = _SCHEME.match(uri)
-    if scheme is None:
-        return Path(os.path.abspath(Path(uri).expanduser()))  # noqa: PTH100 - links stay as the user wrote them
-    if scheme[1].lower() != "file":
-        raise StorageError(
-            f"The store {uri!r} is not supported in this version: {scheme[1]}:// is not; give a folder."
-        )
-    parts = urlsplit(uri, allow_fragments=False)
-    if parts.netloc not in ("", "localhost") or not parts.path:
-        raise StorageError(f"The store {uri!r} is no local folder: write file:///path/to/folder.")
-    return Path(os.fsdecode(unquote_to_bytes(parts.path)))
-
-
-def _check_format(folder: Path) -> None:
+def _check_format(folder: Place) -> None:
     marker = folder / MARKER
     with storage_errors("read", marker):
         try:
@@ -214,18 +219,12 @@ def _check_format(folder: Path) -> None:
         )
 
 
-def _prepare(folder: Path) -> None:
-    make_folder(folder)
-    if not (folder / MARKER).is_file():
-        write_file(folder / MARKER, orjson.dumps({"format": FORMAT_VERSION}))
-    if not durable.is_writable(folder):
+def _prepare(place: Place) -> None:
+    if isinstance(place, Path):
+        make_folder(place)
+    if not (place / MARKER).is_file():
+        write_bytes(place / MARKER, orjson.dumps({"format": FORMAT_VERSION}))
+    if isinstance(place, Path) and not durable.is_writable(place):
         raise StorageError(
-            f"The store {folder} cannot be written; check the owner of the folder or choose another store."
+            f"The store {place} cannot be written; check the owner of the folder or choose another store."
         )
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    if not folder.is_dir():
-        return []
-    with storage_errors("list", folder):
-        return list(os.scandir(folder))

@@ -11,15 +11,16 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-from pyarrow import fs
 
 from aion_dagster import schemas
 from aion_dagster.errors import StorageError
 from aion_dagster.identity import BATCH_KEY_PATTERN
 from aion_dagster.storage import durable
+from aion_dagster.storage.bucket import BucketPath
 from aion_dagster.storage.durable import storage_errors
 from aion_dagster.storage.own_tables import common_schema, folder_name
 from aion_dagster.storage.parquet import take_rows
+from aion_dagster.storage.places import Place, address, filesystem
 from aion_dagster.storage.staged import StagedTable, TableWriter, Written
 
 UNPARTITIONED: Final = frozenset({"library", "near_duplicates", "links", "usage"})
@@ -40,12 +41,15 @@ class TableStore:
 
     def __init__(
         self,
-        root: Path,
+        root: Place,
         tables: Mapping[str, pa.Schema] = schemas.TABLES,
         unpartitioned: Collection[str] = UNPARTITIONED,
+        *,
+        scratch: Path | None = None,
     ) -> None:
-        """Tables below the folder `root`, with their schemas by name."""
+        """Tables below `root`, with their schemas by name; `scratch` holds what is on its way into a bucket."""
         self.root = root
+        self._scratch = scratch
         self._schemas = tables
         self._unpartitioned = unpartitioned
 
@@ -75,10 +79,10 @@ class TableStore:
             return table not in self._unpartitioned
         return not (self._folder(table) / _FILE).is_file()
 
-    def _folder(self, table: str) -> Path:
+    def _folder(self, table: str) -> Place:
         return self.root / (table if table in self._schemas else folder_name(table))
 
-    def path(self, table: str, batch: str | None = None) -> Path:
+    def path(self, table: str, batch: str | None = None) -> Place:
         """Where the file of a table (and batch) is or would be.
 
         Raises:
@@ -147,13 +151,13 @@ class TableStore:
         """
         path = self.path(table, batch)
         if table in self._schemas or schema is None:
-            return StagedTable(table, self.schema(table), path)
+            return StagedTable(table, self.schema(table), path, self._scratch)
         if self.exists(table) and self.is_partitioned(table) != (batch is not None):
             raise StorageError(
                 f"Table {table!r} was written {'as a whole' if batch else 'per batch'} until now;"
                 f" delete {self._folder(table)} to write it otherwise."
             )
-        return StagedTable(table, schema.remove_metadata(), path)
+        return StagedTable(table, schema.remove_metadata(), path, self._scratch)
 
     def exists(self, table: str, batch: str | None = None) -> bool:
         """True where the table (of this batch) has been written; without a batch: where any batch has."""
@@ -173,10 +177,11 @@ class TableStore:
                 path.unlink()
             except FileNotFoundError:
                 return False
-            if batch is not None:
-                with suppress(OSError):  # another process has just written the batch again
-                    path.parent.rmdir()
-            durable.fsync_folder(self._folder(table))
+            if isinstance(path, Path):
+                if batch is not None:
+                    with suppress(OSError):  # another process has just written the batch again
+                        path.parent.rmdir()
+                durable.fsync_folder(path.parents[1] if batch else path.parent)
         return True
 
     def read(
@@ -258,12 +263,20 @@ class TableStore:
 
     def sweep(self) -> int:
         """Remove the temporary files of killed processes; returns how many."""
+        if not isinstance(self.root, Path):
+            return 0 if self._scratch is None else durable.sweep(self._scratch)
         with storage_errors("clean up", self.root):
             folders = [e.path for e in os.scandir(self.root) if e.is_dir(follow_symlinks=False)]
         return sum(durable.sweep(Path(folder)) for folder in folders)
 
     def _written_batches(self, table: str) -> Iterator[str]:
         folder = self._folder(table)
+        if isinstance(folder, BucketPath):
+            for file in folder.files():
+                name, _, key = file.parent.name.partition("=")
+                if name == "batch" and file.name == _FILE and file.parent.parent == folder:
+                    yield key
+            return
         if not folder.is_dir():
             return
         with storage_errors("list", folder), os.scandir(folder) as entries:
@@ -274,14 +287,14 @@ class TableStore:
                     yield key
 
     def _dataset(
-        self, paths: Sequence[Path], batches: Sequence[str] | None, schema: pa.Schema
+        self, paths: Sequence[Place], batches: Sequence[str] | None, schema: pa.Schema
     ) -> ds.Dataset:
         partitions = None if batches is None else [pc.field("batch") == key for key in batches]
         return ds.FileSystemDataset.from_paths(
-            [str(path) for path in paths],
+            [address(path) for path in paths],
             schema=schema,
             format=ds.ParquetFileFormat(),
-            filesystem=fs.LocalFileSystem(),
+            filesystem=filesystem(self.root),
             partitions=partitions,
         )
 
@@ -297,7 +310,7 @@ class TableStore:
         data: ds.Dataset,
         columns: Sequence[str] | None,
         image_ids: Collection[str] | None,
-        place: Path,
+        place: Place,
     ) -> pa.Table:
         selected = None
         if columns is not None:
@@ -311,7 +324,7 @@ class TableStore:
 
 
 @contextmanager
-def _read_errors(table: str, place: Path) -> Iterator[None]:
+def _read_errors(table: str, place: Place) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:

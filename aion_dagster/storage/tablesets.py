@@ -15,7 +15,10 @@ import pyarrow.parquet as pq
 
 from aion_dagster.errors import StorageError
 from aion_dagster.storage import durable, swap
-from aion_dagster.storage.durable import storage_errors, write_file
+from aion_dagster.storage.bucket import BucketPath
+from aion_dagster.storage.durable import storage_errors
+from aion_dagster.storage.parquet import parquet_file
+from aion_dagster.storage.places import Place, write_bytes
 
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _TABLE = re.compile(r"[a-z0-9_]{1,64}")
@@ -29,11 +32,11 @@ class TableSetStore:
     `<root>/<name>/current.json` names the version written last.
     """
 
-    def __init__(self, root: Path) -> None:
-        """Sets below the folder `root`."""
+    def __init__(self, root: Place) -> None:
+        """Sets below `root`."""
         self.root = root
 
-    def path(self, name: str, version: str | None = None) -> Path:
+    def path(self, name: str, version: str | None = None) -> Place:
         """The folder of a set or of one version of it.
 
         Raises:
@@ -55,7 +58,7 @@ class TableSetStore:
         info: Mapping[str, Any],
         *,
         renew: bool = False,
-    ) -> Path:
+    ) -> Place:
         """Write a version and make it the current one. A version that exists is not written again.
 
         Args:
@@ -74,10 +77,10 @@ class TableSetStore:
         place = self.path(name, version)
         exists = (place / _INFO).is_file()
         if renew or not exists:
-            if place.exists() and not exists:
+            if not exists and isinstance(place, Path) and place.exists():
                 raise StorageError(f"Cannot write version {version!r}: {place} is another set.")
             self._write_version(place, tables, info)
-        write_file(place.parent / _CURRENT, orjson.dumps({"version": version}))
+        write_bytes(place.parent / _CURRENT, orjson.dumps({"version": version}))
         return place
 
     def read(
@@ -96,10 +99,7 @@ class TableSetStore:
             raise StorageError(f"The set {name!r} has no version {found!r}: {place} is missing.")
         try:
             facts = orjson.loads((place / _INFO).read_bytes())
-            tables = {
-                table: pq.ParquetFile(place / f"{table}.parquet").read()
-                for table in facts["tables"]
-            }
+            tables = {t: _read(place / f"{t}.parquet") for t in facts["tables"]}
         except (pa.ArrowInvalid, OSError, orjson.JSONDecodeError, KeyError) as error:
             raise StorageError(f"The set {place} cannot be read: {error}.") from error
         return tables, facts["info"]
@@ -130,6 +130,10 @@ class TableSetStore:
 
     def names(self) -> list[str]:
         """Every set that has been written, sorted."""
+        if isinstance(self.root, BucketPath):
+            start = len(self.root.key) + 1
+            named = (f for f in self.root.files() if f.name == _CURRENT)
+            return sorted(f.parent.key[start:] for f in named)
         found = []
         for folder, below, files in os.walk(self.root):
             if _CURRENT in files:
@@ -139,10 +143,12 @@ class TableSetStore:
 
     def sweep(self) -> int:
         """Remove what killed processes left; returns how many files and folders."""
+        if not isinstance(self.root, Path):
+            return 0
         return sum(durable.sweep(Path(folder)) for folder, _, _ in list(os.walk(self.root)))
 
     def _write_version(
-        self, place: Path, tables: Mapping[str, pa.Table], info: Mapping[str, Any]
+        self, place: Place, tables: Mapping[str, pa.Table], info: Mapping[str, Any]
     ) -> None:
         for table in tables:
             if _TABLE.fullmatch(table) is None:
@@ -151,13 +157,30 @@ class TableSetStore:
             facts = orjson.dumps({"format": 1, "tables": list(tables), "info": dict(info)})
         except TypeError as error:
             raise StorageError(f"The facts of {place} are not JSON: {error}.") from error
+        if isinstance(place, BucketPath):
+            # The facts come last: a version is there when they are.
+            for table, data in tables.items():
+                (place / f"{table}.parquet").write_bytes(_encoded(data).to_pybytes())
+            (place / _INFO).write_bytes(facts)
+            return
         staging = swap.staging_folder(place)
         try:
             with storage_errors("write", place):
                 for table, data in tables.items():
-                    whole = data.replace_schema_metadata(None).combine_chunks()
-                    pq.write_table(whole, staging / f"{table}.parquet", compression="zstd")
+                    (staging / f"{table}.parquet").write_bytes(_encoded(data))
                 (staging / _INFO).write_bytes(facts)
             swap.swap_folder(staging, place)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+def _encoded(table: pa.Table) -> pa.Buffer:
+    sink = pa.BufferOutputStream()
+    whole = table.replace_schema_metadata(None).combine_chunks()
+    pq.write_table(whole, sink, compression="zstd")
+    return sink.getvalue()
+
+
+def _read(place: Place) -> pa.Table:
+    with parquet_file(place) as file:
+        return file.read()

@@ -120,7 +120,7 @@ def test_a_store_that_became_read_only_is_named_and_can_be_read(as_ordinary_user
 def test_leftovers_of_killed_processes_are_swept(tmp_path: Path) -> None:
     with Store.open(tmp_path) as store:
         (store.root / "tables" / "images").mkdir()
-        (store.exports / "demo").mkdir()
+        (store.exports.root / "demo").mkdir()
         dead = "999999999-1.0123abcd"
         for place in (
             store.root / "tables" / "images" / f".images.{dead}.tmp",
@@ -128,7 +128,7 @@ def test_leftovers_of_killed_processes_are_swept(tmp_path: Path) -> None:
             store.root / f".{MARKER}.{dead}.tmp",
         ):
             place.write_bytes(b"half")
-        (store.exports / "demo" / f".coco.{dead}.staging").mkdir()
+        (store.exports.root / "demo" / f".coco.{dead}.staging").mkdir()
         with store.lock():
             assert store.sweep() == 4
             assert store.sweep() == 0

@@ -1,0 +1,304 @@
+"""A place in a bucket of S3 or of a service that speaks its protocol, used like a path of `pathlib`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, unquote, urlsplit
+
+from pyarrow import fs
+
+from aion_dagster.errors import StorageError, UnavailableError
+
+SCHEME: Final = "s3"
+_CONNECT_SECONDS: Final = 10
+_REQUEST_SECONDS: Final = 60
+_REASONS: Final = {
+    "NoSuchBucket": "there is no such bucket",
+    "AccessDenied": "access denied; these credentials may not do this here",
+    "403": "access denied; these credentials may not do this here",
+    "InvalidAccessKeyId": "the access key is not known there",
+    "SignatureDoesNotMatch": "the secret key does not fit the access key",
+    "ExpiredToken": "the credentials have expired",
+}
+
+
+class BucketPath:
+    """A key, or what several keys begin with, in a bucket; the part of `pathlib.Path` that a store needs.
+
+    One object appears at once, as a whole; there is no rename. "Folders" are what keys begin with, so none is ever
+    made, and none is empty. Credentials come from the usual chain of AWS (environment, profile, role), the endpoint
+    from `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`, the region from `AWS_REGION`, the profile or the bucket itself.
+    """
+
+    __slots__ = ("_bucket", "_key")
+
+    def __init__(self, bucket: str, key: str = "") -> None:
+        """`key` without a slash at either end; empty for the whole bucket."""
+        self._bucket, self._key = bucket, key
+
+    @classmethod
+    def parse(cls, uri: str) -> BucketPath:
+        """The place that an `s3://bucket/prefix` names.
+
+        Raises:
+            StorageError: it names none.
+        """
+        parts = urlsplit(uri, allow_fragments=False)
+        key = unquote(parts.path).strip("/")
+        if parts.scheme.lower() != SCHEME or not parts.netloc or "@" in parts.netloc or parts.query:
+            raise StorageError(
+                f"The store {uri!r} is no place in a bucket: write s3://bucket/prefix."
+            )
+        if any(part in ("", ".", "..") for part in key.split("/")) and key:
+            raise StorageError(f"The store {uri!r} has an empty part, '.' or '..' in its path.")
+        return cls(parts.netloc, key)
+
+    @property
+    def bucket(self) -> str:
+        """The bucket's name."""
+        return self._bucket
+
+    @property
+    def key(self) -> str:
+        """The key, or what keys begin with."""
+        return self._key
+
+    @property
+    def address(self) -> str:
+        """How `filesystem` names it."""
+        return f"{self._bucket}/{self._key}" if self._key else self._bucket
+
+    @property
+    def filesystem(self) -> fs.FileSystem:
+        """Arrow's view of the bucket."""
+        return _filesystem(self._bucket, _endpoint(), os.getpid())
+
+    @property
+    def name(self) -> str:
+        """The last part."""
+        return self._key.rpartition("/")[2]
+
+    @property
+    def stem(self) -> str:
+        """The last part without its suffix."""
+        return self.name.rpartition(".")[0] or self.name
+
+    @property
+    def suffix(self) -> str:
+        """The last dot of the last part, and what follows it."""
+        before, dot, after = self.name.rpartition(".")
+        return dot + after if before else ""
+
+    @property
+    def parent(self) -> BucketPath:
+        """What this lies in."""
+        return BucketPath(self._bucket, self._key.rpartition("/")[0])
+
+    def joinpath(self, *parts: str) -> BucketPath:
+        """A place below this one."""
+        found = self
+        for part in parts:
+            found = found / part
+        return found
+
+    def as_uri(self) -> str:
+        """`s3://bucket/key`, characters outside the usual ones percent-encoded."""
+        return f"{SCHEME}://{self._bucket}/{quote(self._key)}"
+
+    def is_file(self) -> bool:
+        """Whether there is an object of this key."""
+        return self.version() is not None
+
+    def is_dir(self) -> bool:
+        """Whether there is an object below."""
+        return next(self._pages(PaginationConfig={"MaxItems": 1}), None) is not None
+
+    def exists(self) -> bool:
+        """Whether there is anything here."""
+        return self.is_file() or self.is_dir()
+
+    def iterdir(self) -> Iterator[BucketPath]:
+        """What lies right below, in the order of keys; nothing where nothing does."""
+        start = len(self._below)
+        names = set()
+        for page in self._pages(Delimiter="/"):
+            names |= {item["Prefix"][start:-1] for item in page.get("CommonPrefixes", ())}
+            names |= {item["Key"][start:] for item in page.get("Contents", ())}
+        return (self / name for name in sorted(names - {""}))
+
+    def files(self) -> Iterator[BucketPath]:
+        """Every object below, at any depth, in the order of keys."""
+        for page in self._pages():
+            for item in page.get("Contents", ()):
+                if not item["Key"].endswith("/"):
+                    yield BucketPath(self._bucket, item["Key"])
+
+    def read_bytes(self) -> bytes:
+        """The object.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        with _errors("read", self):
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._key)
+            return bytes(answer["Body"].read())
+
+    def write_bytes(self, data: bytes) -> int:
+        """Put an object here, in place of an older one."""
+        with _errors("write", self):
+            self._client.put_object(Bucket=self._bucket, Key=self._key, Body=data)
+        return len(data)
+
+    def upload(self, file: Path) -> None:
+        """Put a file of this machine here, in place of an older object: a reader sees the old one or the new one."""
+        with _errors("write", self):
+            self._client.upload_file(str(file), self._bucket, self._key)
+
+    def download(self, file: Path) -> None:
+        """Copy the object into a file of this machine.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        with _errors("read", self):
+            self._client.download_file(self._bucket, self._key, str(file))
+
+    def version(self) -> str | None:
+        """What changes with every write (the ETag); None where there is no object."""
+        try:
+            with _errors("look at", self):
+                return str(self._client.head_object(Bucket=self._bucket, Key=self._key)["ETag"])
+        except FileNotFoundError:
+            return None
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        """Remove the object.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        if not missing_ok and not self.is_file():
+            raise FileNotFoundError(self.as_uri())
+        with _errors("delete", self):
+            self._client.delete_object(Bucket=self._bucket, Key=self._key)
+
+    def remove_tree(self) -> None:
+        """Remove every object below."""
+        with _errors("delete", self):
+            for page in self._pages():
+                keys = [{"Key": item["Key"]} for item in page.get("Contents", ())]
+                if keys:
+                    self._client.delete_objects(
+                        Bucket=self._bucket, Delete={"Objects": keys, "Quiet": True}
+                    )
+
+    @property
+    def _below(self) -> str:
+        return f"{self._key}/" if self._key else ""
+
+    @property
+    def _client(self) -> Any:
+        return _client(os.getpid())
+
+    def _pages(self, **options: Any) -> Iterator[dict[str, Any]]:
+        """Pages of a listing of what lies below; none where nothing does."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=self._below, **options
+        )
+        with _errors("list", self):
+            for page in pages:
+                if page.get("KeyCount", 0) or page.get("CommonPrefixes"):
+                    yield page
+
+    def __truediv__(self, part: str) -> BucketPath:
+        """A place below this one."""
+        return BucketPath(self._bucket, f"{self._key}/{part}" if self._key else part)
+
+    def __str__(self) -> str:
+        """`s3://bucket/key` as it is read."""
+        return f"{SCHEME}://{self._bucket}/{self._key}"
+
+    def __repr__(self) -> str:
+        """As `str`."""
+        return f"BucketPath({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both name the same place."""
+        return isinstance(other, BucketPath) and str(self) == str(other)
+
+    def __lt__(self, other: BucketPath) -> bool:
+        """By bucket and key."""
+        return str(self) < str(other)
+
+    def __hash__(self) -> int:
+        """Of bucket and key."""
+        return hash(str(self))
+
+
+def _endpoint() -> str | None:
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
+
+
+@contextmanager
+def _errors(doing: str, place: BucketPath) -> Iterator[None]:
+    """Turn what boto3 raises into a StorageError that says what could not be done; missing objects into its OSError."""
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code in ("404", "NoSuchKey", "NotFound"):
+            raise FileNotFoundError(place.as_uri()) from None
+        raise StorageError(
+            f"Cannot {doing} {place}: {_REASONS.get(code, code or str(error))}."
+        ) from error
+    except (BotoCoreError, Boto3Error) as error:
+        raise StorageError(f"Cannot {doing} {place}: {error}.") from error
+
+
+@lru_cache(maxsize=4)
+def _client(_process: int) -> Any:
+    """One per process; boto3's clients may be shared by threads, but not by forked processes."""
+    try:
+        import boto3
+        from botocore.config import Config
+    except ImportError as error:
+        raise UnavailableError(
+            "A store in a bucket needs the extra 'aws': pip install 'aion_dagster[aws]'"
+        ) from error
+
+    config = Config(
+        retries={"mode": "standard", "max_attempts": 8},
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=_REQUEST_SECONDS,
+        s3={"addressing_style": "path"} if _endpoint() else None,
+    )
+    return boto3.session.Session().client("s3", config=config)
+
+
+@lru_cache(maxsize=16)
+def _filesystem(bucket: str, endpoint: str | None, _process: int) -> fs.FileSystem:
+    """One per process and bucket: it holds connections and credentials that renew themselves."""
+    options: dict[str, Any] = {
+        "connect_timeout": _CONNECT_SECONDS,
+        "request_timeout": _REQUEST_SECONDS,
+    }
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if endpoint is not None:
+        address = urlsplit(endpoint)
+        options |= {"endpoint_override": address.netloc, "scheme": address.scheme}
+    elif region is None:
+        try:
+            region = fs.resolve_s3_region(bucket)
+        except OSError as error:
+            raise StorageError(f"The bucket {bucket!r} cannot be found: {error}.") from error
+    if region is not None:
+        options["region"] = region
+    return fs.S3FileSystem(**options)
