@@ -31,8 +31,8 @@ def work(
         chunk = numbers[start : start + CHUNK]
         uploads = backend.upload(originals(chunk)).to_pylist()
         found += [("upload", row["remote_id"] or row["error_type"]) for row in uploads]
-        described = describer.describe(to_describe(chunk)).to_pylist()
-        found += [("endpoint", row["title"] or row["description_error_type"]) for row in described]
+    described = describer.describe(to_describe(numbers)).to_pylist()
+    found += [("endpoint", row["title"] or row["description_error_type"]) for row in described]
     database.close()
     return found
 

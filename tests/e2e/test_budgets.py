@@ -24,7 +24,10 @@ ITEMS = 1000 if SOAK else 100
 BUDGET = 300 if SOAK else 30
 PROCESSES = 4
 
-SPAWN = multiprocessing.get_context("spawn")
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload(
+    ["aion_dagster.backends.aionvision", "aion_dagster.backends.endpoint"]
+)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -54,9 +57,9 @@ def test_four_processes_pay_what_the_budget_allows_and_one_more_when_it_is_raise
     server: Server, ledger: str
 ) -> None:
     places = (ledger, server.url, server.endpoint_url)
-    queue = SPAWN.Queue()
+    queue = FORKED.Queue()
     processes = [
-        SPAWN.Process(
+        FORKED.Process(
             target=work_and_tell, args=(queue, *places, ITEMS, BUDGET, ITEMS // PROCESSES * n)
         )
         for n in range(PROCESSES)
