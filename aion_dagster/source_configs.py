@@ -66,6 +66,9 @@ class S3SourceConfig(SourceSettings):
     Credentials come from the usual chain (environment, `profile`, instance), never from here. With `endpoint_url`, the
     bucket is addressed in the path unless `path_style` says otherwise. `version_ids` tells versions of a versioned bucket
     by their ids instead of their ETags: superseded versions stay readable, and listing passes over all of them.
+
+    With `queue_url`, the SQS queue that the bucket's notifications arrive in, only what they name is looked at, and the
+    bucket is listed every `reconcile_seconds`. `anonymous` reads a public bucket without credentials.
     """
 
     type: Literal["s3"]
@@ -76,7 +79,11 @@ class S3SourceConfig(SourceSettings):
     profile: str | None = None
     path_style: bool | None = None
     requester_pays: bool = False
+    anonymous: bool = False
     version_ids: bool = False
+    include_hidden: bool = False
+    queue_url: str | None = Field(default=None, pattern=r"^https?://")
+    reconcile_seconds: int = Field(default=86_400, ge=60)
 
     @model_validator(mode="before")
     @classmethod

@@ -13,8 +13,9 @@ from aion_dagster.errors import (
     OutageError,
     SourceError,
     SourceUnavailableError,
+    UnavailableError,
 )
-from aion_dagster.source_configs import DriveSourceConfig, FolderSourceConfig
+from aion_dagster.source_configs import DriveSourceConfig, FolderSourceConfig, S3SourceConfig
 from aion_dagster.sources.drive import DriveSource
 from aion_dagster.sources.drive_access import DriveAccess
 from aion_dagster.sources.folder import FolderSource
@@ -51,6 +52,34 @@ def _folder(config: FolderSourceConfig, max_bytes: int, documents: tuple[str, ..
     )
 
 
+def _s3(config: S3SourceConfig, max_bytes: int, documents: tuple[str, ...]) -> Source:
+    try:
+        from aion_dagster.resources.buckets import bucket_clients
+    except ImportError as error:
+        raise UnavailableError(
+            f"The source {config.place} needs the extra 'aws': pip install 'aion_dagster[aws]'"
+        ) from error
+    from aion_dagster.sources.s3 import S3Source
+    from aion_dagster.sources.s3_queue import ObjectEvents
+
+    bucket, queue = bucket_clients(config)
+    return S3Source(
+        config.name,
+        config.bucket,
+        bucket,
+        prefix=config.prefix,
+        include_hidden=config.include_hidden,
+        include=config.include,
+        exclude=config.exclude,
+        documents=documents,
+        max_bytes=max_bytes,
+        requester_pays=config.requester_pays,
+        version_ids=config.version_ids,
+        events=ObjectEvents(queue, config.queue_url, config.bucket) if config.queue_url else None,
+        relist_seconds=config.reconcile_seconds,
+    )
+
+
 def _drive(config: DriveSourceConfig, max_bytes: int, documents: tuple[str, ...]) -> Source:
     return DriveSource(
         config.name,
@@ -76,6 +105,7 @@ Builder = Callable[[Any, int, tuple[str, ...]], Source]
 # A further kind of source: its class in `source_configs`, its module in `sources`, and a line here.
 _BUILDERS: Final[Mapping[str, Builder]] = {
     "folder": _folder,
+    "s3": _s3,
     "drive": _drive,
 }
 

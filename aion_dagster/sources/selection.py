@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final
 
 from aion_dagster.document_names import document_type
@@ -57,6 +57,11 @@ class Selection:
         """Whether to go into a folder, given by its relative path."""
         return self._visible(name) and not _matches(self._excluded, name)
 
+    def takes_path(self, name: str) -> bool:
+        """Whether to take a file of a source that lists no folders: those that its name leads through count, too."""
+        folder = name.rpartition("/")[0]
+        return (not folder or self._leads_in(folder)) and self.takes_file(name)
+
     def takes_file(self, name: str) -> bool:
         """Whether a file, given by its relative path, is a possible picture or a document."""
         if not self._visible(name) or _matches(self._excluded, name):
@@ -68,6 +73,17 @@ class Selection:
             return True
         _, dot, extension = base.rpartition(".")
         return not (dot and extension in NOT_PICTURES) and base not in _NOT_PICTURE_NAMES
+
+    @cached_property
+    def _leads_in(self) -> Callable[[str], bool]:
+        """Whether to go into a folder and all that it is in; a listing names the same few again and again."""
+
+        @lru_cache(maxsize=1024)
+        def leads_in(folder: str) -> bool:
+            parent = folder.rpartition("/")[0]
+            return self.takes_folder(folder) and (not parent or leads_in(parent))
+
+        return leads_in
 
     def _visible(self, name: str) -> bool:
         return self.include_hidden or not name.rpartition("/")[2].startswith(".")

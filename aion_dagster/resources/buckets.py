@@ -1,0 +1,92 @@
+"""Clients of S3 and SQS, as a source's configuration wants them; credentials come from the usual chain."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError
+from dagster_aws.s3 import S3Resource
+
+from aion_dagster.errors import CredentialsError, SourceError
+from aion_dagster.source_configs import S3SourceConfig
+
+_CONNECT_SECONDS = 10
+_READ_SECONDS = 60
+_CONNECTIONS = 32
+"""At once: the decode pass reads eight files side by side, in several assets."""
+
+
+class BucketResource(S3Resource):
+    """dagster-aws' `S3Resource` with limits of time, retries that slow down, and the bucket in the path where asked."""
+
+    path_style: bool = False
+
+    def get_client(self) -> Any:
+        """A client of boto3, which threads may share."""
+        return self.session().client(
+            "s3",
+            region_name=self.region_name,
+            endpoint_url=self.endpoint_url,
+            use_ssl=self.use_ssl,
+            verify=self.verify,
+            config=self._settings(s3={"addressing_style": "path" if self.path_style else "auto"}),
+        )
+
+    def get_queue_client(self, queue_url: str) -> Any:
+        """A client for the queue at this address, in the region that the address names."""
+        parts = urlsplit(queue_url)
+        labels = (parts.hostname or "").split(".")
+        is_aws = labels[0] == "sqs" and "amazonaws" in labels
+        return self.session().client(
+            "sqs",
+            region_name=labels[1] if is_aws else self.region_name,
+            endpoint_url=None if is_aws else f"{parts.scheme}://{parts.netloc}",
+            config=self._settings(),
+        )
+
+    def session(self) -> boto3.session.Session:
+        """A session with the profile and the keys that were given."""
+        return boto3.session.Session(
+            profile_name=self.profile_name,
+            aws_access_key_id=self.aws_access_key_id,
+            aws_secret_access_key=self.aws_secret_access_key,
+            aws_session_token=self.aws_session_token,
+        )
+
+    def _settings(self, **more: Any) -> Config:
+        if self.use_unsigned_session:
+            more["signature_version"] = UNSIGNED
+        return Config(
+            retries={"mode": "standard", "max_attempts": self.max_attempts},
+            connect_timeout=_CONNECT_SECONDS,
+            read_timeout=_READ_SECONDS,
+            max_pool_connections=_CONNECTIONS,
+            **more,
+        )
+
+
+def bucket_clients(config: S3SourceConfig) -> tuple[Any, Any | None]:
+    """A client for the bucket of a source, and one for its queue where it has one.
+
+    Raises:
+        CredentialsError: there is no such profile.
+        SourceError: boto3 does not take the settings.
+    """
+    is_custom = config.endpoint_url is not None
+    resource = BucketResource(
+        region_name=config.region,
+        endpoint_url=config.endpoint_url,
+        profile_name=config.profile,
+        use_unsigned_session=config.anonymous,
+        path_style=is_custom if config.path_style is None else config.path_style,
+    )
+    try:
+        queue = resource.get_queue_client(config.queue_url) if config.queue_url else None
+        return resource.get_client(), queue
+    except BotoCoreError as error:
+        kind = CredentialsError if "profile" in str(error).lower() else SourceError
+        raise kind(f"source {config.place}: {error}.") from error
