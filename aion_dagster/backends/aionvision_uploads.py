@@ -53,6 +53,8 @@ class Uploader:
     engine: str
     advance: Callable[[int], None] = field(default=lambda _n: None)
     _spent: api.QuotaExceededError | None = field(default=None, init=False)
+    _there: frozenset[str] = field(default=frozenset(), init=False)
+    """Hashes that the platform had when we began."""
 
     async def rows(self, originals: Sequence[Original]) -> list[Row]:
         """A row of schema `UPLOADS` per picture, in their order.
@@ -84,13 +86,12 @@ class Uploader:
         """How the uploads stand; content that the platform has takes no unit of the budget."""
         known = {b.key: b for b in await asyncio.to_thread(self.calls.look, keys)}
         open_ = [k for k in keys if known[k].standing not in (Standing.SETTLED, Standing.FAILED)]
-        there: set[str] = set()
         if open_:
             answer = await self.client.uploads.check_duplicates([k.sha256 for k in open_])
-            there = set(answer.duplicates)
+            self._there = frozenset(answer.duplicates)
         begun: dict[CallKey, Begun] = {}
         for free in (False, True):
-            some = [k for k in keys if (k.sha256 in there) is free]
+            some = [k for k in keys if (k.sha256 in self._there) is free]
             if some:
                 begun |= await self._begun(some, free)
         return begun
@@ -293,7 +294,7 @@ class Uploader:
                     key, original, reason, kind.value, retryable
                 )
             else:
-                payload = _payload(item, session_id, begun[key])
+                payload = _payload(item, session_id, self._ours(begun[key]))
                 settled[key] = Settlement(payload, item.stored_id)
                 rows[key.sha256] = stored_row(original, payload)
         if settled:
@@ -308,6 +309,11 @@ class Uploader:
             page = doubtful[start : start + PAGE]
             kept |= {f.id for f in (await self.client.files.list(ids=page, limit=PAGE)).files}
         return kept
+
+    def _ours(self, begun: Begun) -> bool:
+        """Whether content that the platform has may come from us: it was not there, or we sent it before and never heard of it."""
+        sent = begun.standing is not Standing.GRANTED or begun.reason is not None
+        return sent or begun.key.sha256 not in self._there
 
     async def _failed(
         self, sent: Mapping[CallKey, Original], error: api.AionvisionError
@@ -420,10 +426,9 @@ def _halves_help(error: api.AionvisionError) -> bool:
     )
 
 
-def _payload(item: Item, session_id: str, begun: Begun) -> dict[str, Any]:
-    """What is kept of a stored picture. One that we sent before and never heard of was not there before us."""
+def _payload(item: Item, session_id: str, ours: bool) -> dict[str, Any]:
+    """What is kept of a stored picture; `was_there` where the platform had it and not from us."""
     skipped = item.skipped_existing_image_id is not None or item.status is ItemStatus.SKIPPED
-    ours = begun.standing in (Standing.IN_DOUBT, Standing.ACCEPTED)
     return {
         "remote_id": item.stored_id,
         "object_key": item.object_key or None,
