@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from importlib.util import find_spec
 from pathlib import Path
@@ -104,7 +105,7 @@ def check_reachable(config: LibraryConfig) -> None:
     """Refuse early what would fail late.
 
     Raises:
-        ConfigError: a source or label path does not exist, or an extra or a model that is named is not there.
+        ConfigError: a source or label path does not exist, or a key, an extra or a model that is named is not there.
     """
     for path in config.labels:
         if not Path(path).exists():
@@ -112,6 +113,9 @@ def check_reachable(config: LibraryConfig) -> None:
     backend = configured_backend(config)
     if config.backend == "aionvision" and (reason := backend.unavailable("describe")):
         raise ConfigError(f"backend aionvision: {reason}")
+    key = config.endpoint.api_key_env if config.endpoint and config.backend == "local" else ""
+    if key and not os.environ.get(key):
+        raise ConfigError(f"endpoint.api_key_env: the environment variable {key} is not set")
     for kind in config.detect:
         reason = backend.unavailable(kind)
         if reason:

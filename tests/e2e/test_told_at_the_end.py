@@ -12,6 +12,7 @@ import yaml
 from aionvision_server.fixtures import Server
 from small_library import Run
 
+from aion_dagster.cli import main
 from aion_dagster.storage.store import Store
 
 
@@ -66,3 +67,19 @@ def test_a_reader_that_has_enough_ends_a_command_without_a_traceback(tmp_path: P
             command, stdout=pipe, stderr=subprocess.PIPE, text=True, check=False, timeout=60
         )
     assert (ended.returncode, ended.stderr) == (141, "")
+
+
+def test_a_missing_key_of_an_endpoint_is_said_before_any_work(
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("VISION_KEY", raising=False)
+    endpoint = {"base_url": "http://127.0.0.1:9/v1", "model": "m", "api_key_env": "VISION_KEY"}
+    (tmp_path / "aion.yaml").write_text(yaml.safe_dump({"endpoint": endpoint}))
+    store = tmp_path / "store"
+    arguments = ["run", str(pictures), "--config", str(tmp_path / "aion.yaml")]
+    assert main([*arguments, "--store", str(store)]) == 2
+    assert "the environment variable VISION_KEY is not set" in capsys.readouterr().err
+    assert not store.exists()
