@@ -21,7 +21,7 @@ from aion_dagster.sources.drive_access import DriveAccess
 from aion_dagster.sources.drive_api import DriveApi
 from aion_dagster.sources.drive_calls import DriveCalls
 from aion_dagster.sources.drive_cursor import DriveCursor
-from aion_dagster.sources.drive_faults import EntryMissingError
+from aion_dagster.sources.drive_faults import EntryMissingError, TransientError
 from aion_dagster.sources.drive_files import (
     EXPORT_TYPES,
     SCHEME,
@@ -169,6 +169,12 @@ class DriveSource(Source):
             raise FileVanishedError(
                 f"{ref.name}: the file is gone, or not shared any more."
             ) from error
+        except TransientError as error:
+            if error.is_failure:
+                # Some files fail for ever, exports more than others. Where Drive answers about one, it is the file.
+                self._api.file(content.file_id)
+                raise SourceError(str(error)) from error
+            raise
 
     def _downloaded(self, ref: FileRef, content: Content) -> bytes:
         if self._max_bytes is not None and ref.size_bytes > self._max_bytes:

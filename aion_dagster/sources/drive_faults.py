@@ -6,7 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aion_dagster.errors import CredentialsError, FileTooLargeError, SourceError
+from aion_dagster.errors import (
+    CredentialsError,
+    FileTooLargeError,
+    SourceError,
+    SourceUnavailableError,
+)
 
 LIMITED: Final = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
 """Reasons of a 403 that pass with time."""
@@ -17,7 +22,6 @@ _REFUSED: Final = {
     "cannotDownloadFile": "its owner does not let viewers download it",
     "insufficientFilePermissions": "the account may not read it",
     "downloadQuotaExceeded": "it was downloaded too often; Google allows it again within a day",
-    "dailyLimitExceeded": "the project's requests of this day are used up",
     "domainPolicy": "the domain's administrators do not allow access by this app",
     "appNotAuthorizedToFile": "the person has not opened the file with this app",
 }
@@ -32,13 +36,19 @@ _ACCOUNT: Final = {
 """Reason of a 403 about the account as a whole → what it means."""
 
 
-class TransientError(SourceError):
-    """Something that may be over in a while; `retry_after` is how long Google asks to wait, in seconds."""
+class TransientError(SourceUnavailableError):
+    """Something that may be over in a while.
 
-    def __init__(self, message: str, retry_after: float = 0.0) -> None:
+    Attributes:
+        retry_after: how long Google asks to wait, in seconds.
+        is_failure: Google answered, and failed.
+    """
+
+    def __init__(self, message: str, retry_after: float = 0.0, *, is_failure: bool = False) -> None:
         """Say what happened."""
         super().__init__(message)
         self.retry_after = retry_after
+        self.is_failure = is_failure
 
 
 class PageTokenError(SourceError):
@@ -89,7 +99,8 @@ def error_of(answer: Answer, what: str, retry_after: float = 0.0) -> SourceError
             retry_after,
         )
     if answer.status >= 500 or answer.status == 408:
-        return TransientError(f"{what}: Google Drive fails ({answer}).", retry_after)
+        words = f"{what}: Google Drive fails ({answer})."
+        return TransientError(words, retry_after, is_failure=True)
     about_token = "pagetoken" in f"{answer.location} {answer.message}".lower().replace(" ", "")
     if answer.status == 410 or (answer.status in (400, 404) and about_token):
         return PageTokenError(f"{what}: the page token is good no more ({answer}).")
@@ -99,6 +110,10 @@ def error_of(answer: Answer, what: str, retry_after: float = 0.0) -> SourceError
         return CredentialsError(f"{what}: Google refuses the credentials ({answer}).")
     if answer.reason in _ACCOUNT:
         return CredentialsError(f"{what}: {_ACCOUNT[answer.reason]} ({answer}).")
+    if answer.reason == "dailyLimitExceeded":
+        return SourceUnavailableError(
+            f"{what}: the project's requests of this day are used up ({answer})."
+        )
     if answer.reason == "exportSizeLimitExceeded":
         return FileTooLargeError(
             f"{what}: Google exports documents up to 10 MB, and this one would be larger."

@@ -17,6 +17,7 @@ from aion_dagster.errors import (
     FileTooLargeError,
     FileVanishedError,
     SourceError,
+    SourceUnavailableError,
 )
 
 __all__ = ["drive"]
@@ -156,6 +157,23 @@ def test_shortcuts_are_read_without_asking_for_them(drive: DriveServer) -> None:
     picture, plan = listed(source)
     assert (picture.name, plan.name) == ("a link.jpg", "plan link.pdf")
     assert (source.read(picture), source.read(plan)) == (b"pixels", b"%PDF")
+
+
+def test_a_failure_of_one_file_is_told_from_an_outage(drive: DriveServer) -> None:
+    drive.account.file("a.jpg", content=b"pixels")
+    source = source_on(drive, attempts=2)
+    (ref,) = listed(source)
+    drive.faults.add(Fault("files.download", broken(500), times=None))
+    with pytest.raises(SourceError, match=r"a\.jpg: Google Drive fails .500") as caught:
+        source.read(ref)
+    assert not isinstance(caught.value, SourceUnavailableError)
+    drive.faults.add(Fault("*", broken(500), times=None))
+    with pytest.raises(SourceUnavailableError):
+        source.read(ref)
+    drive.faults.clear()
+    drive.faults.add(Fault("files.download", limited(), times=None))
+    with pytest.raises(SourceUnavailableError, match="limits the rate"):
+        source.read(ref)
 
 
 def test_references_of_another_source_are_refused(drive: DriveServer) -> None:
