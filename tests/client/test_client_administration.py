@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -366,12 +366,15 @@ def test_every_request_is_iterated_page_by_page(
         "GET /usage/details",
         [
             {"events": [{"id": "a"}, {"id": "b"}], "pagination": {"page": 1, "total_pages": 9}},
-            {"events": [{"id": "c", "response_time_ms": 1.5}]},
+            {"events": [{"id": "b"}, {"id": "c", "response_time_ms": 1.5}]},
             {"events": []},
         ],
     )
     assert [event.id for event in usage.iter_details(page_size=2)] == ["a", "b", "c"]
     assert [asked.query["page"] for asked in server.requests] == [["1"], ["2"], ["3"]]
+    # Else the requests that read the list would be events of it, on and on.
+    (ends,) = {asked.query["end_date"][0] for asked in server.requests}
+    assert datetime.now(UTC) - datetime.fromisoformat(ends) < timedelta(hours=1)
 
 
 def test_tokens_by_month_file_and_chat(server: LoopbackApi, usage: SyncUsageResource) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any, Final
 
 import httpx
 import pydantic
 import pytest
 import seed_tables as seeds
+from case_running import unknown
 from client_operations import answers, operations
 from client_types import member_types
 from seed_tables import Example
@@ -45,17 +45,6 @@ def test_the_documents_were_read_whole() -> None:
 @pytest.mark.parametrize("operation", PATHS)
 def test_a_path_is_called_by_the_client(operation: str) -> None:
     assert operation in called(), seeds.paths()[operation]
-
-
-def unknown(value: Any, at: str = "") -> Iterator[str]:
-    """Fields that came and that no model knows."""
-    if isinstance(value, pydantic.BaseModel):
-        yield from (f"{at}.{name}" for name in value.model_extra or {})
-        for name in type(value).model_fields:
-            yield from unknown(getattr(value, name), f"{at}.{name}")
-    elif isinstance(value, list):
-        for item in value:
-            yield from unknown(item, f"{at}[]")
 
 
 @pytest.mark.parametrize("example", [e for e in EXAMPLES if e.kind == "Response"], ids=str)

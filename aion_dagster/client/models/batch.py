@@ -131,9 +131,12 @@ class BatchResultsSummary(Model):
     """A batch in numbers."""
 
     total_items: Count = Field(0, validation_alias=either("total_items", "total"))
-    successful_items: Count = Field(0, validation_alias=either("successful_items", "successful"))
+    successful_items: Count = Field(
+        0, validation_alias=either("successful_items", "successful", "completed")
+    )
     failed_items: Count = Field(0, validation_alias=either("failed_items", "failed"))
     skipped_items: Count = Field(0, validation_alias=either("skipped_items", "skipped"))
+    processing_items: Count = Field(0, validation_alias=either("processing_items", "processing"))
     processing_time_ms: float | None = None
 
 

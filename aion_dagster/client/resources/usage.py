@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from aion_dagster.client import limits
@@ -106,7 +107,12 @@ class UsageResource(Resource):
         operation_type: str | None = None,
         page_size: int = 100,
     ) -> AsyncIterator[UsageEvent]:
-        """Every single request (see `details`), `page_size` 1 to 100 at a time."""
+        """Every single request until `end_date` (by default until now), `page_size` 1 to 100 at a time.
+
+        Reading them is made of requests too: without an end each page would move the next one, for ever.
+        """
+        end_date = datetime.now(UTC) if end_date is None else end_date
+        before: set[str] = set()
         number = 0
         while True:
             number += 1
@@ -121,7 +127,9 @@ class UsageResource(Resource):
             if not found.events:
                 return
             for event in found.events:
-                yield event
+                if not event.id or event.id not in before:
+                    yield event
+            before = {event.id for event in found.events}
 
     async def by_period(
         self,

@@ -1,0 +1,104 @@
+"""Every operation of the API called by every method that calls it, with both clients, against the test server.
+
+Requests and answers are held against the specification on both sides of the wire. Then all of it again with the server
+on the other side of each contradiction between the vendor's documents: the same must come of it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import pytest
+from aionvision_server.fixtures import Server
+from aionvision_server.sides import SIDES
+from aionvision_server.specification import Specification, default_place
+from case_running import plain, run, unknown, without
+from operation_cases import CASES, Case
+from wire import complaints, field_names, sent_fields
+
+PLACE: Final = default_place()
+SPECIFICATION: Final = Specification.read(PLACE) if PLACE else None
+SOAK: Final = os.environ.get("AION_TEST_TIER") == "soak"
+OPERATIONS: Final = list(dict.fromkeys(case.operation for case in CASES))
+
+NEVER_SENT: Final = {
+    # "Kept for backward compatibility but is no longer used", says the specification.
+    "POST /chat/sessions/{session_id}/plans/{plan_id}/action": {"plan_data"},
+}
+"""Fields of the specification that no method sends."""
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("sync", [True, False], ids=["sync", "async"])
+def test_an_operation_is_asked_and_understood(
+    operation: str, sync: bool, aionvision: Server, tmp_path: Path
+) -> None:
+    sent: set[str] = set()
+    for case in CASES:
+        if case.operation != operation:
+            continue
+        outcome = run(aionvision, case, tmp_path, sync=sync)
+        assert operation in outcome.called, case
+        failed = [r.url for r in outcome.responses if r.status_code >= 400]
+        assert len(failed) == len(case.lacking), f"{case}: {failed}"
+        assert not list(unknown(outcome.result)), f"{case}: fields that the model does not know"
+        aionvision.assert_clean()
+        if SPECIFICATION is not None:
+            assert not list(complaints(SPECIFICATION, outcome.responses)), case
+            sent |= sent_fields(SPECIFICATION, operation, outcome.responses)
+    if SPECIFICATION is not None and operation in SPECIFICATION.operations:
+        missing = field_names(SPECIFICATION.operations[operation]) - sent
+        assert missing == NEVER_SENT.get(operation, set())
+
+
+ELSEWHERE: Final = {"presigned", "datasets", "presigned_limit"}
+"""Sides that a case takes itself, since they say whether an operation is there at all."""
+
+OF_ERRORS: Final = {"error_body", "too_many", "storage_quota"}
+"""Sides that only errors show: see test_every_error.py."""
+
+OTHERS: Final = {n: s.values[1:] for n, s in SIDES.items() if n not in ELSEWHERE | OF_ERRORS}
+
+SETS: Final = [
+    {name: values[min(number, len(values) - 1)] for name, values in OTHERS.items()}
+    for number in range(max(map(len, OTHERS.values())))
+]
+"""The second values of all contradictions, then the third ones: each value that is not the specification's."""
+
+ALONE: Final = [{name: value} for name, values in OTHERS.items() for value in values]
+
+MEANT: Final = {
+    ("color_status", "queued"): {"status"},
+    ("color_score", "lower"): {"match_score"},
+    ("document_score", "null"): {"score", "similarity_score"},
+    ("chunk_fields", "text"): {"metadata"},
+    ("chunk_embeddings", "given"): {"embedding"},
+    ("document_quota", "counts"): {"requested", "available", "message", "storage_limit_bytes"},
+    ("progress", "polling"): {"websocket_channel"},
+    ("quota_batch_size", "missing"): {"max_batch_size", "max_concurrent_uploads"},
+    ("batch_size", "larger"): {"max_batch_size"},
+    ("cloud_import", "sync"): {
+        *("job_id", "is_async", "message", "provider"),
+        *("created_at", "updated_at", "completed_at"),
+    },
+    ("upload_status", "201"): {"status_code"},
+}
+"""Fields that do mean something else on a side; every other one must hold the same."""
+
+REAL: Final = frozenset({"timestamp", "response_time_ms"})
+"""What the server takes from the real clock."""
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_same_comes_of_it_on_the_other_sides(
+    case: Case, aionvision: Server, tmp_path: Path
+) -> None:
+    expected = plain(run(aionvision, case, tmp_path).result)
+    for number, sides in enumerate([*SETS, *(ALONE if SOAK else ())]):
+        other = run(aionvision, case, tmp_path, sides=sides, sync=bool(number % 2))
+        assert case.operation in other.called
+        names = REAL.union(*(MEANT.get(side, ()) for side in sides.items()))
+        assert without(plain(other.result), names) == without(expected, names), sides
+        aionvision.assert_clean()
