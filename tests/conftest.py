@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
-from postgres_server import postgres_server
+from postgres_server import missing, postgres_server
 from s3_server import ENVIRONMENT, s3_server
 
 SLOW_MACHINES = [HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -35,6 +35,9 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The URL of a PostgreSQL server of this session's own."""
+    reason = missing()
+    if reason is not None:
+        pytest.skip(reason)
     with postgres_server() as url:
         yield url
 

@@ -12,13 +12,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+DEBIAN = Path("/usr/lib/postgresql")
+"""Debian keeps the server's programs out of the PATH."""
+
+
+def missing() -> str | None:
+    """Why there can be no server here; None where there can."""
+    if _found("initdb") is None or _found("postgres") is None:
+        return "needs PostgreSQL, which is not installed: apt-get install postgresql"
+    return None
+
+
+def _found(name: str) -> str | None:
+    versions = sorted(DEBIAN.glob(f"*/bin/{name}"), reverse=True)
+    return shutil.which(name) or next(map(str, versions), None)
+
 
 def _binary(name: str) -> str:
-    """Debian keeps the server's programs out of the PATH."""
-    versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)
-    found = shutil.which(name) or next(map(str, versions), None)
+    found = _found(name)
     if found is None:
-        raise RuntimeError(f"{name} is not installed: apt-get install postgresql")
+        raise RuntimeError(missing())
     return found
 
 
