@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +16,7 @@ from dagster_aws.s3 import S3Resource
 from aion_dagster.errors import CredentialsError, SourceError
 from aion_dagster.source_configs import S3SourceConfig
 
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 60
 _CONNECTIONS = 32
@@ -76,17 +79,24 @@ def bucket_clients(config: S3SourceConfig) -> tuple[Any, Any | None]:
         CredentialsError: there is no such profile.
         SourceError: boto3 does not take the settings.
     """
-    is_custom = config.endpoint_url is not None
+    # Services beside AWS seldom have a host name for each bucket.
+    elsewhere = config.endpoint_url or next(filter(None, map(os.environ.get, _ENDPOINTS)), None)
     resource = BucketResource(
         region_name=config.region,
-        endpoint_url=config.endpoint_url,
+        endpoint_url=elsewhere,
         profile_name=config.profile,
         use_unsigned_session=config.anonymous,
-        path_style=is_custom if config.path_style is None else config.path_style,
+        path_style=bool(elsewhere) if config.path_style is None else config.path_style,
     )
     try:
-        queue = resource.get_queue_client(config.queue_url) if config.queue_url else None
-        return resource.get_client(), queue
+        return _clients(resource.model_dump_json(), config.queue_url, os.getpid())
     except BotoCoreError as error:
         kind = CredentialsError if "profile" in str(error).lower() else SourceError
         raise kind(f"source {config.place}: {error}.") from error
+
+
+@lru_cache(maxsize=16)
+def _clients(settings: str, queue_url: str | None, _process: int) -> tuple[Any, Any | None]:
+    """One pair per process: making a client takes longer than many requests, and a forked one must not be shared."""
+    resource = BucketResource.model_validate_json(settings)
+    return resource.get_client(), resource.get_queue_client(queue_url) if queue_url else None
