@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,10 +12,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from aion_dagster.search.index_documents import CHUNK_COLUMNS, IndexedDocuments, document_places
-from aion_dagster.search.index_file import replacing
+from aion_dagster.search.index_file import is_index, replacing
 from aion_dagster.search.index_state import KnownBatches, Place, Read, indexable, number_of
 
-__all__ = ["CHUNK_COLUMNS", "WORD_COLUMNS", "IndexUpdate", "tag_key", "tag_keys", "update_index"]
+__all__ = [
+    "CHUNK_COLUMNS",
+    "WORD_COLUMNS",
+    "IndexUpdate",
+    "read_again",
+    "tag_key",
+    "tag_keys",
+    "update_index",
+]
 
 WORD_COLUMNS: Final = ("title", "description", "tags", "visible_text")
 """Columns of `descriptions` that are searched, beside the picture's name."""
@@ -84,6 +92,17 @@ def update_index(
                 connection.execute(f"INSERT INTO {table}({table}) VALUES ('optimize')")  # noqa: S608 - constants
         counts = [_count(connection, t) for t in ("pictures", "documents", "chunks")]
     return IndexUpdate(counts[0], *changes, *counts[1:])
+
+
+def read_again(target: Path, batches: Iterable[str]) -> None:
+    """Have the next update read these batches, whatever their fingerprints are; what is no index is left alone.
+
+    Raises:
+        StorageError: the index cannot be written; `target` is as it was.
+    """
+    if is_index(target):
+        with replacing(target) as (connection, _):
+            connection.executemany("DELETE FROM batches WHERE batch = ?", [(b,) for b in batches])
 
 
 def _picture_places(library: pa.Table, batches: Mapping[str, str]) -> dict[str, Place]:

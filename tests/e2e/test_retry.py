@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -10,6 +11,19 @@ from aionvision_server.fixtures import Server
 from small_library import Run
 
 from aion_dagster.cli import main
+from aion_dagster.storage.store import Store
+
+
+def described_by_name(store: Path) -> dict[str, dict[str, Any]]:
+    """Name of each picture's file, without folders → the row of its description."""
+    tables = Store.open(store, create=False).tables
+    (batch,) = tables.batches("images")
+    names = {
+        r["image_id"]: r["name"].rpartition("/")[2]
+        for r in tables.read("images", batch=batch, columns=["image_id", "name"]).to_pylist()
+    }
+    rows = tables.read("descriptions", batch=batch).to_pylist()
+    return {names[r["image_id"]]: r for r in rows}
 
 
 def test_refused_uploads_are_sent_again_only_when_all_is_asked_for(
@@ -29,6 +43,7 @@ def test_refused_uploads_are_sent_again_only_when_all_is_asked_for(
     aionvision.fault(
         "reject", about="-picture 05.jpg$", times=1, message="503: try later", retryable=True
     )
+    (pictures / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
     remote = {"base_url": aionvision.url, "plan": "unlimited", "polling_interval": 0.02}
     config = {
         "backend": "aionvision",
@@ -51,5 +66,11 @@ def test_refused_uploads_are_sent_again_only_when_all_is_asked_for(
     told = capsys.readouterr()
     assert told.err.startswith("1 call that failed for good may be made again")
     assert "paid     1 call" in told.out
+    described = described_by_name(tmp_path / "store")
+    mark = described["picture 03.jpg"]["title"].rpartition(" ")[2]
+    assert main(["search", mark, *store]) == 0
+    assert "picture 03.jpg" in capsys.readouterr().out
+    assert main(["retry", "--all", *store]) == 0
+    assert "no work was done" in capsys.readouterr().out
     assert aionvision.counters()["remote_objects"] == {"image": 12}
     assert aionvision.counters()["descriptions_billed"] == 12

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from aion_dagster import schemas
 from aion_dagster.errors import StorageError
 from aion_dagster.search.index import WordIndex
-from aion_dagster.search.index_update import update_index
+from aion_dagster.search.index_update import read_again, update_index
 from aion_dagster.search.word_ranking import MOST_RANKED
 
 WORDS = ["oak", "table", "dog", "lamp", "red", "Café"]
@@ -163,6 +163,21 @@ def test_only_what_changed_is_read_and_written(tmp_path):
     with WordIndex.open(target) as index:
         assert [h.image_id for h in index.search("dog")] == ["p4"]
         assert len(index.search("lamp")) == 2
+
+
+def test_batches_are_read_again_on_request_and_only_those(tmp_path):
+    target = tmp_path / "words.sqlite"
+    pictures = {"a1": ("a", "1.jpg", False), "b1": ("b", "2.jpg", False)}
+    tables = Tables({"a": {"a1": ("Oak", [])}, "b": {"b1": ("Lamp", [])}})
+    update(target, pictures, tables)
+    tables.read.clear()
+    update(target, pictures, tables)
+    assert tables.read == []
+    read_again(target, ["b"])
+    update(target, pictures, tables)
+    assert tables.read == ["b"]
+    read_again(tmp_path / "missing.sqlite", ["b"])
+    assert [p.name for p in tmp_path.iterdir()] == ["words.sqlite"]
 
 
 def test_a_picture_that_is_replaced_is_found_no_more(tmp_path):
