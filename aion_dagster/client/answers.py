@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -27,6 +28,11 @@ from aion_dagster.client.errors import (
 
 QUOTA_CODES: Final = frozenset({"STORAGE_QUOTA_EXCEEDED", "USAGE_LIMIT_EXCEEDED", "QUOTA_EXCEEDED"})
 """Codes that no waiting helps against, whatever status and `Retry-After` say."""
+
+_USED_UP: Final = re.compile(
+    r"(\w+_)?QUOTA_(EXCEEDED|REACHED)|(TOKEN|MESSAGE|CREDIT)S?_LIMIT_(EXCEEDED|REACHED)"
+)
+"""Codes that say the same of a chat's tokens and messages, and of what else is counted."""
 
 PACED_CODES: Final = frozenset({"RATE_LIMIT_ERROR", "MEMORY_LIMIT_EXCEEDED"})
 """Codes after which the request has not been worked on and may be made again later."""
@@ -60,6 +66,11 @@ def decoded(response: httpx.Response) -> Any:
         ) from None
 
 
+def is_quota(code: str | None) -> bool:
+    """Whether a code says that something is used up."""
+    return code is not None and (code in QUOTA_CODES or _USED_UP.fullmatch(code) is not None)
+
+
 def error_of(response: httpx.Response, now: datetime | None = None) -> AionvisionError:
     """The typed error of an answer with a status of 400 and more (or a redirect that is not followed)."""
     body = _json(response)
@@ -74,7 +85,7 @@ def error_of(response: httpx.Response, now: datetime | None = None) -> Aionvisio
     text = message or f"{_said(response)} {_shown(response)}".strip()
     if code in TOO_LARGE_CODES:
         return ValidationError(text, **known)
-    if code in QUOTA_CODES or status in (402, 413, 507):
+    if is_quota(code) or status in (402, 413, 507):
         return QuotaExceededError(text, **known)
     if code in _KEY_CODES or status == 401:
         return AuthenticationError(text, **known)

@@ -51,6 +51,7 @@ class ErrorClasses:
     DescriptionError = errors.DescriptionError
     DocumentProcessingError = errors.DocumentProcessingError
     ChatError = errors.ChatError
+    ChatQuotaExceededError = errors.ChatQuotaExceededError
     BatchError = errors.BatchError
     CloudStorageError = errors.CloudStorageError
     SSEStreamError = errors.SSEStreamError

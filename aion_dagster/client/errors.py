@@ -184,6 +184,10 @@ class ChatError(AionvisionError):
     """A chat failed."""
 
 
+class ChatQuotaExceededError(ChatError, QuotaExceededError):
+    """A chat ended, or said nothing, because a quota is used up: final until it changes."""
+
+
 class BatchError(AionvisionError):
     """A batch failed."""
 

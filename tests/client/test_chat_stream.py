@@ -169,12 +169,30 @@ def test_a_used_up_quota_and_a_missing_session_are_told_apart(
             streamed(event("auth_error", error="Session not found")),
         ],
     )
-    with pytest.raises(errors.QuotaExceededError) as quota:
+    with pytest.raises(errors.ChatQuotaExceededError) as quota:
         list(chats.send_stream("Hello", session_id="s1"))
     assert isinstance(quota.value, errors.ChatError)
     with pytest.raises(errors.ChatError, match="Session not found") as session:
         list(chats.send_stream("Hello", session_id="s1"))
     assert session.value.code == "AUTH_ERROR"
+
+
+@pytest.mark.parametrize("code", ["TOKEN_LIMIT_EXCEEDED", "CHAT_QUOTA_EXCEEDED", "QUOTA_EXCEEDED"])
+@pytest.mark.parametrize("streaming", [True, False])
+def test_a_session_whose_tokens_are_used_up_is_asked_once(
+    server: LoopbackApi, chats: SyncChatResource, code: str, streaming: bool
+) -> None:
+    """The specification answers that with the status of a rate limit."""
+    operation = STREAM if streaming else STREAM.removesuffix("/stream")
+    refused = {"error": "Token limit exceeded", "error_code": code, "detail": None}
+    server.on(operation, Reply(refused, 429, {"Retry-After": "1", "X-Request-ID": "r"}))
+    say = chats.send_stream if streaming else chats.send
+    with pytest.raises(errors.ChatQuotaExceededError, match="Token limit") as caught:
+        list(say("Hello", session_id="s1"))  # type: ignore[call-overload]
+    assert isinstance(caught.value, errors.QuotaExceededError)
+    assert (caught.value.code, caught.value.status) == (code, 429)
+    assert caught.value.request_id == "r"
+    assert len(server.asked(operation)) == 1
 
 
 @pytest.mark.parametrize("reply", [streamed(BASED, ON), streamed(BASED, ON, promised=9999)])

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from aion_dagster.client import limits
+from aion_dagster.client.errors import QuotaExceededError
 from aion_dagster.client.identifiers import maybe_ids
 from aion_dagster.client.models.chat_tokens import ChatToken
 from aion_dagster.client.models.chats import ChatResponse, PlanActionResponse
 from aion_dagster.client.models.replies import REPLY
 from aion_dagster.client.resources.base import Resource, read_as
-from aion_dagster.client.resources.chat_stream import stream_tokens
+from aion_dagster.client.resources.chat_stream import of_chat, stream_tokens
 from aion_dagster.client.retrying import Repeat
 from aion_dagster.client.transport import Call
 
@@ -36,15 +37,21 @@ class ChatMessages(Resource):
             session_id: the session.
             force_detailed_analysis: look at pictures in high resolution.
             expected_image_ids: pictures that the session should be about; the server sees to it that it is.
+
+        Raises:
+            ChatQuotaExceededError: the tokens or messages of the session, or another quota, are used up.
         """
         operation = "POST /chat/sessions/{session_id}/messages"
-        data = await self._ask(
-            REPLY,
-            operation,
-            ids={"session_id": session_id},
-            body=_said(message, force_detailed_analysis, expected_image_ids),
-            repeat=Repeat.REFUSED,
-        )
+        try:
+            data = await self._ask(
+                REPLY,
+                operation,
+                ids={"session_id": session_id},
+                body=_said(message, force_detailed_analysis, expected_image_ids),
+                repeat=Repeat.REFUSED,
+            )
+        except QuotaExceededError as error:
+            raise of_chat(error) from None
         return read_as(ChatResponse, {"session_id": session_id} | data, operation)
 
     def send_stream(

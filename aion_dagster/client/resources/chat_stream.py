@@ -8,12 +8,13 @@ from typing import Any, Final
 import httpx_sse
 import orjson
 
-from aion_dagster.client.answers import QUOTA_CODES
+from aion_dagster.client.answers import is_quota
 from aion_dagster.client.errors import (
     AionvisionConnectionError,
     AionvisionError,
     AionvisionTimeoutError,
     ChatError,
+    ChatQuotaExceededError,
     QuotaExceededError,
     SSEStreamError,
 )
@@ -22,8 +23,16 @@ from aion_dagster.client.scrubbing import scrubbed
 from aion_dagster.client.transport import Call, Transport
 
 
-class ChatQuotaExceededError(ChatError, QuotaExceededError):
-    """A chat ended because a quota is used up: final until it changes."""
+def of_chat(error: QuotaExceededError) -> ChatQuotaExceededError:
+    """The same, as what it is of: the token limit of a session, say."""
+    return ChatQuotaExceededError(
+        error.message,
+        code=error.code,
+        details=error.details,
+        request_id=error.request_id,
+        status=error.status,
+        partial_results=error.partial_results,
+    )
 
 
 async def stream_tokens(transport: Transport, call: Call) -> AsyncIterator[ChatToken]:
@@ -32,6 +41,7 @@ async def stream_tokens(transport: Transport, call: Call) -> AsyncIterator[ChatT
     Raises:
         ChatError: the server said that it failed; `details` is what it said, `details["content"]` the text so far.
         SSEStreamError: the stream broke off before its end, or cannot be understood; `details["content"]` likewise.
+        ChatQuotaExceededError: a quota is used up.
         AionvisionError: it did not begin.
     """
     answer = _Answer()
@@ -49,6 +59,8 @@ async def stream_tokens(transport: Transport, call: Call) -> AsyncIterator[ChatT
                     return
     except (ChatError, SSEStreamError) as error:
         raise scrubbed(error, transport.config.api_key) from None
+    except QuotaExceededError as error:
+        raise of_chat(error) from None
     except (AionvisionConnectionError, AionvisionTimeoutError) as error:
         if not begun:
             raise
@@ -118,7 +130,7 @@ def _failure(token: ChatToken, answer: _Answer) -> ChatError:
     message = next((word for word in words if isinstance(word, str) and word), "no reason given")
     codes = (said.get(name) for name in ("code", "error_code"))
     code = next((code for code in codes if isinstance(code, str) and code), None)
-    kind = ChatQuotaExceededError if code in QUOTA_CODES else ChatError
+    kind = ChatQuotaExceededError if is_quota(code) else ChatError
     return kind(
         f"the chat failed: {message}",
         code=code or token.type.upper(),
