@@ -64,7 +64,10 @@ class BucketResource(S3Resource):
         if self.use_unsigned_session:
             more["signature_version"] = UNSIGNED
         return Config(
-            retries={"mode": "standard", "max_attempts": self.max_attempts},
+            retries={
+                "mode": os.environ.get("AWS_RETRY_MODE", "standard"),
+                "max_attempts": int(os.environ.get("AWS_MAX_ATTEMPTS", self.max_attempts)),
+            },
             connect_timeout=_CONNECT_SECONDS,
             read_timeout=_READ_SECONDS,
             max_pool_connections=_CONNECTIONS,

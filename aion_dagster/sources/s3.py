@@ -13,9 +13,8 @@ from aion_dagster.errors import (
     FileTooLargeError,
     FileVanishedError,
     SourceError,
-    SourceUnavailableError,
 )
-from aion_dagster.sources.s3_faults import faults
+from aion_dagster.sources.s3_faults import BrokenTransferError, faults, transfers
 from aion_dagster.sources.s3_objects import ARCHIVED, Bucket, condition
 from aion_dagster.sources.s3_queue import ObjectEvents, looked_at
 from aion_dagster.sources.selection import Selection
@@ -142,16 +141,15 @@ class S3Source(Source):
                 f"{ref.name}: {ref.size_bytes:,} bytes, {self._max_bytes:,} are allowed."
             )
         data = bytearray()
-        for attempt in range(1, _TRANSFERS + 1):
+        for left in reversed(range(_TRANSFERS)):
             try:
-                with faults(ref.name, needs="s3:GetObject", is_file=True):
-                    for piece in self._pieces(ref, len(data)):
-                        data += piece
-                        if len(data) > ref.size_bytes:
-                            break
+                for piece in self._pieces(ref, len(data)):
+                    data += piece
+                    if len(data) > ref.size_bytes:
+                        break
                 break
-            except SourceUnavailableError:
-                if attempt == _TRANSFERS:
+            except BrokenTransferError:
+                if not left:
                     raise
         if len(data) != ref.size_bytes:
             raise FileChangedError(f"{ref.name}: the object has another size than was listed.")
@@ -168,9 +166,11 @@ class S3Source(Source):
         if begin:
             asked["Range"] = f"bytes={begin}-"
         place = {"Bucket": self._bucket.name, "Key": self._bucket.key(ref.uri)}
-        body = self._client.get_object(**place, **asked)["Body"]
+        with faults(ref.name, needs="s3:GetObject", is_file=True):
+            body = self._client.get_object(**place, **asked)["Body"]
         try:
-            yield from body.iter_chunks(_PIECE)
+            with transfers(ref.name):
+                yield from body.iter_chunks(_PIECE)
         finally:
             body.close()
 

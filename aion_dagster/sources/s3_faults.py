@@ -83,10 +83,29 @@ def faults(what: str, *, needs: str, is_file: bool = False) -> Iterator[None]:
         exceptions.SSOError,
     ) as error:
         raise CredentialsError(f"{what}: there are no credentials ({error}).") from error
-    except (exceptions.HTTPClientError, exceptions.IncompleteReadError) as error:
+    except (exceptions.HTTPClientError, exceptions.ConnectionError) as error:
         raise SourceUnavailableError(f"{what}: cannot be reached ({error}).") from error
     except exceptions.BotoCoreError as error:
         raise SourceError(f"{what}: {error}.") from error
+
+
+class BrokenTransferError(SourceUnavailableError):
+    """An object's bytes broke off on the way."""
+
+
+@contextmanager
+def transfers(what: str) -> Iterator[None]:
+    """Raise BrokenTransferError where the body of an answer breaks off."""
+    from botocore import exceptions
+
+    try:
+        yield
+    except (
+        exceptions.HTTPClientError,
+        exceptions.ConnectionError,
+        exceptions.IncompleteReadError,
+    ) as error:
+        raise BrokenTransferError(f"{what}: the transfer broke off ({error}).") from error
 
 
 def _answered(error: Any, what: str, needs: str, is_file: bool) -> SourceError:
