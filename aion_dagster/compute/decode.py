@@ -8,7 +8,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import cv2
@@ -21,7 +21,7 @@ from aion_dagster.compute.exif import ExifFacts, facts_of, parse_exif, upright
 from aion_dagster.compute.icc import to_srgb
 from aion_dagster.compute.jpeg_segments import JpegSegments, JpegStructureError, read_segments
 from aion_dagster.compute.pillow_pixels import refuse_camera_raw, rgb_pixels
-from aion_dagster.compute.resize import fitted_size, shrink_to
+from aion_dagster.compute.resize import Soft, fitted_size, shrink_further, shrink_to
 from aion_dagster.compute.sniff import MEDIA_TYPES, UndecodableError, check_size, sniff
 
 __all__ = ["DEFAULT_MAX_PIXELS", "Decoded", "UndecodableError", "decode_picture", "upright_rgb"]
@@ -60,7 +60,8 @@ class Decoded:
     """Upright pixels (h, w, 3) and what the file says of itself.
 
     `width` and `height` are those of the whole picture, upright; `pixels` may be smaller by `scale`. `jpeg` is there
-    when the file is a JPEG whose coded pixels could serve as they are: upright, sRGB, not CMYK.
+    when the file is a JPEG whose coded pixels could serve as they are: upright, sRGB, not CMYK. `soft` is there when
+    smaller sizes may be made from it.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -70,6 +71,7 @@ class Decoded:
     frame_count: int | None
     exif: ExifFacts
     jpeg: JpegSegments | None
+    soft: Soft | None = None
 
     @property
     def media_type(self) -> str:
@@ -158,17 +160,21 @@ def _decode_jpeg(data: bytes, longest_side: int | None, max_pixels: int) -> Deco
     with _room_for(held):
         pixels = _jpeg_pixels(data, segments, factor, exact=longest_side is None)
     width, height = segments.width, segments.height
+    soft = None
     if longest_side is not None:
-        pixels = shrink_to(pixels, fitted_size(width, height, longest_side), overwrite=True)
+        size = fitted_size(width, height, longest_side)
+        pixels, soft = shrink_further(pixels, size, overwrite=True)
     as_coded = exif.orientation == 1 and segments.components in (1, 3)
     if segments.icc is not None and segments.components == 3:
         converted = to_srgb(image := Image.fromarray(pixels), segments.icc)
         if converted is not image:
-            pixels, as_coded = np.asarray(converted, dtype=np.uint8), False
+            pixels, as_coded, soft = np.asarray(converted, dtype=np.uint8), False, None
     if exif.orientation >= 5:
         width, height = height, width
     pixels = upright(pixels, exif.orientation)
-    return Decoded(pixels, "jpeg", width, height, 1, exif, segments if as_coded else None)
+    if soft is not None:
+        soft = replace(soft, pixels=upright(soft.pixels, exif.orientation))
+    return Decoded(pixels, "jpeg", width, height, 1, exif, segments if as_coded else None, soft)
 
 
 def _reduction(longest: int, wanted: int | None) -> int:

@@ -135,7 +135,9 @@ def _look(data: bytes, jpeg_quality: int | None, max_pixels: int) -> _Seen | Und
     encoded: dict[int, bytes] = {}
     before, latest = None, None
     pixels, full_size = decoded.pixels, (decoded.width, decoded.height)
-    for side, pixels in pyramid(decoded.pixels, full_size, _LARGE_SIDES, overwrite=True):
+    for side, pixels in pyramid(
+        decoded.pixels, full_size, _LARGE_SIDES, soft=decoded.soft, overwrite=True
+    ):
         if pixels is not before:
             latest = None
             if jpeg_quality is not None and side > _HASHED_SIDE:
@@ -143,7 +145,7 @@ def _look(data: bytes, jpeg_quality: int | None, max_pixels: int) -> _Seen | Und
         if latest is not None:
             encoded[side] = latest
         before = pixels
-    return _Seen(replace(decoded, pixels=pixels, jpeg=None), encoded)
+    return _Seen(replace(decoded, pixels=pixels, jpeg=None, soft=None), encoded)
 
 
 def _variants(

@@ -3,10 +3,15 @@
 Short symmetric filters are fitted so that they and bilinear sampling together have the frequency response of a Lanczos
 kernel (a = 3, Duchon 1979) stretched by the factor. Against Pillow's Lanczos the result stays above 36 dB PSNR (median
 about 46 dB) at a quarter of the time.
+
+The cheapest way leaves the filter to the end, where there are fewest pixels; what it leads to before that, soft as it is, is
+what still smaller sizes are made from: for them, too, one filter makes up for everything that was done since the source.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -27,8 +32,10 @@ _CUBIC_BELOW: Final = 1.9
 on each side are enough with it: at worst 37.3 dB."""
 _AVERAGED_BELOW: Final = 2.51
 """Up to this factor averages of 3 × 3 pixels, sampled and sharpened, do: at worst 36.3 dB, at half of the time."""
-_SHORT_FROM: Final = 2.05
-"""From this factor on one tap on each side is enough to sharpen with."""
+_SOFT_AVERAGED_BELOW: Final = 3.0
+_SOFT_SAMPLED_BELOW: Final = 1.4
+"""The same from soft pixels, and up to where these need no averages to be sampled: they lack what would be folded back. At
+worst 36.2 and 37.7 dB."""
 _LARGEST_STEP: Final = 2.85
 """Beyond this factor seven taps are too few; halving goes first."""
 _BLURRED_BELOW: Final = 3.75
@@ -52,23 +59,59 @@ def shrink(pixels: Pixels, longest_side: int) -> Pixels:
     return shrink_to(pixels, fitted_size(width, height, longest_side))
 
 
-def shrink_to(pixels: Pixels, size: tuple[int, int], *, overwrite: bool = False) -> Pixels:
+@dataclass(frozen=True, slots=True)
+class Soft:
+    """Pixels (h, w[, 3]) that were averaged and sampled, `factor` times fewer on each side, and not yet sharpened.
+
+    `steps` are the ways from the source: each factor, and whether averages of 3 × 3 pixels were sampled.
+    """
+
+    pixels: Pixels
+    steps: tuple[tuple[float, bool], ...]
+
+
+def shrink_to(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     """Pixels (h, w[, 3]) at `size` (width, height), of about their aspect and not larger.
 
-    A row or column too many is cut off: decoders that reduce round up. With `overwrite`, `pixels` may hold anything
-    afterwards, where they can be written to: filtering large arrays in their place spares the processor's caches a
-    second one.
+    A row or column too many is cut off: decoders that reduce round up.
+    """
+    return shrink_further(pixels, size)[0]
+
+
+def shrink_further(
+    pixels: Pixels, size: tuple[int, int], *, soft: Soft | None = None, overwrite: bool = False
+) -> tuple[Pixels, Soft | None]:
+    """As `shrink_to`, and what the next smaller size may be made from.
+
+    Args:
+        pixels: the source, or what it was shrunk to last.
+        size: width and height.
+        soft: what came with `pixels` when they were made; None for a source.
+        overwrite: `pixels` may hold anything afterwards, where they can be written to: filtering large arrays in their place
+            spares the processor's caches a second one.
     """
     height, width = pixels.shape[:2]
     if size == (width, height):
-        return pixels
+        return pixels, soft
     if max(size) == max(width, height):
-        return np.ascontiguousarray(pixels[: size[1], : size[0]])
+        return np.ascontiguousarray(pixels[: size[1], : size[0]]), None
+    factor = round(max(width, height) / max(size), 2)
+    averaged = _CUBIC_BELOW <= factor <= (_AVERAGED_BELOW if soft is None else _SOFT_AVERAGED_BELOW)
+    if not averaged and (soft is None or factor > _SOFT_SAMPLED_BELOW):
+        return _filtered_and_sampled(pixels, size), None
+    source, steps = (pixels, ()) if soft is None else (soft.pixels, soft.steps)
+    if averaged:
+        in_place = overwrite and source.flags.writeable
+        source = _pixels(cv2.blur(source, (3, 3), dst=source if in_place else None))
+    sampled = _pixels(cv2.resize(source, size, interpolation=cv2.INTER_LINEAR))
+    soft = Soft(sampled, (*steps, (factor, averaged)))
+    kernel = _sharpening(soft.steps)
+    return _pixels(cv2.sepFilter2D(sampled, -1, kernel, kernel)), soft
+
+
+def _filtered_and_sampled(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    height, width = pixels.shape[:2]
     factor = max(width, height) / max(size)
-    if _CUBIC_BELOW <= factor <= _AVERAGED_BELOW:
-        in_place = overwrite and pixels.flags.writeable
-        averages = cv2.blur(pixels, (3, 3), dst=pixels if in_place else None)
-        return _sampled_and_sharpened(averages, size, round(factor, 2))
     if factor > _LARGEST_HALVED:
         twice = min(width, 2 * size[0]), min(height, 2 * size[1])
         pixels = _pixels(cv2.resize(pixels, twice, interpolation=cv2.INTER_AREA))
@@ -89,15 +132,6 @@ def lanczos_rows(length: int, wanted: int) -> Floats:
     x = (np.arange(length) - centres[:, None]) / stretch
     weights = np.where(np.abs(x) < _LOBES, np.sinc(x) * np.sinc(x / _LOBES), 0)
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
-
-
-def _sampled_and_sharpened(
-    averages: cv2.typing.MatLike, size: tuple[int, int], factor: float
-) -> Pixels:
-    """The long filter works on the result, of which there are fewer pixels, and the cheapest one on the source."""
-    small = cv2.resize(averages, size, interpolation=cv2.INTER_LINEAR)
-    kernel = _sharpening(factor)
-    return _pixels(cv2.sepFilter2D(small, -1, kernel, kernel, dst=small))
 
 
 def halved(pixels: Pixels) -> Pixels:
@@ -149,12 +183,17 @@ def _kernel_of_half(factor: float, *, blurred: bool) -> npt.NDArray[np.float32]:
     return _fitted(factor / 2, frequency, response, _REACH, spacing=1.0)
 
 
-@lru_cache(maxsize=128)
-def _sharpening(factor: float) -> npt.NDArray[np.float32]:
-    """The filter after averaging and sampling, in steps of the result's pixels."""
-    frequency = np.linspace(0, 0.5 / factor, 257)
-    response = _averaging(frequency) * np.sinc(frequency) ** 2
-    return _fitted(factor, frequency, response, 2 if factor < _SHORT_FROM else 1, spacing=factor)
+@lru_cache(maxsize=512)
+def _sharpening(steps: tuple[tuple[float, bool], ...]) -> npt.NDArray[np.float32]:
+    """The filter after the steps of `Soft`, in steps of the result's pixels."""
+    whole = math.prod(factor for factor, _ in steps)
+    frequency = np.linspace(0, 0.5 / whole, 257)
+    response, pitch = np.ones_like(frequency), 1.0
+    for factor, averaged in steps:
+        response = response * (_averaging(frequency * pitch) if averaged else 1)
+        response = response * np.sinc(frequency * pitch) ** 2
+        pitch *= factor
+    return _fitted(whole, frequency, response, 1, spacing=whole)
 
 
 def _averaging(frequency: Floats) -> Floats:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import simplejpeg
 
 from aion_dagster.compute.jpeg_segments import JpegSegments, JpegStructureError, without_metadata
-from aion_dagster.compute.resize import fitted_size, shrink_to
+from aion_dagster.compute.resize import Soft, fitted_size, shrink_further
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -21,16 +21,22 @@ _MOST_BYTES_PER_PIXEL: Final = 1.0
 
 
 def pyramid(
-    pixels: Pixels, full_size: tuple[int, int], sides: Iterable[int], *, overwrite: bool = False
+    pixels: Pixels,
+    full_size: tuple[int, int],
+    sides: Iterable[int],
+    *,
+    soft: Soft | None = None,
+    overwrite: bool = False,
 ) -> Iterator[tuple[int, Pixels]]:
     """Each longest side, from the largest on, and upright pixels (h, w, 3), shrunk from the side before.
 
     Sides beyond the picture's own give the same array. `full_size` (width, height) is the whole picture's: every size is
-    rounded from it, not from the one before. With `overwrite`, an array may hold anything once the next has been asked for,
-    unless that is the same.
+    rounded from it, not from the one before. `soft` and `overwrite` as in `shrink_further`: an array may hold anything once
+    the next has been asked for, unless that is the same.
     """
     for side in sorted(set(sides), reverse=True):
-        pixels = shrink_to(pixels, fitted_size(*full_size, side), overwrite=overwrite)
+        size = fitted_size(*full_size, side)
+        pixels, soft = shrink_further(pixels, size, soft=soft, overwrite=overwrite)
         yield side, pixels
 
 

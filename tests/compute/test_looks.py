@@ -52,7 +52,9 @@ def test_shrunk_photos_are_within_36_db_of_a_full_decode_and_lanczos(shared_data
         data = path.read_bytes()
         full = Image.open(io.BytesIO(data)).convert("RGB")
         decoded = decode_picture(data, longest_side=1024)
-        for side, pixels in pyramid(decoded.pixels, full.size, VARIANTS.values()):
+        for side, pixels in pyramid(
+            decoded.pixels, full.size, VARIANTS.values(), soft=decoded.soft
+        ):
             size = fitted_size(*full.size, side)
             reference = np.asarray(full.resize(size, Image.Resampling.LANCZOS))
             assert pixels.shape == reference.shape
