@@ -20,6 +20,9 @@ MOST_MESSAGES: Final = 1_000
 _HIDDEN_SECONDS: Final = 300
 """How long a message that was received stays out of sight, unless it is deleted."""
 
+_WAIT_SECONDS: Final = 1
+"""Without waiting SQS asks only some of its servers, and may say that there is nothing."""
+
 _AT_ONCE: Final = 10
 """Messages in one request; SQS allows no more."""
 
@@ -71,8 +74,7 @@ class ObjectEvents:
                     QueueUrl=self._queue_url,
                     MaxNumberOfMessages=_AT_ONCE,
                     VisibilityTimeout=_HIDDEN_SECONDS,
-                    # Without waiting SQS asks only some of its servers, and may say that there is nothing.
-                    WaitTimeSeconds=1,
+                    WaitTimeSeconds=_WAIT_SECONDS,
                 )
             messages = answer.get("Messages", [])
             for message in messages:
