@@ -103,8 +103,9 @@ def without_metadata(data: bytes, segments: JpegSegments) -> bytes:
         JpegStructureError: the end of the picture is not marked.
     """
     end = _end_of_image(data, segments.scan)
-    parts = [data[start:stop] for start, stop in segments.kept]
-    return b"".join([b"\xff\xd8", *parts, data[segments.scan : end]])
+    kept = memoryview(data)  # slices of which copy nothing
+    parts = [kept[start:stop] for start, stop in segments.kept]
+    return b"".join([b"\xff\xd8", *parts, kept[segments.scan : end]])
 
 
 def _end_of_image(data: bytes, scan: int) -> int:
