@@ -15,7 +15,10 @@ class AionvisionError(Exception):
         details: what the server said beyond that.
         request_id: what the vendor's support asks for.
         status: the HTTP status; None where no answer came.
+        begun: whether the server may have worked on the request, or on an earlier try of it.
     """
+
+    begun: bool = True
 
     def __init__(
         self,
@@ -45,13 +48,19 @@ class AionvisionError(Exception):
 class AuthenticationError(AionvisionError):
     """401: the key is missing, wrong or expired."""
 
+    begun = False
+
 
 class AionvisionPermissionError(AionvisionError):
     """403: the key may not do this."""
 
+    begun = False
+
 
 class ResourceNotFoundError(AionvisionError):
     """404: there is no such thing, or this server does not offer it."""
+
+    begun = False
 
 
 class ConflictError(AionvisionError):
@@ -60,6 +69,8 @@ class ConflictError(AionvisionError):
 
 class ValidationError(AionvisionError):
     """400 or 422, or refused before sending: `details["field"]` names the field where one is at fault."""
+
+    begun = False
 
 
 class RateLimitError(AionvisionError):
@@ -71,6 +82,8 @@ class RateLimitError(AionvisionError):
         remaining: requests left in it.
         reset: when the window ends, seconds since 1970.
     """
+
+    begun = False
 
     def __init__(
         self,
@@ -96,6 +109,8 @@ class QuotaExceededError(AionvisionError):
     Attributes:
         partial_results: what did finish.
     """
+
+    begun = False
 
     def __init__(self, message: str, *, partial_results: Sequence[Any] = (), **known: Any) -> None:
         """Keep what is known."""
@@ -134,7 +149,7 @@ class AionvisionConnectionError(AionvisionError):
     def __init__(self, message: str, *, sent: bool = True, **known: Any) -> None:
         """Keep what is known."""
         super().__init__(message, **known)
-        self.sent = sent
+        self.sent = self.begun = sent
 
 
 class CircuitBreakerError(AionvisionError):
@@ -143,6 +158,8 @@ class CircuitBreakerError(AionvisionError):
     Attributes:
         retry_after: seconds until it is asked again.
     """
+
+    begun = False
 
     def __init__(self, message: str, *, retry_after: float, **known: Any) -> None:
         """Keep what is known."""

@@ -9,8 +9,9 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import IO, Final, cast
 
+from aion_dagster.client.calls import Call
 from aion_dagster.client.runtime import Runtime
-from aion_dagster.client.transport import Call, Transport
+from aion_dagster.client.transport import Transport
 
 WRITTEN_AT_ONCE: Final = 1 << 20
 """Bytes that are gathered before a write, which is done aside of an event loop."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final
 
@@ -55,8 +56,10 @@ def may_repeat(error: BaseException, repeat: Repeat) -> bool:
     return False
 
 
-def retrying(repeat: Repeat, retries: int, delay: float, sleep: Any) -> tenacity.AsyncRetrying:
-    """A loop over tries: exponential with full jitter from `delay` seconds, or as long as the server asks."""
+def retrying(
+    may: Callable[[AionvisionError], bool], retries: int, delay: float, sleep: Any
+) -> tenacity.AsyncRetrying:
+    """A loop over tries, as long as `may` says so of a failure: exponential with full jitter from `delay` seconds, or as long as the server asks."""
     jitter = tenacity.wait_random_exponential(multiplier=delay, max=LONGEST_WAIT)
 
     def wait(state: tenacity.RetryCallState) -> float:
@@ -69,7 +72,7 @@ def retrying(repeat: Repeat, retries: int, delay: float, sleep: Any) -> tenacity
         stop=tenacity.stop_after_attempt(retries + 1),
         wait=wait,
         retry=tenacity.retry_if_exception(
-            lambda error: isinstance(error, AionvisionError) and may_repeat(error, repeat)
+            lambda error: isinstance(error, AionvisionError) and may(error)
         ),
         reraise=True,
     )

@@ -5,89 +5,31 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import IO, Any, Final, TypeVar
-from urllib.parse import quote, urljoin, urlsplit
+from typing import Any, TypeVar
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 import httpx_sse
 import orjson
 
-from aion_dagster.client.answers import decoded, error_of
+from aion_dagster.client.answers import decoded
 from aion_dagster.client.breaker import CircuitBreaker
+from aion_dagster.client.calls import Call, Part, plain, sent
 from aion_dagster.client.errors import (
-    AionvisionConnectionError,
     AionvisionError,
-    AionvisionTimeoutError,
     InvalidResponseError,
     RateLimitError,
     ServerError,
-    ValidationError,
 )
+from aion_dagster.client.failures import broken, refused
 from aion_dagster.client.pacing import NoPacer, Pacer
-from aion_dagster.client.retrying import Repeat, retrying
+from aion_dagster.client.places import Places
+from aion_dagster.client.retrying import may_repeat, retrying
 from aion_dagster.client.runtime import Runtime
-from aion_dagster.client.scrubbing import MASK, scrubbed
-from aion_dagster.client.settings import ClientConfig, is_loopback
+from aion_dagster.client.settings import ClientConfig
 from aion_dagster.client.tracing import Tracer, tracer
 
 T = TypeVar("T")
-
-NULL: Final = object()
-"""In a body: send `null`. None means: leave the field out."""
-
-Part = tuple[str, tuple[str, IO[bytes] | bytes, str]]
-"""A file of a multipart form: field, (name, open file or bytes, media type)."""
-
-_MOST_REDIRECTS: Final = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request, as often as it takes.
-
-    Args:
-        operation: method and path template below the base URL: `"GET /folders/{folder_id}"`.
-        ids: what the template's placeholders stand for; quoted.
-        query: parameters; None is left out, lists are sent as several unless joined by the caller.
-        body: sent as JSON; None is left out, `NULL` sends null.
-        form: fields of a form; None is left out.
-        parts: opens the files of a multipart form anew for every try.
-        repeat: what a repetition can do.
-        timeout: seconds; None for the client's.
-    """
-
-    operation: str
-    ids: Mapping[str, str] = field(default_factory=dict)
-    query: Mapping[str, Any] = field(default_factory=dict)
-    body: Mapping[str, Any] | None = None
-    form: Mapping[str, Any] | None = None
-    parts: Callable[[], Sequence[Part]] | None = None
-    repeat: Repeat = Repeat.SAFE
-    timeout: float | None = None
-
-    @property
-    def method(self) -> str:
-        """The HTTP method."""
-        return self.operation.partition(" ")[0]
-
-    @property
-    def path(self) -> str:
-        """The path below the base URL, ids quoted.
-
-        Raises:
-            ValidationError: an id is empty, or would lead to another path.
-        """
-        path = self.operation.partition(" ")[2]
-        if not self.ids:
-            return path
-        for name, value in self.ids.items():
-            if not isinstance(value, str) or not value or value in (".", ".."):
-                raise ValidationError(
-                    f"{name}: {value!r} is no identifier", details={"field": name}
-                )
-            path = path.replace("{" + name + "}", quote(value, safe=""))
-        return path
 
 
 class Transport:
@@ -100,7 +42,6 @@ class Transport:
         self.pacer: Pacer = pacer or NoPacer()
         self.breaker = CircuitBreaker()
         self._tracer: Tracer = tracer(config.enable_tracing)
-        self._origin = _origin(config.base_url)
         self._host = urlsplit(config.base_url).hostname or ""
         own = {"Authorization": f"Bearer {config.api_key}", "Accept": "application/json"}
         if config.tenant_id:
@@ -108,6 +49,7 @@ class Transport:
         # Merged with httpx's own once, not for every request anew: the same goes for the timeouts.
         pattern = runtime.build_request("GET", config.base_url, headers=own, timeout=config.timeout)
         self._headers, self._extensions = pattern.headers, pattern.extensions
+        self._places = Places(config, runtime, self._headers)
         quieten()
 
     async def json(self, call: Call) -> Any:
@@ -141,7 +83,7 @@ class Transport:
         return await self._repeated(call, once)
 
     async def content(self, call: Call) -> bytes:
-        """The bytes that a call leads to, a redirect followed without the key where it leaves the API's host."""
+        """The bytes that a call leads to, redirects followed, without the key where they leave the API."""
         pieces = [piece async for piece in self.pieces(call)]
         return b"".join(pieces)
 
@@ -150,8 +92,19 @@ class Transport:
 
         async def once() -> httpx.Response:
             response = await self._try(call, stream=True, redirected=None)
-            return await self._followed(response, call)
+            return await self._places.followed(response)
 
+        async for piece in self._pieces(call, once):
+            yield piece
+
+    async def pieces_at(self, url: str) -> AsyncIterator[bytes]:
+        """The bytes at a URL that the API gave, likewise."""
+        async for piece in self._pieces(Call("GET (file)"), lambda: self._places.read(url)):
+            yield piece
+
+    async def _pieces(
+        self, call: Call, once: Callable[[], Awaitable[httpx.Response]]
+    ) -> AsyncIterator[bytes]:
         response = await self._repeated(call, once)
         try:
             async for piece in self.runtime.chunks(response):
@@ -179,7 +132,7 @@ class Transport:
             await self.runtime.close_response(response)
 
     async def fetch(self, url: str) -> bytes:
-        """The bytes at a URL that the API gave; never with the key.
+        """The bytes at a URL that the API gave; without the key, unless the API itself serves them.
 
         Raises:
             AionvisionError: of the kind that fits, after the last try.
@@ -187,8 +140,11 @@ class Transport:
         call = Call("GET (file)")
 
         async def once() -> bytes:
-            response = await self._elsewhere("GET", url)
-            return await self._body(response, "GET (file)")
+            response = await self._places.read(url)
+            try:
+                return await self.runtime.read(response)
+            except httpx.HTTPError as error:
+                raise self._broken(error, call.operation) from None
 
         return await self._repeated(call, once)
 
@@ -223,8 +179,7 @@ class Transport:
                 if parts
                 else {"content": self._stream(open_body())}
             )
-            response = await self._elsewhere(method, url, headers=dict(headers), **body)
-            await self._body(response, call.operation)
+            response = await self._places.write(method, url, headers=dict(headers), **body)
             return response.headers
 
         return await self._repeated(call, once)
@@ -252,7 +207,12 @@ class Transport:
                 raise first.pop()
             return await once()
 
-        loop = retrying(call.repeat, config.max_retries, config.retry_delay, self.runtime.sleep)
+        loop = retrying(
+            lambda error: may_repeat(error, call.repeat) and not _is_own(error, call),
+            config.max_retries,
+            config.retry_delay,
+            self.runtime.sleep,
+        )
         return await loop(attempt)
 
     async def _try(
@@ -271,7 +231,7 @@ class Transport:
             await self.runtime.sleep(wait)
         try:
             response = await self.runtime.send(request, stream=stream)
-            if stream and response.status_code >= 400:
+            if stream and not _may_go_on(response, redirected):
                 await self.runtime.read(response)
         except httpx.HTTPError as error:
             self.breaker.failed()
@@ -287,23 +247,17 @@ class Transport:
     async def _judged(
         self, response: httpx.Response, call: Call, redirected: bool | None
     ) -> httpx.Response:
-        status = response.status_code
-        if status < 300 and redirected is not True:
+        if _may_go_on(response, redirected):
             self.breaker.succeeded()
             return response
-        if response.has_redirect_location and redirected is not False:
-            self.breaker.succeeded()
-            return response
-        if status < 300:
+        if response.status_code < 300:
             raise InvalidResponseError(
                 f"{call.operation}: no redirect to a file came",
                 code="INVALID_RESPONSE",
-                status=status,
+                status=response.status_code,
             )
-        if status < 400 and not response.is_closed:
-            await self.runtime.close_response(response)
-        error = self._cleaned(error_of(response), call.operation)
-        if isinstance(error, RateLimitError):
+        error = refused(response, call.operation, self.config.api_key)
+        if isinstance(error, RateLimitError) and not _is_own(error, call):
             self.pacer.hold(error.retry_after or 0.0)
         (self.breaker.failed if isinstance(error, ServerError) else self.breaker.succeeded)()
         raise error
@@ -316,12 +270,12 @@ class Transport:
         if accept is not None:
             headers["Accept"] = accept
         if call.query:
-            parts["params"] = {k: _plain(v) for k, v in call.query.items() if v is not None}
+            parts["params"] = {k: plain(v) for k, v in call.query.items() if v is not None}
         if call.body is not None:
-            parts["content"] = orjson.dumps(_sent(call.body))
+            parts["content"] = orjson.dumps(sent(call.body))
             headers["Content-Type"] = "application/json"
         if call.form is not None:
-            parts["data"] = {k: _plain(v) for k, v in call.form.items() if v is not None}
+            parts["data"] = {k: plain(v) for k, v in call.form.items() if v is not None}
         if call.parts is not None:
             parts["files"] = list(call.parts())
         elif call.form is not None:
@@ -331,53 +285,6 @@ class Transport:
             extensions = {"timeout": httpx.Timeout(call.timeout).as_dict()}
         url = self.config.base_url + call.path
         return httpx.Request(call.method, url, headers=headers, extensions=extensions, **parts)
-
-    async def _followed(self, response: httpx.Response, call: Call) -> httpx.Response:
-        """Where a redirect leads: with the key on the API's own origin only."""
-        for _ in range(_MOST_REDIRECTS):
-            if not response.has_redirect_location:
-                return response
-            await self.runtime.close_response(response)
-            url = urljoin(str(response.request.url), response.headers["location"])
-            response = await self._elsewhere("GET", url, stream=True)
-        await self.runtime.close_response(response)
-        raise AionvisionConnectionError(
-            f"{call.operation}: more than {_MOST_REDIRECTS} redirects", code="REDIRECTED"
-        )
-
-    async def _elsewhere(
-        self, method: str, url: str, *, stream: bool = True, **parts: Any
-    ) -> httpx.Response:
-        """A request to a URL that an answer gave: without the key, to https only, unless it is the API's own host."""
-        target = urlsplit(url)
-        allowed = target.scheme == "https" or (
-            target.scheme == "http"
-            and (
-                _origin(url) == self._origin
-                or (is_loopback(target.hostname) and is_loopback(self._host))
-            )
-        )
-        if not allowed or not target.hostname:
-            raise ValidationError(
-                f"the server names a place that is not https: {target.scheme}://{target.hostname}",
-                code="UNSAFE_URL",
-            )
-        request = self.runtime.build_request(method, url, timeout=self.config.timeout, **parts)
-        try:
-            response = await self.runtime.send(request, stream=stream)
-            if response.status_code >= 400:
-                await self.runtime.read(response)
-        except httpx.HTTPError as error:
-            raise self._broken(error, f"{method} {target.hostname}") from None
-        if response.status_code >= 400:
-            raise self._cleaned(error_of(response), f"{method} {target.hostname}")
-        return response
-
-    async def _body(self, response: httpx.Response, operation: str) -> bytes:
-        try:
-            return await self.runtime.read(response)
-        except httpx.HTTPError as error:
-            raise self._broken(error, operation) from None
 
     async def _events(
         self, response: httpx.Response, call: Call
@@ -389,48 +296,25 @@ class Transport:
             raise self._broken(error, call.operation) from None
 
     def _broken(self, error: httpx.HTTPError, operation: str) -> AionvisionError:
-        """The error of a request that got no (whole) answer."""
-        text = f"{operation}: {str(error) or type(error).__name__}".replace(
-            self.config.api_key, MASK
-        )
-        if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ConnectError):
-            return AionvisionConnectionError(text, sent=False, code="CONNECTION_ERROR")
-        if isinstance(error, httpx.TimeoutException):
-            return AionvisionTimeoutError(text, code="REQUEST_TIMEOUT")
-        return AionvisionConnectionError(text, code="CONNECTION_ERROR")
-
-    def _cleaned(self, error: AionvisionError, operation: str) -> AionvisionError:
-        """The error with the operation's name, and without the key should the server have sent it back."""
-        error.message = f"{operation}: {error.message}"
-        return scrubbed(error, self.config.api_key)
+        return broken(error, operation, self.config.api_key)
 
     def _stream(self, body: bytes | Iterable[bytes]) -> Any:
         return body if isinstance(body, bytes) else self.runtime.stream_of(body)
+
+
+def _may_go_on(response: httpx.Response, redirected: bool | None) -> bool:
+    """Whether an answer is a good one; `redirected` as for a try."""
+    if response.has_redirect_location:
+        return redirected is not False
+    return response.status_code < 300 and redirected is not True
+
+
+def _is_own(error: BaseException, call: Call) -> bool:
+    """Whether a 429 speaks of the thing that was asked for alone; the key's own limit says that nothing remains of it."""
+    return call.own_limit and isinstance(error, RateLimitError) and error.remaining != 0
 
 
 def quieten() -> None:
     """Keep the library that packs HTTP/2 headers from writing them, the key among them, into a debugging log."""
     for name in ("hpack", "hpack.hpack", "hpack.table"):
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def _origin(url: str) -> tuple[str, str, int]:
-    parts = urlsplit(url)
-    default = 443 if parts.scheme == "https" else 80
-    return parts.scheme, (parts.hostname or "").lower(), parts.port or default
-
-
-def _sent(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields that are given; `NULL` as null."""
-    return {k: None if v is NULL else v for k, v in body.items() if v is not None}
-
-
-def _plain(value: Any) -> Any:
-    """As query strings and forms want it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return value.value if hasattr(value, "value") else value

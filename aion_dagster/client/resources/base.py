@@ -9,11 +9,12 @@ from typing import Any, Protocol, TypeVar, cast
 
 import pydantic
 
+from aion_dagster.client.calls import Call, Part
 from aion_dagster.client.errors import AionvisionTimeoutError, InvalidResponseError
 from aion_dagster.client.retrying import Repeat
 from aion_dagster.client.runtime import Runtime
 from aion_dagster.client.settings import ClientConfig
-from aion_dagster.client.transport import Call, Part, Transport
+from aion_dagster.client.transport import Transport
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -45,6 +46,7 @@ class Resource:
         form: Mapping[str, Any] | None = None,
         parts: Callable[[], Sequence[Part]] | None = None,
         repeat: Repeat = Repeat.SAFE,
+        own_limit: bool = False,
         timeout: float | None = None,
     ) -> T:
         """Make a call (see `Call`) and read its answer as `answer`.
@@ -60,6 +62,7 @@ class Resource:
             form=form,
             parts=parts,
             repeat=repeat,
+            own_limit=own_limit,
             timeout=timeout,
         )
         return read_as(answer, await self._transport.json(call), operation)

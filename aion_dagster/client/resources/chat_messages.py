@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from aion_dagster.client import limits
+from aion_dagster.client.calls import Call
 from aion_dagster.client.errors import QuotaExceededError
 from aion_dagster.client.identifiers import maybe_ids
 from aion_dagster.client.models.chat_tokens import ChatToken
@@ -14,7 +15,6 @@ from aion_dagster.client.models.replies import REPLY
 from aion_dagster.client.resources.base import Resource, read_as
 from aion_dagster.client.resources.chat_stream import of_chat, stream_tokens
 from aion_dagster.client.retrying import Repeat
-from aion_dagster.client.transport import Call
 
 MESSAGE: Final = 10_000
 

@@ -9,6 +9,7 @@ import httpx_sse
 import orjson
 
 from aion_dagster.client.answers import is_quota
+from aion_dagster.client.calls import Call
 from aion_dagster.client.errors import (
     AionvisionConnectionError,
     AionvisionError,
@@ -20,7 +21,7 @@ from aion_dagster.client.errors import (
 )
 from aion_dagster.client.models.chat_tokens import ChatToken, ChatTokenType
 from aion_dagster.client.scrubbing import scrubbed
-from aion_dagster.client.transport import Call, Transport
+from aion_dagster.client.transport import Transport
 
 
 def of_chat(error: QuotaExceededError) -> ChatQuotaExceededError:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from aion_dagster.client import limits
+from aion_dagster.client.calls import Call
 from aion_dagster.client.identifiers import maybe_ids, some_ids
 from aion_dagster.client.models.chats import (
     ChatImageList,
@@ -21,7 +22,6 @@ from aion_dagster.client.resources.chat_messages import ChatMessages
 from aion_dagster.client.resources.chat_session import ChatSessionContext, SyncChatSessionContext
 from aion_dagster.client.retrying import Repeat
 from aion_dagster.client.synchronous import SyncResource, blocking, iterating
-from aion_dagster.client.transport import Call
 
 SEARCH: Final = 200
 QUERY: Final = 500

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aion_dagster.client import limits
+from aion_dagster.client.calls import Call
 from aion_dagster.client.models.cloud_storage import (
     CloudProvider,
     CompleteAuthResult,
@@ -18,7 +19,6 @@ from aion_dagster.client.models.cloud_storage import (
 )
 from aion_dagster.client.resources.base import Resource
 from aion_dagster.client.retrying import Repeat
-from aion_dagster.client.transport import Call
 
 
 class CloudAccounts(Resource):

@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import urljoin
 
 from aion_dagster.client import limits
+from aion_dagster.client.calls import Call
 from aion_dagster.client.errors import AionvisionError, ConflictError
 from aion_dagster.client.models.data import (
     DataExportType,
@@ -19,7 +20,6 @@ from aion_dagster.client.moments import Moment, iso_moment
 from aion_dagster.client.resources.base import Resource, pages, until
 from aion_dagster.client.retrying import Repeat
 from aion_dagster.client.synchronous import SyncResource, blocking, iterating
-from aion_dagster.client.transport import Call
 
 HISTORY_PAGE: Final = 1000
 EXPORTED: Final = 100_000

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import IO, cast
 
 from aion_dagster.client import limits
+from aion_dagster.client.calls import Part
 from aion_dagster.client.errors import AionvisionError, UploadError
 from aion_dagster.client.models.document_uploads import DocumentPresignedUploadResult
 from aion_dagster.client.resources.upload_sources import Progress, Reading, Source
-from aion_dagster.client.transport import Part, Transport
+from aion_dagster.client.transport import Transport
 
 
 async def stored(

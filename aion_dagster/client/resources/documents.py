@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aion_dagster.client import limits
+from aion_dagster.client.calls import Call
 from aion_dagster.client.identifiers import maybe_ids, some_ids
 from aion_dagster.client.landing import landed
 from aion_dagster.client.models.documents import (
@@ -18,7 +19,6 @@ from aion_dagster.client.models.documents import (
 )
 from aion_dagster.client.resources.document_sending import DocumentSending
 from aion_dagster.client.synchronous import SyncResource, blocking, iterating
-from aion_dagster.client.transport import Call
 
 QUERY = 1000
 """Characters of a search, at most."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aion_dagster.client import limits
+from aion_dagster.client.calls import Call
 from aion_dagster.client.identifiers import maybe_ids, some_ids
 from aion_dagster.client.landing import landed
 from aion_dagster.client.models.files import (
@@ -21,7 +22,6 @@ from aion_dagster.client.models.files import (
 from aion_dagster.client.moments import Moment, iso_moment
 from aion_dagster.client.resources.base import Resource, pages
 from aion_dagster.client.synchronous import SyncResource, blocking, iterating
-from aion_dagster.client.transport import Call
 
 Words = Sequence[str]
 

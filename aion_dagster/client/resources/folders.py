@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from aion_dagster.client import limits
+from aion_dagster.client.calls import NULL
 from aion_dagster.client.models.folders import (
     DeleteFolderResult,
     Folder,
@@ -17,7 +18,6 @@ from aion_dagster.client.models.folders import (
 from aion_dagster.client.resources.base import Resource
 from aion_dagster.client.retrying import Repeat
 from aion_dagster.client.synchronous import SyncResource, blocking
-from aion_dagster.client.transport import NULL
 
 
 class FoldersResource(Resource):

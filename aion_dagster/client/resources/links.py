@@ -174,13 +174,14 @@ class LinksResource(Resource):
         """Have the page fetched again.
 
         Raises:
-            RateLimitError: it was fetched within the last hour.
+            RateLimitError: it was fetched within the last hour; nothing else has to wait for that.
         """
         return await self._ask(
             RecrawlLinkResult,
             "POST /user-files/{link_id}/recrawl",
             ids={"link_id": link_id},
             repeat=Repeat.REFUSED,
+            own_limit=True,
         )
 
     async def wait_for_crawl(self, link_id: str, *, timeout: float | None = None) -> LinkDetails:

@@ -12,8 +12,8 @@ from pathlib import Path, PurePath
 from typing import IO, Final, TypeAlias, cast
 
 from aion_dagster.client import limits
+from aion_dagster.client.calls import Part
 from aion_dagster.client.errors import UploadError, ValidationError
-from aion_dagster.client.transport import Part
 
 FileInput: TypeAlias = str | os.PathLike[str] | bytes | IO[bytes]
 """A path, bytes, or a file that is open for reading and can be rewound; the latter is sent from its beginning."""

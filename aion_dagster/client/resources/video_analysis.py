@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from aion_dagster.client import limits
+from aion_dagster.client.calls import Call
 from aion_dagster.client.models.videos import (
     AnalysisType,
     QueueAnalysisResult,
@@ -15,7 +16,6 @@ from aion_dagster.client.models.videos import (
 from aion_dagster.client.resources.base import until
 from aion_dagster.client.resources.video_uploads import VideoUploadsResource
 from aion_dagster.client.retrying import Repeat
-from aion_dagster.client.transport import Call
 
 _REASON = 500
 
