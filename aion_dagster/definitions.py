@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -26,6 +27,7 @@ from aion_dagster.resources.compute import LocalComputeResource
 from aion_dagster.resources.sources import SourceReader
 from aion_dagster.resources.store import StoreResource
 from aion_dagster.resources.tables import TableIOManager, TableSetIOManager
+from aion_dagster.retry_definitions import offers_retry, retry_job
 from aion_dagster.sensors.automation import automation_sensor
 from aion_dagster.sensors.new_files import new_files_sensor
 
@@ -62,7 +64,7 @@ def build_definitions(
     """
     bench = Workbench(config, advance, ahead)
     names = bench.names
-    jobs = [
+    jobs: list[Any] = [
         dg.define_asset_job(
             names.job(BATCH_JOB),
             selection=keys(names, partitioned_assets(config)),
@@ -81,6 +83,9 @@ def build_definitions(
     ]
     if config.backend == "aionvision":
         jobs += remote_jobs(config)
+    if offers_retry(config):
+        make = partial(build_definitions, quiet=True)
+        jobs.append(retry_job(config, in_force, make, (BATCH_JOB, LIBRARY_JOB)))
     return dg.Definitions(
         assets=library_assets(bench),
         resources=library_resources(config),

@@ -303,6 +303,10 @@ class Planner:
         build = self.store.ledger.build(asset, batch)
         return [build.fingerprint] if build is not None and _is_unfinished(build) else []
 
+    def is_unfinished(self, asset: str, batch: str = "") -> bool:
+        """Whether rows of an asset failed that another time may bring."""
+        return _is_unfinished(self.store.ledger.build(asset, batch))
+
     def whole(self, asset: str) -> str:
         """Fingerprint of what an asset over all batches would be made from, as its inputs stand in the store."""
         kind = asset.split("/")
