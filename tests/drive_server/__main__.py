@@ -60,8 +60,8 @@ class Orders:
     def limit(self, every: int) -> dict[str, Any]:
         """Of each so many requests, one is refused for its rate."""
         refused = limited("userRateLimitExceeded")
-        for _ in range(200):
-            self._server.faults.add(Fault("*", refused, after=every))
+        for number in range(1, 200):
+            self._server.faults.add(Fault("*", refused, after=number * every))
         return {}
 
     def wait(self, seconds: float) -> dict[str, Any]:

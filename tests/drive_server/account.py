@@ -11,9 +11,8 @@ from datetime import UTC, datetime, timedelta
 from threading import RLock
 from typing import Final
 
-from .items import DOCUMENT, DOCX, FOLDER, PDF, SHORTCUT, Item
+from .items import DOCUMENT, DOCX, FOLDER, PDF, ROOT, SHORTCUT, Item
 
-ROOT: Final = "0ARootOfMyDrive"
 _ID_LETTERS: Final = string.ascii_letters + string.digits + "_-"
 _BEGIN: Final = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+ROOT: Final = "0ARootOfMyDrive"
+"""The id that the alias `root` stands for."""
+
 FOLDER: Final = "application/vnd.google-apps.folder"
 SHORTCUT: Final = "application/vnd.google-apps.shortcut"
 DOCUMENT: Final = "application/vnd.google-apps.document"

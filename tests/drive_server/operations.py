@@ -168,11 +168,7 @@ class Operations:
             return iter(account.items.values())
         if self.multi_parent_bug and len(query.parents) > 1:
             return iter(())
-        ids = (
-            child
-            for folder in query.parents
-            for child in account.children.get("0ARootOfMyDrive" if folder == "root" else folder, ())
-        )
+        ids = (child for folder in query.parents for child in account.children.get(folder, ()))
         items = [account.items[child] for child in ids]
         return iter(sorted(items, key=lambda item: item.place))
 

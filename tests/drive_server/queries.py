@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from .items import Item
+from .items import ROOT, Item
 from .refusals import invalid
 
 _TOKEN = re.compile(
@@ -84,7 +84,8 @@ class _Reader:
     def condition(self) -> Query:
         left, sign, right = self.take(), self.take(), self.take()
         if sign == "in" and right == "parents":
-            folder = _text(left)
+            named = _text(left)
+            folder = ROOT if named == "root" else named
             return Query(lambda i, _: i.parent == folder, frozenset([folder]))
         if sign not in ("=", "!="):
             raise invalid("q")

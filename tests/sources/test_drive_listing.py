@@ -6,9 +6,8 @@ import hashlib
 import json
 
 import pytest
-from drive_server.account import ROOT
 from drive_server.fixtures import drive, listed, names, pages, problems, source_on, whole
-from drive_server.items import SLIDES
+from drive_server.items import ROOT, SLIDES
 from drive_server.server import DriveServer
 
 from aion_dagster.errors import SourceError

@@ -9,9 +9,9 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from drive_server.account import ROOT, Account
+from drive_server.account import Account
 from drive_server.fixtures import Seen, drive, source_on
-from drive_server.items import Item
+from drive_server.items import ROOT, Item
 from drive_server.server import DriveServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -180,7 +180,7 @@ class Watcher:
 
 
 @settings(
-    max_examples=200 if os.environ.get("AION_TEST_TIER") == "soak" else 8,
+    max_examples=60 if os.environ.get("AION_TEST_TIER") == "soak" else 8,
     suppress_health_check=[*HealthCheck],
 )
 @given(seed=st.integers(0, 2**32), logs_descendants=st.booleans())
