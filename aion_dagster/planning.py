@@ -32,6 +32,9 @@ DOCUMENT_TABLES = ("documents", "document_chunks")
 ANNOTATION_TABLES = ("label_matches", "label_losses", "annotations")
 """Tables that one matching step writes together."""
 
+REVISION = "revision"
+"""In the `info` of the library's build: `Ledger.revision` as it was then."""
+
 UNFINISHED = "unfinished"
 """In the `info` of a build: how many rows may be tried again."""
 
@@ -318,6 +321,8 @@ class Planner:
         elif kind[0] == "library":
             built = self._built("images")
             parts = [[key, built[key]] for key in sorted(self.usable_batches())]
+            if revision := self.store.ledger.revision():
+                parts.append([REVISION, revision])
         elif kind[0] == "near_duplicates":
             parts = [self._made("library"), self.config.near_duplicate_distance]
         elif kind[0] == "search_index":

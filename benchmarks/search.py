@@ -168,6 +168,7 @@ def bench_words(folder: Path, rounds: int, u: Unit) -> dict[str, Any]:
             "batch": [f"b{i // size}" for i in range(ROWS)],
             "locations": pa.nulls(ROWS),
             "superseded_by": pa.nulls(ROWS),
+            "deleted_at": pa.nulls(ROWS),
         }
     )
     target = folder / "words.sqlite"

@@ -11,9 +11,14 @@ import pyarrow.dataset as ds
 
 from aion_dagster.assets.automation import after, after_batches
 from aion_dagster.assets.workbench import Workbench, final_failures, keys
-from aion_dagster.curation.library import FILE_VERSION, build_library
+from aion_dagster.curation.library import (
+    DELETED_FILE,
+    FILE_VERSION,
+    build_library,
+    live_rows,
+)
 from aion_dagster.curation.near_duplicates import near_duplicate_groups
-from aion_dagster.planning import partitioned_assets
+from aion_dagster.planning import REVISION, partitioned_assets
 from aion_dagster.resources.outputs import Built
 from aion_dagster.search.index_update import (
     CHUNK_COLUMNS,
@@ -35,7 +40,7 @@ def library_asset(bench: Workbench) -> dg.AssetsDefinition:
         # Not read here, but a batch counts only when it is whole, and the library waits for all of it.
         deps=keys(names, [a for a in partitioned_assets(bench.config) if a != "images"]),
         io_manager_key=names.tables,
-        description="Every usable picture once, with all its locations; old versions are marked as superseded.",
+        description="Every usable picture once, with all its locations; old versions are marked as superseded, lost ones as deleted.",
         kinds={"parquet"},
         automation_condition=after_batches(),
         **bench.whole,
@@ -45,6 +50,7 @@ def library_asset(bench: Workbench) -> dg.AssetsDefinition:
         planner = bench.planner(context)
         fingerprint, usable = planner.whole("library"), planner.usable_batches()
         records = store.ledger.batches()
+        revision = store.ledger.revision()  # before what it counts is read
         current = pa.Table.from_pylist(
             [
                 {"source": v.source, "uri": v.uri, "version": v.version}
@@ -52,20 +58,25 @@ def library_asset(bench: Workbench) -> dg.AssetsDefinition:
             ],
             schema=FILE_VERSION,
         )
+        deleted = pa.Table.from_pylist(
+            [d._asdict() for d in store.ledger.deletions()], schema=DELETED_FILE
+        )
         rows = images.to_table(filter=ds.field("batch").isin(pa.array(sorted(usable), pa.string())))
-        result = build_library(rows, {b.key: b.seq for b in records}, current)
+        result = build_library(rows, {b.key: b.seq for b in records}, current, deleted)
         bench.advance("library", result.files)
         left_out = sorted({b.key for b in records} - usable)
         facts = {
             "files": result.files,
             "superseded": result.superseded,
+            "deleted": result.deleted,
             "batches": len(records),
             "batches_left_out": len(left_out),
             **({"left_out": ", ".join(left_out[:20])} if left_out else {}),
             **{f"files_{status}": n for status, n in result.files_left_out.items()},
         }
         yield dg.Output(
-            Built(result.table, fingerprint, facts), data_version=dg.DataVersion(fingerprint[:16])
+            Built(result.table, fingerprint, facts, {REVISION: revision}),
+            data_version=dg.DataVersion(fingerprint[:16]),
         )
 
     return library
@@ -86,7 +97,7 @@ def near_duplicate_asset(bench: Workbench) -> dg.AssetsDefinition:
     )
     def near_duplicates(context: dg.AssetExecutionContext, library: pa.Table) -> Any:
         fingerprint = bench.planner(context).whole("near_duplicates")
-        live = library.filter(ds.field("superseded_by").is_null())
+        live = live_rows(library)
         areas = [
             w * h
             for w, h in zip(live["width"].to_pylist(), live["height"].to_pylist(), strict=True)

@@ -12,6 +12,9 @@ import pyarrow.compute as pc
 from aion_dagster import schemas
 
 FILE_VERSION = pa.schema([(name, pa.string()) for name in ("source", "uri", "version")])
+DELETED_FILE = pa.schema(
+    [("source", pa.string()), ("uri", pa.string()), schemas.LIBRARY.field("deleted_at")]
+)
 _SEEN_LAST = 2**40
 """Higher than any number of batches."""
 
@@ -24,10 +27,17 @@ class LibraryRows:
     files: int
     files_left_out: Mapping[str, int]
     superseded: int
+    deleted: int
+
+
+def live_rows(library: pa.Table) -> pa.Table:
+    """The rows of a library that are in use: neither superseded nor deleted."""
+    is_live = pc.and_(pc.is_null(library["superseded_by"]), pc.is_null(library["deleted_at"]))
+    return library.filter(is_live)
 
 
 def build_library(
-    images: pa.Table, batch_order: Mapping[str, int], current: pa.Table
+    images: pa.Table, batch_order: Mapping[str, int], current: pa.Table, deleted: pa.Table
 ) -> LibraryRows:
     """Gather the files of each content.
 
@@ -36,28 +46,32 @@ def build_library(
         batch_order: batch → number that grows with the time it was recorded.
         current: schema `FILE_VERSION`, the version of each file that was seen last. Where its batch has no rows (yet),
             the version in the latest batch counts.
+        deleted: schema `DELETED_FILE`, the files that are gone.
 
     Returns:
         Rows of schema `LIBRARY`, sorted by image_id. A content without a current file is superseded by the content
-        that took its place.
+        that took its place, or deleted where nothing did.
     """
     counts = {row["values"]: row["counts"] for row in pc.value_counts(images["status"]).to_pylist()}
     left_out = {s: n for s, n in sorted(counts.items()) if s != schemas.STATUS_OK}
     rows = images.append_column("order", _orders(images, batch_order, current))
-    rows = rows.append_column("current", _newest(rows))
+    rows = _with_fate(rows.append_column("newest", _newest(rows)), deleted)
     usable = rows.filter(pc.equal(rows["status"], schemas.STATUS_OK))
     ranked = usable.sort_by(
         [
             ("image_id", "ascending"),
             ("current", "descending"),
+            ("is_gone", "ascending"),
             ("source", "ascending"),
             ("name", "ascending"),
             ("order", "descending"),
         ]
     )
     table = _one_per_content(ranked, rows)
-    superseded = table.num_rows - table["superseded_by"].null_count
-    return LibraryRows(table, images.num_rows, left_out, superseded)
+    superseded, gone = (
+        table.num_rows - table[column].null_count for column in ("superseded_by", "deleted_at")
+    )
+    return LibraryRows(table, images.num_rows, left_out, superseded, gone)
 
 
 def _orders(images: pa.Table, batch_order: Mapping[str, int], current: pa.Table) -> pa.Array:
@@ -68,6 +82,18 @@ def _orders(images: pa.Table, batch_order: Mapping[str, int], current: pa.Table)
     mark = current.append_column("raise", pa.array([_SEEN_LAST] * current.num_rows, pa.int64()))
     joined = _in_order(images.select(FILE_VERSION.names), mark, FILE_VERSION.names)
     return pc.add(order, pc.fill_null(joined["raise"], 0))
+
+
+def _with_fate(rows: pa.Table, deleted: pa.Table) -> pa.Table:
+    """Rows with `is_gone` (0 or 1) and `deleted_at` of their file, and `current`: the newest of a file that is there."""
+    moments = _in_order(rows.select(["source", "uri"]), deleted, ["source", "uri"])["deleted_at"]
+    is_gone = pc.is_valid(moments)
+    current = pc.and_(pc.equal(rows["newest"], 1), pc.invert(is_gone))
+    return (
+        rows.append_column("deleted_at", moments)
+        .append_column("is_gone", is_gone.cast(pa.int8()))
+        .append_column("current", current.cast(pa.int8()))
+    )
 
 
 def _newest(rows: pa.Table) -> pa.Array:
@@ -94,7 +120,7 @@ def _one_per_content(ranked: pa.Table, rows: pa.Table) -> pa.Table:
     }
     columns["locations"] = locations
     columns["superseded_by"] = _successors(heads, rows)
-    columns["deleted_at"] = pa.nulls(heads.num_rows, schemas.LIBRARY.field("deleted_at").type)
+    columns["deleted_at"] = heads["deleted_at"]
     return pa.table({f.name: columns[f.name] for f in schemas.LIBRARY}, schema=schemas.LIBRARY)
 
 
@@ -126,8 +152,8 @@ def _locations(ranked: pa.Table, first: pa.Array) -> pa.Array:
 
 
 def _successors(heads: pa.Table, rows: pa.Table) -> pa.Array:
-    """For contents without a current file: the content that is at their place now, if it is a picture."""
-    flags = heads["current"].to_pylist()
+    """For contents whose place holds another one now: which one, if it is a picture."""
+    flags = pc.or_(pc.equal(heads["current"], 1), pc.equal(heads["is_gone"], 1)).to_pylist()
     if all(flags):
         return pa.nulls(heads.num_rows, pa.string())
     live = rows.filter(pc.equal(rows["current"], 1))

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from aion_dagster.curation.library import live_rows
 from aion_dagster.search.index_documents import CHUNK_COLUMNS, IndexedDocuments, document_places
 from aion_dagster.search.index_file import is_index, replacing
 from aion_dagster.search.index_state import KnownBatches, Place, Read, indexable, number_of
@@ -107,7 +107,7 @@ def read_again(target: Path, batches: Iterable[str]) -> None:
 
 def _picture_places(library: pa.Table, batches: Mapping[str, str]) -> dict[str, Place]:
     """Where the words of each picture in use come from."""
-    live = library.filter(pc.is_null(library["superseded_by"]))
+    live = live_rows(library)
     columns = [live[c].to_pylist() for c in ("image_id", "name", "batch")]
     places = {
         image: Place(batch if batch in batches else NO_BATCH, name or "")

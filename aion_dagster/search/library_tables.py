@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from aion_dagster import schemas
+from aion_dagster.curation.library import live_rows
 from aion_dagster.errors import StorageError
 from aion_dagster.search.filters import (
     COLUMNS,
@@ -90,9 +91,9 @@ class LibraryTables:
             raise StorageError(
                 f"{self._store.root}: nothing to search yet; 'aion-dagster run SOURCE --store {self._store.home}' fills it"
             )
-        columns = ["image_id", "uri", "phash", *COLUMNS, "superseded_by"]
+        columns = ["image_id", "uri", "phash", *COLUMNS, "superseded_by", "deleted_at"]
         table = self._store.tables.read("library", columns=columns)
-        return table.filter(pc.is_null(table["superseded_by"]))
+        return live_rows(table)
 
     @cached_property
     def ids(self) -> pa.ChunkedArray:

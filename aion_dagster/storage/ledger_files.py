@@ -6,7 +6,7 @@ import hashlib
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -20,10 +20,12 @@ from aion_dagster.storage.ledger_records import (
     KnownVersion,
     OverlapError,
 )
-from aion_dagster.storage.ledger_results import ResultLedger
-from aion_dagster.storage.ledger_tables import BATCHES, FILES, TOMBSTONES
+from aion_dagster.storage.ledger_results import ResultLedger, insert_for
+from aion_dagster.storage.ledger_tables import BATCHES, COUNTERS, FILES, TOMBSTONES
 from aion_dagster.storage.seen_files import note_in_open_passes
 from aion_dagster.values import FileRef
+
+_PRESENCE: Final = "presence"
 
 
 class FileLedger(ResultLedger):
@@ -93,6 +95,8 @@ class FileLedger(ResultLedger):
                     FILES.update().where(FILES.c.id.in_(ids)).values(is_current=True)
                 )
                 note_in_open_passes(connection, {file.source for file in files}, ids)
+                if ids:
+                    _count_up(connection)
                 changed += len(back)
         return changed
 
@@ -113,6 +117,12 @@ class FileLedger(ResultLedger):
         with self._database.read() as connection:
             for row in connection.execution_options(yield_per=10_000).execute(query):
                 yield Deletion(*row)
+
+    def revision(self) -> int:
+        """A number that grows whenever files that are in some batch go or come back."""
+        query = sa.select(COUNTERS.c.value).where(COUNTERS.c.name == _PRESENCE)
+        with self._database.read() as connection:
+            return connection.scalar(query) or 0
 
     def uris_with_name(self, basenames: Collection[str]) -> dict[str, list[tuple[str, str, str]]]:
         """Every file (source, uri, name) with one of these base names, in any batch, version and letter case.
@@ -188,7 +198,15 @@ def bury(connection: sa.Connection, which: sa.ColumnElement[bool]) -> int:
             for r in gone
         ],
     )
+    _count_up(connection)
     return len(gone)
+
+
+def _count_up(connection: sa.Connection) -> None:
+    """A file changed its state without a new batch."""
+    statement: Any = insert_for(connection)(COUNTERS).values(name=_PRESENCE, value=1)
+    more = {"value": COUNTERS.c.value + 1}
+    connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=more))
 
 
 def outdate(connection: sa.Connection, file_keys: Collection[bytes]) -> None:

@@ -83,6 +83,14 @@ TOMBSTONES = sa.Table(
 )
 """Files that are gone: none of their versions is current."""
 
+COUNTERS = sa.Table(
+    "counters",
+    METADATA,
+    sa.Column("name", sa.String(40), primary_key=True),
+    sa.Column("value", sa.BigInteger, nullable=False),
+)
+"""`presence` counts how often known files went or came back."""
+
 SOURCES = sa.Table(
     "sources",
     METADATA,

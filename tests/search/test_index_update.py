@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
@@ -21,9 +22,8 @@ from aion_dagster.search.index_update import read_again, update_index
 from aion_dagster.search.word_ranking import MOST_RANKED
 
 WORDS = ["oak", "table", "dog", "lamp", "red", "Café"]
-LIBRARY = pa.schema(
-    [schemas.LIBRARY.field(c) for c in ("image_id", "name", "batch", "locations", "superseded_by")]
-)
+COLUMNS = ("image_id", "name", "batch", "locations", "superseded_by", "deleted_at")
+LIBRARY = pa.schema([schemas.LIBRARY.field(c) for c in COLUMNS])
 DOCUMENTS = pa.schema(
     [
         ("document_id", pa.string()),
@@ -35,7 +35,7 @@ DOCUMENTS = pa.schema(
 
 
 def library(rows):
-    """`rows`: image id → (batch, name, superseded)."""
+    """`rows`: image id → (batch, name, False where it is in use, True where superseded, a time where deleted)."""
     return pa.Table.from_pylist(
         [
             {
@@ -43,7 +43,8 @@ def library(rows):
                 "name": name,
                 "batch": batch,
                 "locations": [],
-                "superseded_by": "other" if superseded else None,
+                "superseded_by": "other" if superseded is True else None,
+                "deleted_at": superseded if isinstance(superseded, datetime) else None,
             }
             for image, (batch, name, superseded) in rows.items()
         ],
@@ -180,11 +181,12 @@ def test_batches_are_read_again_on_request_and_only_those(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["words.sqlite"]
 
 
-def test_a_picture_that_is_replaced_is_found_no_more(tmp_path):
+@pytest.mark.parametrize("fate", [True, datetime(2026, 1, 1, tzinfo=UTC)])
+def test_a_picture_that_is_replaced_or_deleted_is_found_no_more(tmp_path, fate):
     target = tmp_path / "words.sqlite"
     tables = Tables(BATCHES)
     update(target, PICTURES, tables)
-    result = update(target, {**PICTURES, "p0": ("a", "0.jpg", True)}, tables)
+    result = update(target, {**PICTURES, "p0": ("a", "0.jpg", fate)}, tables)
     assert (result.rows, result.removed) == (5, 1)
     with WordIndex.open(target) as index:
         assert [h.image_id for h in index.search("oak")] == ["p1", "p2"]

@@ -53,6 +53,7 @@ def build_index(target, rows):
         "batch": pa.array(["all"] * table.num_rows, pa.string()),
         "locations": nothing,
         "superseded_by": nothing,
+        "deleted_at": nothing,
     }.items():
         library = library.append_column(column, values)
     return update_index(
