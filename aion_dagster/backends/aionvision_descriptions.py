@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aion_dagster.backends import aionvision_uploads as uploads
-from aion_dagster.backends.aionvision_errors import kind_of, refused_for_good
+from aion_dagster.backends.aionvision_errors import kind_of, never_begun, refused_for_good
 from aion_dagster.backends.calls import Begun, CallJournal, CallKey, Settlement, Standing
 from aion_dagster.backends.protocol import RESEND
 from aion_dagster.client import AionVision
@@ -222,7 +222,10 @@ class Describer:
         if error.status in (404, 405):
             self._cannot_anew = True
             reason = f"this server cannot describe stored pictures anew ({reason})"
-        await asyncio.to_thread(self.calls.failed, key, reason, kind=kind, retryable=retryable)
+        if never_begun(error):
+            await asyncio.to_thread(self.calls.refused, [key])
+        else:
+            await asyncio.to_thread(self.calls.failed, key, reason, kind=kind, retryable=retryable)
         return _failed(stored, kind, reason, retryable=retryable)
 
 

@@ -29,3 +29,8 @@ def refused_for_good(error: api.AionvisionError) -> bool:
     """Whether asking again would be answered alike."""
     final = api.ValidationError | api.ResourceNotFoundError | api.AionvisionPermissionError
     return isinstance(error, final)
+
+
+def never_begun(error: api.AionvisionError) -> bool:
+    """Whether the server surely did nothing, and may do it another time: as if the call was not sent."""
+    return not error.begun and not refused_for_good(error)

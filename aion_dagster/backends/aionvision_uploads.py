@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from aion_dagster.backends.aionvision_errors import kind_of, refused_for_good
+from aion_dagster.backends.aionvision_errors import kind_of, never_begun, refused_for_good
 from aion_dagster.backends.calls import Begun, CallJournal, CallKey, Settlement, Standing
 from aion_dagster.backends.protocol import Original
 from aion_dagster.client import AionVision
@@ -55,6 +55,8 @@ class Uploader:
     _spent: api.QuotaExceededError | None = field(default=None, init=False)
     _there: frozenset[str] = field(default=frozenset(), init=False)
     """Hashes that the platform had when we began."""
+    _tried: set[CallKey] = field(default_factory=set, init=False)
+    """Calls that the server may have worked on, though no answer says so."""
 
     async def rows(self, originals: Sequence[Original]) -> list[Row]:
         """A row of schema `UPLOADS` per picture, in their order.
@@ -167,13 +169,13 @@ class Uploader:
             result = await self._stream(list(sent.values()), list(opened.values()))
         except api.QuotaExceededError as error:
             self._spent = error
-            await asyncio.to_thread(self.calls.refused, list(sent))
-            return rows | self._over_quota(sent, error)
+            return rows | await self._failed(sent, error)
         except (api.AuthenticationError, api.AionvisionPermissionError):
             await asyncio.to_thread(self.calls.refused, list(sent))
             raise
         except api.AionvisionError as error:
             if len(sent) > 1 and _halves_help(error):
+                self._tried |= sent.keys() if error.begun else set()
                 await asyncio.to_thread(self.calls.refused, list(sent))
                 for half in _halves(sent):
                     rows |= await self._send(half, begun)
@@ -319,10 +321,18 @@ class Uploader:
         self, sent: Mapping[CallKey, Original], error: api.AionvisionError
     ) -> dict[str, Row | None]:
         kind, retryable = kind_of(error), not refused_for_good(error)
-        return {
-            key.sha256: await self._note_failure(key, original, str(error), kind, retryable)
-            for key, original in sent.items()
-        }
+        unsent = [k for k in sent if never_begun(error) and k not in self._tried]
+        if unsent:
+            await asyncio.to_thread(self.calls.refused, unsent)
+        rows: dict[str, Row | None] = {}
+        for key, original in sent.items():
+            if key in unsent:
+                rows[key.sha256] = failed_row(original, kind, str(error), retryable=True)
+            else:
+                rows[key.sha256] = await self._note_failure(
+                    key, original, str(error), kind, retryable
+                )
+        return rows
 
     async def _note_failure(
         self, key: CallKey, original: Original, reason: str, kind: str, retryable: bool

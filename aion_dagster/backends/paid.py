@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from aion_dagster.backends.aionvision_errors import kind_of, refused_for_good
+from aion_dagster.backends.aionvision_errors import kind_of, never_begun, refused_for_good
 from aion_dagster.backends.calls import CallJournal, CallKey, Settlement, Standing
 from aion_dagster.client import errors as api
 from aion_dagster.errors import AionError
@@ -45,7 +45,7 @@ def paid(calls: CallJournal, key: CallKey, make: Callable[[], Settlement]) -> Ma
     try:
         result = make()
     except api.AionvisionError as error:
-        if isinstance(error, api.RateLimitError | api.QuotaExceededError):
+        if never_begun(error):
             calls.refused([key])
             calls.release([key])
         else:

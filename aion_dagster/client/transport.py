@@ -201,11 +201,18 @@ class Transport:
         """The tries after the first, which stands as the first of the loop."""
         config = self.config
         first: list[AionvisionError] = [error]
+        begun = error.begun
 
         async def attempt() -> T:
+            nonlocal begun
             if first:
                 raise first.pop()
-            return await once()
+            try:
+                return await once()
+            except AionvisionError as later:
+                # What an earlier try may have set in motion is not undone by a later one's refusal.
+                later.begun = begun = later.begun or begun
+                raise
 
         loop = retrying(
             lambda error: may_repeat(error, call.repeat) and not _is_own(error, call),

@@ -143,3 +143,30 @@ def test_an_endpoint_that_loses_replies_is_paid_twice_at_most_and_the_journal_kn
     assert counted["completions_billed"] == paid(database) == 2 * LOST
     assert counted["undelivered_billed"] == {"completions": LOST}
     assert max(counted["described_more_than_once"].values()) == 2
+
+
+def test_what_the_server_surely_did_not_begin_takes_nothing_of_the_budget(
+    server: Server, database: Database
+) -> None:
+    caps = [Cap("library", calls=LOST)]
+    fault = server.fault("rate_limit", UPLOAD, every=1, retry_after=0)
+    refused = PaidCalls(database, run="refused", caps=caps)
+    rows = uploading(server.url, refused, max_retries=0).upload(originals(ALL)).to_pylist()
+    assert {(row["error_type"], row["is_retryable"]) for row in rows} == {("rate_limit", True)}
+    assert paid(database) == 0
+    server.clear_faults(fault)
+    calls = PaidCalls(database, run="served", caps=caps)
+    rows = uploading(server.url, calls).upload(originals(ALL)).to_pylist()
+    assert [row["status"] for row in rows] == ["completed"] * LOST
+    assert paid(database) == server.counters()["descriptions_billed"] == LOST
+
+
+def test_a_lost_reply_counts_though_the_tries_after_it_were_refused(
+    server: Server, database: Database
+) -> None:
+    server.fault("reset_after", UPLOAD, times=1)
+    server.fault("rate_limit", UPLOAD, every=1, retry_after=0)
+    calls = PaidCalls(database, run="one", caps=[Cap("library", calls=LOST)])
+    rows = uploading(server.url, calls, upload_batch=LOST).upload(originals(ALL)).to_pylist()
+    assert {(row["error_type"], row["is_retryable"]) for row in rows} == {("rate_limit", True)}
+    assert paid(database) == server.counters()["descriptions_billed"] == min(LOST, 50)
