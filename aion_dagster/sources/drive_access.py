@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from aion_dagster.errors import CredentialsError, UnavailableError
 
+MISSING_EXTRA: Final = "Google Drive needs the extra 'drive': pip install 'aion_dagster[drive]'."
+
 SCOPE: Final = "https://www.googleapis.com/auth/drive.readonly"
 
 _SIGN_IN: Final = "https://oauth2.googleapis.com/token"
@@ -43,9 +45,7 @@ class DriveAccess:
         try:
             import google.auth
         except ImportError as error:
-            raise UnavailableError(
-                "Google Drive needs the extra 'drive': pip install 'aion_dagster[drive]'."
-            ) from error
+            raise UnavailableError(MISSING_EXTRA) from error
         if not self.file and not self.variable:
             try:
                 found, _ = google.auth.default(scopes=[SCOPE])

@@ -6,11 +6,10 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Final
 
 from aion_dagster.errors import SourceError
-from aion_dagster.sources.drive_calls import DriveCalls
+from aion_dagster.sources.drive_calls import DriveCalls, described
 from aion_dagster.sources.drive_faults import PageTokenError
 from aion_dagster.sources.drive_files import FIELDS, FOLDER, SHORTCUT, DriveFile
 
@@ -205,15 +204,13 @@ class DriveApi:
         files = tuple(DriveFile.from_resource(f) for f in answer.get("files", ()))
         return Listing(files, str(answer.get("nextPageToken") or ""))
 
-    # Google's library makes these objects, methods and their documentation, anew with every call: 7 ms each.
-
-    @cached_property
+    @property
     def _files(self) -> Any:
-        return self.calls.service().files()
+        return described(self.calls.api_endpoint)[0]
 
-    @cached_property
+    @property
     def _changes(self) -> Any:
-        return self.calls.service().changes()
+        return described(self.calls.api_endpoint)[1]
 
 
 def checked(file_id: str) -> str:

@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from queue import Empty, LifoQueue
 from typing import Any, Final, TypeVar
 
 import tenacity
 
-from aion_dagster.errors import CredentialsError
-from aion_dagster.sources.drive_access import DriveAccess, owner
+from aion_dagster.errors import CredentialsError, UnavailableError
+from aion_dagster.sources.drive_access import MISSING_EXTRA, DriveAccess, owner
 from aion_dagster.sources.drive_faults import Answer, TransientError, error_of
 
 LONGEST_PAUSE: Final = 64.0
@@ -45,35 +46,11 @@ class DriveCalls:
     _idle: LifoQueue[Any] = field(default_factory=LifoQueue, repr=False)
     _guard: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _credentials: Any = field(default=None, repr=False)
-    _service: Any = field(default=None, repr=False)
 
     @property
     def owner(self) -> str:
         """Who the credentials speak for, as far as is known."""
         return owner(self._credentials)
-
-    def service(self) -> Any:
-        """Google's description of the API, from which requests are made; read once, from the installed package.
-
-        Raises:
-            CredentialsError: there are no credentials of use.
-            UnavailableError: the extra `drive` is not installed.
-        """
-        with self._guard:
-            if self._service is None:
-                self._credentials = self.access.load()
-                from google.api_core.client_options import ClientOptions
-                from googleapiclient import discovery
-
-                options = ClientOptions(api_endpoint=self.api_endpoint or None)
-                self._service = discovery.build(
-                    "drive",
-                    "v3",
-                    http=self._connection(),
-                    static_discovery=True,
-                    client_options=options,
-                )
-            return self._service
 
     def ask(self, request: Any, what: str, deadline: float | None = None) -> dict[str, Any]:
         """The JSON object that answers a request of Google's client library; see `repeat`."""
@@ -154,11 +131,13 @@ class DriveCalls:
     @contextmanager
     def _borrowed(self) -> Iterator[Any]:
         """An authorized connection that nobody else uses meanwhile."""
-        self.service()
+        with self._guard:
+            if self._credentials is None:
+                self._credentials = self.access.load()
         try:
             connection = self._idle.get_nowait()
         except Empty:
-            connection = self._connection()
+            connection = _connection(self._credentials, self.timeout_seconds)
         try:
             with self._guard:
                 # One thread fetches the token, the others wait for it.
@@ -171,12 +150,39 @@ class DriveCalls:
         finally:
             self._idle.put(connection)
 
-    def _connection(self) -> Any:
-        import google_auth_httplib2
-        import httplib2
 
-        plain = httplib2.Http(timeout=self.timeout_seconds)
-        return google_auth_httplib2.AuthorizedHttp(self._credentials, http=plain)
+@cache
+def described(api_endpoint: str) -> tuple[Any, Any]:
+    """The methods of files and of changes, from which requests are made.
+
+    Google's library makes them, and their documentation, from a description in the installed package: that takes as
+    long as twenty requests.
+
+    Raises:
+        UnavailableError: the extra `drive` is not installed.
+    """
+    try:
+        import httplib2
+        from google.api_core.client_options import ClientOptions
+        from googleapiclient import discovery
+    except ImportError as error:
+        raise UnavailableError(MISSING_EXTRA) from error
+    service = discovery.build(
+        "drive",
+        "v3",
+        http=httplib2.Http(),
+        static_discovery=True,
+        client_options=ClientOptions(api_endpoint=api_endpoint or None),
+    )
+    return service.files(), service.changes()
+
+
+def _connection(credentials: Any, timeout_seconds: float) -> Any:
+    import google_auth_httplib2
+    import httplib2
+
+    plain = httplib2.Http(timeout=timeout_seconds)
+    return google_auth_httplib2.AuthorizedHttp(credentials, http=plain)
 
 
 def _token_request(connection: Any) -> Any:
