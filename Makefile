@@ -23,7 +23,7 @@ setup: .venv/installed
 	touch $@
 
 .venv/test: .venv/installed
-	$(PIP) install --quiet -c constraints.txt --group test --group lint
+	$(PIP) install --quiet -c constraints.txt -e '.[cluster]' --group test --group lint
 	touch $@
 
 ifeq ($(SOURCE),)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -42,41 +43,60 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@contextmanager
-def postgres_server() -> Iterator[str]:
-    """The URL of a fresh server, as SQLAlchemy wants it; without a password, for this machine only."""
-    # The server refuses to run as root.
-    user = "postgres" if os.geteuid() == 0 else None
-    folder = Path(tempfile.mkdtemp(prefix="aion-postgres-"))
-    port = free_port()
-    try:
-        if user is not None:
-            shutil.chown(folder, user)
-        data = folder / "data"
+class PostgresServer:
+    """A server with a folder and a port of its own, which can be restarted."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make its database below an empty folder."""
+        # The server refuses to run as root.
+        self._user = "postgres" if os.geteuid() == 0 else None
+        self._folder = folder
+        self._port = free_port()
+        self._server: subprocess.Popen[bytes] | None = None
+        self.url = f"postgresql+psycopg2://aion@127.0.0.1:{self._port}/postgres"
+        if self._user is not None:
+            shutil.chown(folder, self._user)
+        command = [_binary("initdb"), "-D", str(folder / "data"), "-U", "aion", "--auth=trust"]
         subprocess.run(
-            [_binary("initdb"), "-D", str(data), "-U", "aion", "--auth=trust", "-E", "UTF8", "-N"],
+            [*command, "-E", "UTF8", "-N"],
             check=True,
-            user=user,
+            user=self._user,
             cwd=folder,
             stdout=subprocess.DEVNULL,
         )
-        options = ["-p", str(port), "-h", "127.0.0.1", "-k", str(folder), "-F"]
-        log = (folder / "log").open("wb")
-        server = subprocess.Popen(
-            [_binary("postgres"), "-D", str(data), *options],
-            user=user,
-            cwd=folder,
-            stdout=log,
-            stderr=log,
-        )
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        options = ["-p", str(self._port), "-h", "127.0.0.1", "-k", str(self._folder), "-F"]
+        with (self._folder / "log").open("ab") as log:
+            self._server = subprocess.Popen(
+                [_binary("postgres"), "-D", str(self._folder / "data"), *options],
+                user=self._user,
+                cwd=self._folder,
+                stdout=log,
+                stderr=log,
+            )
+        _wait(self.url, self._server, self._folder / "log")
+
+    def stop(self) -> None:
+        """End all sessions and stop."""
+        if self._server is not None:
+            self._server.send_signal(signal.SIGINT)
+            self._server.wait(30)
+            self._server = None
+
+
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """The URL of a fresh server, as SQLAlchemy wants it; without a password, for this machine only."""
+    folder = Path(tempfile.mkdtemp(prefix="aion-postgres-"))
+    try:
+        server = PostgresServer(folder)
         try:
-            url = f"postgresql+psycopg2://aion@127.0.0.1:{port}/postgres"
-            _wait(url, server, folder / "log")
-            yield url
+            server.start()
+            yield server.url
         finally:
-            server.terminate()
-            server.wait(30)
-            log.close()
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -240,9 +240,9 @@ def _acquire(root: Path, exclusive: bool, limit: _Limit) -> int:
 def _acquire_remote(
     root: Path, remote: AdvisoryLock, exclusive: bool, limit: _Limit, what: str
 ) -> Callable[[], None]:
-    while (release := remote.attempt(exclusive=exclusive, what=what)) is None:
+    while (held := remote.attempt(exclusive=exclusive, what=what)) is None:
         limit.pause(root, lambda: "; ".join(remote.holders()) or "another machine")
-    return release
+    return held.release
 
 
 def _nothing() -> None:

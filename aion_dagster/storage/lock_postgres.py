@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import sqlalchemy as sa
@@ -24,6 +24,32 @@ _HELD: Final[list[sa.Connection]] = []
 """Connections that hold a lock. A forked child keeps them here unused: closing its copy would end the parent's session."""
 
 
+class HeldLock:
+    """A lock that this process holds, for as long as its session lasts."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        """The session that took the lock."""
+        self._connection = connection
+        self._owner = os.getpid()
+        _HELD.append(connection)
+
+    def is_alive(self) -> bool:
+        """Whether the session is still there: a server that restarts ends it."""
+        try:
+            self._connection.scalar(sa.text("SELECT 1"))
+        except SQLAlchemyError:
+            self.release()
+            return False
+        return True
+
+    def release(self) -> None:
+        """Give the lock back; a forked child cannot, and a second call does nothing."""
+        if os.getpid() == self._owner and self._connection in _HELD:
+            _HELD.remove(self._connection)
+            with suppress(SQLAlchemyError):
+                self._connection.close()
+
+
 class AdvisoryLock:
     """One advisory lock of a server; each holder has a session of its own."""
 
@@ -32,8 +58,8 @@ class AdvisoryLock:
         self._url = sa.make_url(url)
         self._key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
 
-    def attempt(self, *, exclusive: bool, what: str) -> Callable[[], None] | None:
-        """Take the lock if nobody holds it (exclusively): how to release it; None where somebody does.
+    def attempt(self, *, exclusive: bool, what: str) -> HeldLock | None:
+        """Take the lock if nobody holds it (exclusively); None where somebody does.
 
         Raises:
             StorageError: the server cannot be used.
@@ -49,15 +75,7 @@ class AdvisoryLock:
             raise StorageError(
                 f"The lock of the store cannot be taken at {where}: {getattr(error, 'orig', error)}"
             ) from error
-        _HELD.append(connection)
-        owner = os.getpid()
-
-        def release() -> None:
-            if os.getpid() == owner:
-                _HELD.remove(connection)
-                connection.close()
-
-        return release
+        return HeldLock(connection)
 
     def holders(self) -> list[str]:
         """What those who hold the lock do, as far as they said so."""
