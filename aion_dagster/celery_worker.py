@@ -47,7 +47,7 @@ def _app() -> Celery:
     broker = os.environ.get(BROKER_VARIABLE)
     if not broker:
         raise ConfigError(f"Set {BROKER_VARIABLE}, such as redis://host:6379/0 or pyamqp://host//.")
-    made = cast(Any, make_app)(
+    made = cast("Any", make_app)(
         {
             "broker": broker,
             "backend": os.environ.get(BACKEND_VARIABLE) or broker,
@@ -56,7 +56,7 @@ def _app() -> Celery:
     )
     create_execute_job_task(made)
     create_resume_job_task(made)
-    return cast(Celery, made)
+    return cast("Celery", made)
 
 
 app = _app()
