@@ -7,18 +7,16 @@ import secrets
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
-from typing import IO, Final, cast
+from typing import IO, Final
 
-from aion_dagster.client.calls import Call
 from aion_dagster.client.runtime import Runtime
-from aion_dagster.client.transport import Transport
 
 WRITTEN_AT_ONCE: Final = 1 << 20
 """Bytes that are gathered before a write, which is done aside of an event loop."""
 
 
-async def landed(transport: Transport, call: Call, path: Path) -> Path:
-    """Write what a call leads to into a file and put it at `path`.
+async def landed(runtime: Runtime, coming: AsyncGenerator[bytes, None], path: Path) -> Path:
+    """Write what comes into a file and put it at `path`.
 
     Raises:
         AionvisionError: it does not come, or not whole; what was at `path` stays.
@@ -28,10 +26,8 @@ async def landed(transport: Transport, call: Call, path: Path) -> Path:
     try:
         with beside.open("xb") as file:
             # Closed at once, also where writing fails: an unread answer would keep its connection.
-            async with aclosing(
-                cast("AsyncGenerator[bytes, None]", transport.pieces(call))
-            ) as pieces:
-                await _fill(file, pieces, transport.runtime)
+            async with aclosing(coming) as pieces:
+                await _fill(file, pieces, runtime)
         beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)

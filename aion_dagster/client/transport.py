@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
@@ -87,24 +95,22 @@ class Transport:
         pieces = [piece async for piece in self.pieces(call)]
         return b"".join(pieces)
 
-    async def pieces(self, call: Call) -> AsyncIterator[bytes]:
+    def pieces(self, call: Call) -> AsyncGenerator[bytes, None]:
         """The same, piece by piece, so that a large file needs no memory; only its beginning is tried again."""
 
         async def once() -> httpx.Response:
             response = await self._try(call, stream=True, redirected=None)
             return await self._places.followed(response)
 
-        async for piece in self._pieces(call, once):
-            yield piece
+        return self._pieces(call, once)
 
-    async def pieces_at(self, url: str) -> AsyncIterator[bytes]:
-        """The bytes at a URL that the API gave, likewise."""
-        async for piece in self._pieces(Call("GET (file)"), lambda: self._places.read(url)):
-            yield piece
+    def pieces_at(self, url: str) -> AsyncGenerator[bytes, None]:
+        """The bytes at a URL that the API gave, likewise; without the key, unless the API itself serves them."""
+        return self._pieces(Call("GET (file)"), lambda: self._places.read(url))
 
     async def _pieces(
         self, call: Call, once: Callable[[], Awaitable[httpx.Response]]
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         response = await self._repeated(call, once)
         try:
             async for piece in self.runtime.chunks(response):

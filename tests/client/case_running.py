@@ -60,7 +60,7 @@ def run(
     if sync:
         with blocking(server) as client:
             _record(client, responses.append)
-            result = _taken(case.call(client, arguments))
+            result = taken(case.call(client, arguments))
     else:
         result = asyncio.run(_awaited(server, case, arguments, responses))
     called = [entry["operation"] for entry in server.log()[before:]]
@@ -88,7 +88,7 @@ async def _awaited(
         return await begun
 
 
-def _taken(begun: Any) -> Any:
+def taken(begun: Any) -> Any:
     if isinstance(begun, SyncChatSessionContext):
         with begun as session:
             return session.session

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urljoin
 
 from aion_dagster.client import limits
 from aion_dagster.client.calls import Call
 from aion_dagster.client.errors import AionvisionError, ConflictError
+from aion_dagster.client.landing import landed
 from aion_dagster.client.models.data import (
     DataExportType,
     DescriptionHistory,
@@ -197,13 +199,25 @@ class DataResource(Resource):
         Raises:
             ConflictError: there is nothing to download, or not yet.
         """
+        return await self._transport.fetch(await self._place_of_export(export_id))
+
+    async def download_export_to(self, export_id: str, path: str | Path) -> Path:
+        """Write the content of an export that is over to `path`, piece by piece; the file appears when it is whole.
+
+        Raises:
+            ConflictError: there is nothing to download, or not yet.
+        """
+        url = await self._place_of_export(export_id)
+        return await landed(self._runtime, self._transport.pieces_at(url), Path(path))
+
+    async def _place_of_export(self, export_id: str) -> str:
         state = await self.get_export(export_id)
         if not state.download_url:
             raise ConflictError(
                 f"export {export_id} is {state.status} and has nothing to download",
                 code="EXPORT_NOT_READY",
             )
-        return await self._transport.fetch(urljoin(self._config.base_url, state.download_url))
+        return urljoin(self._config.base_url, state.download_url)
 
     async def get_image(
         self, verification_id: str, *, thumbnail: bool = True, size: str = "small"
@@ -270,6 +284,7 @@ class SyncDataResource(SyncResource[DataResource]):
     get_export = blocking(DataResource.get_export)
     wait_for_export = blocking(DataResource.wait_for_export)
     download_export = blocking(DataResource.download_export)
+    download_export_to = blocking(DataResource.download_export_to)
     get_image = blocking(DataResource.get_image)
     get_batch_image = blocking(DataResource.get_batch_image)
     list_image_variants = blocking(DataResource.list_image_variants)

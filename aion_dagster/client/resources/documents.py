@@ -78,7 +78,7 @@ class DocumentsResource(DocumentSending):
     async def download_to(self, document_id: str, path: str | Path) -> Path:
         """Write the original file to `path`, piece by piece; the file appears when it is whole."""
         call = Call("GET /documents/{document_id}/download", ids={"document_id": document_id})
-        return await landed(self._transport, call, Path(path))
+        return await landed(self._runtime, self._transport.pieces(call), Path(path))
 
     async def search(
         self,

@@ -179,7 +179,7 @@ class FilesResource(Resource):
 
     async def download_to(self, file_id: str, path: str | Path) -> Path:
         """Write the original file to `path`, piece by piece; the file appears when it is whole."""
-        return await landed(self._transport, _download(file_id), Path(path))
+        return await landed(self._runtime, self._transport.pieces(_download(file_id)), Path(path))
 
     async def trigger_variant_generation(self, file_id: str) -> dict[str, Any]:
         """Make a picture's variants anew, where that failed or never happened."""

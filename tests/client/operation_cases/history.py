@@ -88,6 +88,11 @@ CASES: Final = (
     Case(_EXPORT, "data.wait_for_export", lambda m: given(m.export())),
     Case(_EXPORT, "data.download_export", lambda m: given(m.export(finished=True))),
     Case(
+        _EXPORT,
+        "data.download_export_to",
+        lambda m: given(m.export(finished=True), m.folder_for_files / "export"),
+    ),
+    Case(
         "GET /data/images/{verification_id}",
         "data.get_image",
         lambda m: given(m.image(), thumbnail=True, size="medium"),
