@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import cv2
 import numpy as np
@@ -12,11 +12,13 @@ import numpy.typing as npt
 from aion_dagster.compute.color_space import lab_points
 
 Floats = npt.NDArray[np.float32]
+Rows = TypeVar("Rows", npt.NDArray[np.uint8], npt.NDArray[np.float32])
 
-_ITERATIONS: Final = 2
-"""A third moves the centers by less than can be seen: mean CIEDE2000 to the nearest falls by 0.3 %."""
+_SEEDING_PIXELS: Final = 1000
+"""The first centers are among about as many pixels."""
 _MOVING_PIXELS: Final = 640
-"""Centers move by about as many pixels; all pixels are then assigned once."""
+"""Centers move by about as many, once; then all pixels are assigned. Moving once more lowers mean CIEDE2000 to the nearest by
+less than 0.6 %, all pixels as seeds raise it by as much."""
 _AT_ONCE: Final = 4096
 """Pixels assigned by one product: larger ones are given to several threads by BLAS, which then wait for each other."""
 _SEED_CELLS: Final = 64
@@ -36,19 +38,21 @@ def dominant(
     """
     points = [lab_points(pixels) for pixels in pictures]
     cells = [_heaviest_cells(*both) for both in zip(pictures, points, strict=True)]
-    centers = [_seeds(*cell, n_colors) for cell in cells]
-    # An odd step goes through all columns, whatever the width.
-    moving = [p[:: len(p) // _MOVING_PIXELS | 1] for p in points]
-    across = [np.ascontiguousarray(m.T) for m in moving]
-    for _ in range(_ITERATIONS):
-        centers = [_moved(*three) for three in zip(across, moving, centers, strict=True)]
+    seeds = [_seeds(*cell, n_colors) for cell in cells]
+    centers = [_moved(*both) for both in zip(points, seeds, strict=True)]
     sums = [_sums(*both) for both in zip(points, centers, strict=True)]
     return [_merged(total[total[:, 3] > 0]) for total in sums]
 
 
-def _moved(across: Floats, points: Floats, centers: Floats) -> Floats:
-    """The mean of the points nearest to each center; a center that has none stays."""
-    sums = _assign(across, points, centers)
+def _some(points: Rows, count: int) -> Rows:
+    """About `count` of the points (n, …); an odd step goes through all columns of a picture, whatever its width."""
+    return points[:: len(points) // count | 1]
+
+
+def _moved(points: Floats, centers: Floats) -> Floats:
+    """The mean of those of some points that are nearest to each center; a center that has none stays."""
+    moving = _some(points, _MOVING_PIXELS)
+    sums = _assign(np.ascontiguousarray(moving.T), moving, centers)
     counts = sums[:, 3:]
     return np.where(counts > 0, sums[:, :3] / np.maximum(counts, 1), centers)
 
@@ -65,7 +69,9 @@ def _sums(points: Floats, centers: Floats) -> npt.NDArray[np.float64]:
 
 def _heaviest_cells(pixels: npt.NDArray[np.uint8], points: Floats) -> tuple[Floats, Floats]:
     """A point (n, 3) in each of the fullest cells of a 16 × 16 × 16 grid over RGB, fullest first, and their counts (n,)."""
-    levels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR555).view("<u2").ravel()
+    some = np.ascontiguousarray(_some(pixels.reshape(-1, 3), _SEEDING_PIXELS))
+    points = _some(points, _SEEDING_PIXELS)
+    levels = cv2.cvtColor(some[None], cv2.COLOR_RGB2BGR555).view("<u2").ravel()
     cells = (levels >> 1 & 15 | levels >> 2 & 240 | levels >> 3 & 3840).astype(np.intp)
     counts = np.bincount(cells, minlength=_CELLS)
     a_pixel = np.empty(_CELLS, dtype=np.intp)

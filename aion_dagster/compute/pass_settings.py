@@ -9,7 +9,7 @@ from aion_dagster import identity
 from aion_dagster.compute.decode import DEFAULT_MAX_PIXELS
 from aion_dagster.errors import ConfigError
 
-ENGINE: Final = "aion_dagster.picture_pass/5"
+ENGINE: Final = "aion_dagster.picture_pass/6"
 """Changes whenever the same bytes would give other results, so that stored ones are not taken for new ones."""
 
 PARTS: Final = frozenset({"images", "variants", "color_analyses", "visual_features"})
