@@ -74,6 +74,7 @@ def test_two_processes_use_what_a_plan_permits_and_are_not_refused(
     counted = aionvision.counters()
     refused = sum(counted["refused_429"].values())
     served = sum(counted["requests"].values()) - refused
+    print(f"{counting}, {kind}: {served} of {PER_MINUTE * MINUTES} served, {refused} refused")
     assert served >= 0.95 * PER_MINUTE * MINUTES
     assert refused <= 0.01 * (served + refused)
 
