@@ -174,11 +174,11 @@ class Operations:
 
     def _is_in(self, item: Item, parameters: Parameters) -> bool:
         """Whether it belongs to the drive, or collection of drives, that is asked about."""
-        if not item.is_shared or not (item.parent or item.drive_id):
+        if not item.is_shared or not item.parent:
             return False
         corpora = parameters.get("corpora", "user")
         if corpora == "drive":
-            return item.drive_id == parameters["driveId"] and item.id != item.drive_id
+            return item.drive_id == parameters["driveId"]
         return corpora == "allDrives" or not item.drive_id
 
     def _item(self, file_id: str, parameters: Parameters) -> Item:

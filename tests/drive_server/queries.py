@@ -36,6 +36,8 @@ def parsed(text: str) -> Query:
             raise invalid("q")
         tokens.append(found.group().strip())
         place = found.end()
+    if not tokens:
+        return Query(lambda _, __: True, None)
     reader = _Reader(tokens)
     query = reader.either()
     if reader.tokens:

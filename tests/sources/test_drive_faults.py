@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from drive_server.fixtures import Seen, drive, listed, pages, source_on, whole
 from drive_server.refusals import Refusal, broken, limited
 from drive_server.server import DriveServer
 
-from aion_dagster.errors import CredentialsError, SourceError
+from aion_dagster.errors import CredentialsError, SourceError, UnavailableError
 from aion_dagster.sources.drive_access import DriveAccess
 
 __all__ = ["drive"]
@@ -203,6 +204,14 @@ def test_credentials_that_are_not_there_are_said(drive: DriveServer, tmp_path: P
         source_on(drive, access=DriveAccess(file=str(tmp_path / "none.json"))).check()
     with pytest.raises(CredentialsError, match="variable NOT_SET_AT_ALL is not set"):
         source_on(drive, access=DriveAccess(variable="NOT_SET_AT_ALL")).check()
+
+
+def test_without_the_extra_its_name_is_said(
+    drive: DriveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "google.auth", None)
+    with pytest.raises(UnavailableError, match=r"pip install 'aion_dagster\[drive\]'"):
+        source_on(drive).check()
 
 
 def test_secrets_are_in_no_word_that_a_source_says(pictures: DriveServer) -> None:

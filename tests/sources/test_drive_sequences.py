@@ -180,7 +180,7 @@ class Watcher:
 
 
 @settings(
-    max_examples=60 if os.environ.get("AION_TEST_TIER") == "soak" else 8,
+    max_examples=60 if os.environ.get("AION_TEST_TIER") == "soak" else 5,
     suppress_health_check=[*HealthCheck],
 )
 @given(seed=st.integers(0, 2**32), logs_descendants=st.booleans())
