@@ -1,12 +1,17 @@
 """Measure `aion-dagster run` on 1,000 pictures against the floor, alternately, in the same minutes.
 
-    python benchmarks/run_1000.py [--pictures 1000] [--rounds 3] [--other-floor SCRIPT]
+    python benchmarks/run_1000.py [--pictures 1000] [--rounds 3] [--only-race]
+                                  [--pixeltable PYTHON] [--datachain PYTHON]
 
 Every round runs, each in a fresh process and a fresh state: the floor (`floor.py`), the bare pass
 (`bare_pass.py`), `aion-dagster run` as with the core package alone, the same with labels and a COCO
-export, and `aion-dagster run` with text vectors; the next round takes them in another order. Medians are reported: `seconds` is what a command says itself,
-imports excluded; `wall` is the life of its process. `orchestration` is the share of our seconds
-that the bare pass does not explain. Prints one JSON object and, last, a row for README.md.
+export, and `aion-dagster run` with text vectors. Then the race: `aion-dagster run` without exports
+against `../shared/bench/bench_floor.py` and, where their interpreters are given, against Pixeltable
+and DataChain on the same workload; and what text and codes cost beside it, on fewer pictures. The
+next round takes them in another order. Medians are reported: `seconds` is what a command says
+itself, imports excluded; `wall` is the life of its process. `orchestration` is the share of our
+seconds that the bare pass does not explain. Memory is looked at in one more round, which is not
+timed. Prints one JSON object and, last, rows for README.md.
 """
 
 from __future__ import annotations
@@ -15,92 +20,75 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pictures as generator
-from watched import CommandFailedError, Watched, watch
+from contenders import HERE, SHARED, Contenders, detecting, race, standard
+from watched import CommandFailedError, Watched
 
-HERE = Path(__file__).resolve().parent
-PROCESSES = 2
-Commands = dict[str, Callable[[Path], list[str]]]
-
-
-def commands(folder: Path, labels: Path, other_floor: Path | None) -> Commands:
-    """What to measure: a name, and how the command line follows from a fresh folder for its state."""
-    python = sys.executable
-    ours = str(Path(python).with_name("aion-dagster"))
-
-    def run_vectors(state: Path) -> list[str]:
-        return [ours, "run", str(folder), "--store", str(state), "--json"]
-
-    def run(state: Path) -> list[str]:
-        return [*run_vectors(state), "--config", str(HERE / "core.yaml")]
-
-    def run_and_export(state: Path) -> list[str]:
-        extra = ["--labels", str(labels), "--dataset", "bench", "--export", "coco"]
-        return [*run(state), *extra]
-
-    def floor(state: Path) -> list[str]:
-        script = str(HERE / "floor.py")
-        return [python, script, str(folder), str(state), "--processes", str(PROCESSES)]
-
-    def bare_pass(state: Path) -> list[str]:
-        return [python, str(HERE / "bare_pass.py"), str(folder), str(state)]
-
-    measured: Commands = {
-        "floor": floor,
-        "bare_pass": bare_pass,
-        "run": run,
-        "run_coco": run_and_export,
-        "run_vectors": run_vectors,
-    }
-    if other_floor:
-        script = str(other_floor)
-        measured["other_floor"] = lambda state: [python, script, str(folder), str(state)]
-    return measured
+Results = dict[str, list[Watched]]
 
 
-def measure(measured: Commands, rounds: int) -> dict[str, list[Watched]]:
-    """Run every command once per round, each round beginning with another one."""
-    results: dict[str, list[Watched]] = {name: [] for name in measured}
+def measure(measured: Contenders, rounds: int, scratch: Path) -> Results:
+    """Run every command once per round, each round beginning with another one; the last round looks at memory."""
+    results: Results = {name: [] for name in measured}
     names = list(measured)
-    for number in range(rounds):
+    for number in range(rounds + 1):
         shift = number % len(names)
         for name in names[shift:] + names[:shift]:
-            with tempfile.TemporaryDirectory(prefix=f"bench-{name}-") as state:
-                results[name].append(watch(measured[name](Path(state, "state"))))
-            took = results[name][-1]
-            print(f"round {number + 1}: {name:12} {took.wall:7.2f} s", file=sys.stderr)
+            with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=scratch) as state:
+                took = measured[name].run(Path(state, "state"), memory=number == rounds)
+            results[name].append(took)
+            kind = f"round {number + 1}" if number < rounds else "memory "
+            print(
+                f"{kind}: {name:12} {took.seconds:7.2f} s, {took.elsewhere:.0%} elsewhere",
+                file=sys.stderr,
+            )
     return results
 
 
-def summary(results: dict[str, list[Watched]], count: int) -> dict[str, Any]:
-    """Medians per command, ratios to the floor, and the share that is orchestration."""
-    medians = {
-        name: {
-            "seconds": round(statistics.median(w.seconds for w in watched), 3),
-            "wall": round(statistics.median(w.wall for w in watched), 3),
-            "peak_mib": round(statistics.median(w.peak_mib for w in watched)),
-            "all_seconds": [round(w.seconds, 3) for w in watched],
+def medians(results: Results, count: int) -> dict[str, dict[str, Any]]:
+    """Medians per command; the last round counts for memory only."""
+    found = {}
+    for name, (*timed, remembered) in results.items():
+        seconds = statistics.median(w.seconds for w in timed)
+        found[name] = {
+            "seconds": round(seconds, 3),
+            "wall": round(statistics.median(w.wall for w in timed), 3),
+            "cpu": round(statistics.median(w.cpu for w in timed), 2),
+            "elsewhere": round(statistics.median(w.elsewhere for w in timed), 2),
+            "peak_mib": round(remembered.peak_mib),
+            "pictures_per_second": round(count / seconds, 1),
+            "all_seconds": [round(w.seconds, 3) for w in timed],
         }
-        for name, watched in results.items()
-    }
-    floor, bare = medians["floor"], medians["bare_pass"]
-    for name, values in medians.items():
-        values["pictures_per_second"] = round(count / values["seconds"], 1)
-        values["seconds_to_floor"] = round(values["seconds"] / floor["seconds"], 2)
-        values["wall_to_floor"] = round(values["wall"] / floor["wall"], 2)
+    return found
+
+
+def compared(found: dict[str, dict[str, Any]], floor: str, names: list[str]) -> None:
+    """Add ratios to a floor: of the medians, and the median of the rounds' own."""
+    base = found[floor]
+    for name in names:
+        ours = found[name]
+        ours["seconds_to_floor"] = round(ours["seconds"] / base["seconds"], 2)
+        ours["wall_to_floor"] = round(ours["wall"] / base["wall"], 2)
+        pairs = zip(ours["all_seconds"], base["all_seconds"], strict=True)
+        ours["rounds_to_floor"] = round(statistics.median(a / b for a, b in pairs), 2)
+
+
+def orchestration(found: dict[str, dict[str, Any]]) -> None:
+    """Add the share of our seconds that the bare pass does not explain."""
+    bare = found["bare_pass"]
+    for name, values in found.items():
         if name.startswith("run"):
             values["orchestration"] = round(1 - bare["seconds"] / values["seconds"], 3)
             values["orchestration_wall"] = round(1 - bare["wall"] / values["wall"], 3)
-    return medians
 
 
 def machine() -> str:
@@ -120,17 +108,17 @@ def commit() -> str:
     return described.stdout.strip() or "unknown"
 
 
-def rows(report: dict[str, Any]) -> list[str]:
+def standard_rows(report: dict[str, Any]) -> list[str]:
     """Lines for the table in README.md, one for each of our commands."""
-    medians = report["medians"]
-    floor = medians["floor"]
+    found = report["medians"]
+    floor = found["floor"]
     lines = []
     for name, command in (
         ("run", "run"),
         ("run_coco", "run --labels --export coco"),
         ("run_vectors", "run with text vectors"),
     ):
-        ours = medians[name]
+        ours = found[name]
         cells = (
             report["date"],
             report["machine"],
@@ -147,24 +135,99 @@ def rows(report: dict[str, Any]) -> list[str]:
     return lines
 
 
-def main() -> int:
-    """Make the pictures, measure, print."""
+def race_rows(report: dict[str, Any]) -> list[str]:
+    """Lines for the table of the race, one for each who took part."""
+    lines = []
+    for name in ("race", "race_floor", "pixeltable", "datachain"):
+        if name in report["medians"]:
+            one = report["medians"][name]
+            cells = (
+                report["date"],
+                report["commit"],
+                f"`{name}`",
+                f"{one['seconds']} s",
+                f"{one['pictures_per_second']}/s",
+                f"{one.get('seconds_to_floor', '')}",
+                f"{one['cpu']} s",
+                f"{one['peak_mib']} MiB",
+                f"{one['elsewhere']:.0%}",
+            )
+            lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def milliseconds(found: dict[str, dict[str, Any]], count: int) -> dict[str, float]:
+    """What each detecting step adds per picture, in milliseconds of wall time."""
+    base = found["detect_none"]["seconds"]
+    return {
+        kind: round((found[f"detect_{kind}"]["seconds"] - base) / count * 1000, 1)
+        for kind in ("text", "codes")
+    }
+
+
+def some_of(folder: Path, count: int, place: Path) -> Path:
+    """A folder with the first `count` pictures of another."""
+    place.mkdir()
+    for file in sorted(folder.iterdir())[:count]:
+        shutil.copy2(file, place)
+    return place
+
+
+def reported(arguments: argparse.Namespace, folder: Path, scratch: Path) -> dict[str, Any]:
+    """Measure everything that was asked for."""
+    count, rounds = arguments.pictures, arguments.rounds
+    found: dict[str, dict[str, Any]] = {}
+    costs = {}
+    if not arguments.only_race:
+        labels = scratch / "labels.json"
+        generator.label(folder, labels)
+        found = medians(measure(standard(folder, labels), rounds, scratch), count)
+        compared(found, "floor", list(found))
+        orchestration(found)
+    contenders = race(folder, arguments.pixeltable, arguments.datachain)
+    found |= medians(measure(contenders, rounds, scratch), count)
+    if "race_floor" in contenders:
+        compared(found, "race_floor", list(contenders))
+    else:
+        print(f"{SHARED} is missing: no floor and no peers in the race", file=sys.stderr)
+    if arguments.detect_pictures:
+        some = some_of(folder, arguments.detect_pictures, scratch / "some")
+        steps = medians(measure(detecting(some), rounds, scratch), arguments.detect_pictures)
+        costs = milliseconds(steps, arguments.detect_pictures)
+        found |= steps
+    return {"medians": found, "milliseconds_per_picture": costs}
+
+
+def parsed() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--pictures", type=int, default=1000, help="how many (default 1000)")
     parser.add_argument("--rounds", type=int, default=3, help="how often (default 3)")
     parser.add_argument("--folder", type=Path, help="keep the pictures here (default: temporary)")
-    parser.add_argument("--other-floor", type=Path, help="a script called with PICTURES STATE")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bench-pictures-") as scratch:
-        folder = arguments.folder or Path(scratch, "pictures")
+    parser.add_argument("--only-race", action="store_true", help="the race alone")
+    parser.add_argument("--pixeltable", type=Path, help="an interpreter that has Pixeltable")
+    parser.add_argument("--datachain", type=Path, help="an interpreter that has DataChain")
+    parser.add_argument(
+        "--detect-pictures",
+        type=int,
+        default=100,
+        help="pictures for the cost of text and codes (default 100; 0: not measured)",
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Make the pictures, measure, print."""
+    arguments = parsed()
+    with tempfile.TemporaryDirectory(prefix="bench-") as place:
+        scratch = Path(place)
+        folder = arguments.folder or scratch / "pictures"
         generator.make(folder, arguments.pictures)
-        labels = Path(scratch, "labels.json")
-        generator.label(folder, labels)
         for file in folder.iterdir():
             file.read_bytes()  # so that the first command does not pay for a cold page cache
         busy = os.getloadavg()[0]
         try:
-            results = measure(commands(folder, labels, arguments.other_floor), arguments.rounds)
+            results = reported(arguments, folder, scratch)
         except CommandFailedError as error:
             print(error, file=sys.stderr)
             return 1
@@ -176,10 +239,11 @@ def main() -> int:
         "pictures": arguments.pictures,
         "rounds": arguments.rounds,
         "load_before": round(busy, 2),
-        "medians": summary(results, arguments.pictures),
+        **results,
     }
     print(json.dumps(report, indent=1))
-    print("\n".join(rows(report)))
+    lines = [] if arguments.only_race else standard_rows(report)
+    print("\n".join(lines + race_rows(report)))
     return 0
 
 

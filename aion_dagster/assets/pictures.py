@@ -17,6 +17,7 @@ from aion_dagster.checks.batches import (
     picture_check_specs,
     unreadable_check,
 )
+from aion_dagster.compute.picture_workers import PictureWorkers
 from aion_dagster.config import LibraryConfig
 from aion_dagster.document_names import document_type
 from aion_dagster.planning import decoded_tables, pass_settings
@@ -118,11 +119,12 @@ def picture_tables(
     *,
     advance: Callable[[int], None],
     before_asking: Callable[[Collection[str]], None] = lambda hashes: None,  # noqa: ARG005
+    workers: PictureWorkers | None = None,
 ) -> PictureTables:
-    """The pass over the pictures of one batch, as configured; the last two as `compute_pictures` has them."""
+    """The pass over the pictures of one batch, as configured; the last three as `compute_pictures` has them."""
     files = [f for f in store.manifests.read(batch) if not _is_document(config, f)]
     settings = replace(pass_settings(config), parts=parts)
-    return compute_pictures(batch, files, read, store, settings, advance, before_asking)
+    return compute_pictures(batch, files, read, store, settings, advance, before_asking, workers)
 
 
 def _is_document(config: LibraryConfig, file: FileRef) -> bool:

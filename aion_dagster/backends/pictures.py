@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from aion_dagster import schemas
 from aion_dagster.compute.contact_sheet import contact_sheet
 from aion_dagster.compute.picture_pass import PassSettings, PictureInput, Reused, run_pass
+from aion_dagster.compute.picture_workers import PictureWorkers
 from aion_dagster.identity import image_id
 from aion_dagster.storage.staged import StagedTable
 from aion_dagster.storage.store import Store
@@ -75,6 +76,7 @@ def compute_pictures(
     settings: PassSettings,
     advance: Callable[[int], None],
     before_asking: Callable[[Collection[str]], None] = lambda hashes: None,  # noqa: ARG005
+    workers: PictureWorkers | None = None,
 ) -> PictureTables:
     """Run the pass over `files`; contents that an earlier batch has computed are copied from its tables.
 
@@ -88,12 +90,13 @@ def compute_pictures(
         settings: what to compute, within which bounds.
         advance: told after every chunk how many files it had; what it raises ends the pass.
         before_asking: told the SHA-256 of contents before earlier batches are searched for them; may wait.
+        workers: processes to measure in; None for threads of this one.
     """
     gathering = _Gathering(batch, store, settings, before_asking)
     staged = store.tables.stage("variants", batch=batch) if "variants" in settings.parts else None
     inputs = (PictureInput(ref, partial(read, ref)) for ref in files)
     try:
-        for chunk in run_pass(inputs, settings, known=gathering.known):
+        for chunk in run_pass(inputs, settings, known=gathering.known, workers=workers):
             gathering.add(chunk.images, chunk.color_analyses, chunk.visual_features)
             variants = [chunk.variants, *gathering.add_reused(chunk.reused)]
             for table in variants:

@@ -10,6 +10,7 @@ import time
 import uuid
 from argparse import Namespace
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, nullcontext
 
 import dagster as dg
 
@@ -21,6 +22,7 @@ from aion_dagster.commands.progress import Bars
 from aion_dagster.commands.quiet import quiet_console
 from aion_dagster.commands.settings import chosen_dataset, run_config
 from aion_dagster.commands.summary import Summary, as_json, summary_lines
+from aion_dagster.compute.picture_workers import PictureWorkers
 from aion_dagster.config import LibraryConfig
 from aion_dagster.costs import INVOCATION
 from aion_dagster.errors import SourceError
@@ -31,7 +33,6 @@ from aion_dagster.resources.instance import embedded_instance, report_dead_runs
 from aion_dagster.resources.naming import Names
 from aion_dagster.resources.sources import SourceReader, build_source
 from aion_dagster.sensors.new_files import adopted_events
-from aion_dagster.storage.lock import StoreLock
 from aion_dagster.storage.store import Store
 
 _ALLOCATIONS = 20_000
@@ -48,15 +49,25 @@ def run_on(args: Namespace, config: LibraryConfig, *, take_in: bool = True) -> i
     begun = time.perf_counter()
     quiet_console()
     _spare_the_collector()
+    with picture_workers(args) as workers:
+        return _work_on(args, config, workers, begun, take_in=take_in)
+
+
+def _work_on(
+    args: Namespace,
+    config: LibraryConfig,
+    workers: PictureWorkers | None,
+    begun: float,
+    *,
+    take_in: bool,
+) -> int:
     store = open_store(config.store, config.name)
     summary = Summary()
     os.environ[INVOCATION] = uuid.uuid4().hex
     with (
-        StoreLock.exclusive(
-            store.root, wait=not args.no_wait, on_wait=_say, what="aion-dagster run"
-        ),
+        store.lock(wait=not args.no_wait, on_wait=_say, what="aion-dagster run"),
         Bars() as bars,
-        _pictures_ahead(config, store, bars) as ahead,
+        _pictures_ahead(config, store, bars, workers) as ahead,
     ):
         store.sweep()
         if take_in:
@@ -66,7 +77,7 @@ def run_on(args: Namespace, config: LibraryConfig, *, take_in: bool = True) -> i
             ahead.expect(_whole_passes(config, plan))
         with embedded_instance(config.store) as instance:
             report_dead_runs(instance, config.store)
-            run = Run(config, store, instance, bars, ahead, summary, jobs=args.jobs)
+            run = Run(config, store, instance, bars, ahead, summary, workers, jobs=args.jobs)
             run.everything(plan)
     summary.paid_calls = store.ledger.calls_of_run(os.environ[INVOCATION])
     summary.seconds = time.perf_counter() - begun
@@ -109,7 +120,18 @@ def _take_in(config: LibraryConfig, store: Store, summary: Summary) -> None:
         summary.errors.append("none of the sources can be listed")
 
 
-def _pictures_ahead(config: LibraryConfig, store: Store, bars: Bars) -> PicturesAhead:
+def picture_workers(args: Namespace) -> AbstractContextManager[PictureWorkers | None]:
+    """Processes for the decode pass, where batches are materialized in this one.
+
+    To be made first of all: they must inherit no lock, and no open database.
+    """
+    workers = PictureWorkers.beside() if args.jobs == 1 else None
+    return workers if workers is not None else nullcontext()
+
+
+def _pictures_ahead(
+    config: LibraryConfig, store: Store, bars: Bars, workers: PictureWorkers | None
+) -> PicturesAhead:
     """The decode pass over batches that are materialized in this process."""
     reader = SourceReader.from_config(config)
     parts = frozenset(decoded_tables(config))
@@ -125,7 +147,14 @@ def _pictures_ahead(config: LibraryConfig, store: Store, bars: Bars) -> Pictures
             bars.advance("images", files)
 
         return picture_tables(
-            config, store, reader.read, batch, parts, advance=advance, before_asking=before_asking
+            config,
+            store,
+            reader.read,
+            batch,
+            parts,
+            advance=advance,
+            before_asking=before_asking,
+            workers=workers,
         )
 
     return PicturesAhead(compute)
@@ -148,12 +177,14 @@ class Run:
         bars: Bars,
         ahead: PicturesAhead,
         summary: Summary,
+        workers: PictureWorkers | None,
         *,
         jobs: int,
     ) -> None:
-        """`summary` is filled while the work goes on; `jobs` batches run side by side."""
+        """`summary` is filled while the work goes on; `workers` decode for `ahead`; `jobs` batches run side by side."""
         self._config, self._store, self._instance = config, store, instance
         self._bars, self._ahead, self._summary, self._jobs = bars, ahead, summary, jobs
+        self._workers = workers
         self._materializer: Materializer | None = None
 
     def everything(self, plan: Plan) -> None:
@@ -177,6 +208,8 @@ class Run:
         self._config.remember()
         if plan.batches:
             self._batches(plan, planner.usable_batches())
+        if self._workers is not None:
+            self._workers.close()  # what comes now needs their memory more
         planner = self._planner()
         left = planner.plan().whole if planner.usable_batches() else ()
         if left:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import pyarrow as pa
@@ -23,6 +24,7 @@ from aion_dagster.compute.pass_tables import (
     images_table,
     variants_table,
 )
+from aion_dagster.compute.picture_workers import Job, PictureWorkers
 from aion_dagster.compute.sniff import UndecodableError
 from aion_dagster.errors import FileTooLargeError, SourceError
 from aion_dagster.values import FileRef
@@ -42,6 +44,9 @@ _GROUP: Final = 8
 """Pictures of one task: fewer leave the processor's caches cold, more leave a thread idle at the end."""
 _READERS: Final = 8
 """Reads that wait at the same time: for files from a network the waiting is what costs."""
+_CRASHED: Final = (
+    "the process that decoded it ended; the file is damaged, or there was not enough memory"
+)
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ def run_pass(
     settings: PassSettings,
     *,
     known: Callable[[Sequence[str]], Collection[str]] = lambda shas: (),  # noqa: ARG005
+    workers: PictureWorkers | None = None,
 ) -> Iterator[PassChunk]:
     """Compute everything about `inputs`, chunk by chunk.
 
@@ -92,21 +98,24 @@ def run_pass(
         settings: what to compute, within which bounds.
         known: asked once per chunk with the SHA-256 (hex) of contents that are new to this call; what it returns is not
             decoded.
+        workers: processes to measure in; None for `settings.threads` threads.
     """
-    workers = settings.threads or os.cpu_count() or 1
+    threads = settings.threads or os.cpu_count() or 1
     finished: dict[str, ImageRow] = {}
     with ExitStack() as stack:
-        readers = _pool(stack, max(workers, _READERS))
-        computers = _pool(stack, workers)
+        readers = _pool(stack, max(threads, _READERS))
+        computers = _Computers(
+            settings, workers or _pool(stack, threads), workers.processes if workers else threads
+        )
         chunks = _chunks(inputs, settings)
         reading = _begin_reading(next(chunks, []), settings, readers)
         running: _Running | None = None
+        stack.callback(lambda: None if running is None else running.cancel())
         while reading:
             reads = [future.result() for future in reading]
-            following = _begin_computing(reads, settings, known, running, finished, computers)
-            ready = running.results(finished) if running is not None else None
-            running = following
-            del reads, following  # nothing but `running` holds a chunk's bytes
+            before, running = running, _begin_computing(reads, known, running, finished, computers)
+            ready = before.results(finished) if before is not None else None
+            del reads, before  # nothing but `running` holds a chunk's bytes
             reading = _begin_reading(next(chunks, []), settings, readers)
             if ready is not None:
                 yield _tables(*ready)
@@ -180,13 +189,44 @@ def _too_many_bytes(ref: FileRef, size: int, max_bytes: int) -> ImageRow:
 _Result = tuple[ImageRow, Measured | None]
 
 
+class _Computers:
+    """Where groups of pictures are measured: threads of this process, or other processes."""
+
+    def __init__(
+        self, settings: PassSettings, place: ThreadPoolExecutor | PictureWorkers, count: int
+    ) -> None:
+        """`count` groups are measured at the same time."""
+        self._measure = partial(_measure, settings=settings)
+        self._place, self._count = place, count
+
+    def begin(self, reads: list[_Read]) -> list[Job[_Result]]:
+        """Jobs whose results, one after the other, are those of `reads`."""
+        place = self._place
+        size = min(_GROUP, -(-len(reads) // self._count) or 1)
+        groups = [reads[start : start + size] for start in range(0, len(reads), size)]
+        if isinstance(place, PictureWorkers):
+            return [place.submit(self._measure, group, _lost) for group in groups]
+        return [place.submit(self._measure, group) for group in groups]
+
+
+def _lost(read: _Read) -> _Result:
+    """What stands for a picture that ended the process which decoded it."""
+    row = ImageRow(read.ref, len(read.data), "unreadable", read.sha256, error=_CRASHED)
+    return replace(row, image_id=identity.image_id(read.sha256)), None
+
+
 @dataclass(frozen=True, slots=True)
 class _Running:
     """A chunk that is being computed: its files, and the results to come of the contents that are new in it."""
 
     chunk: list[_Read]
     new: tuple[str, ...]
-    jobs: list[Future[list[_Result]]]
+    jobs: list[Job[_Result]]
+
+    def cancel(self) -> None:
+        """Do not begin what has not begun."""
+        for job in self.jobs:
+            job.cancel()
 
     def results(
         self, finished: dict[str, ImageRow]
@@ -209,11 +249,10 @@ class _Running:
 
 def _begin_computing(
     chunk: list[_Read],
-    settings: PassSettings,
     known: Callable[[Sequence[str]], Collection[str]],
     before: _Running | None,
     finished: dict[str, ImageRow],
-    computers: ThreadPoolExecutor,
+    computers: _Computers,
 ) -> _Running:
     """Queue what is new in `chunk`: neither finished, nor running in the chunk `before`, nor known elsewhere."""
     underway = frozenset(before.new) if before is not None else frozenset()
@@ -223,12 +262,7 @@ def _begin_computing(
             fresh.setdefault(read.sha256, read)
     elsewhere = frozenset(known(tuple(fresh))) if fresh else frozenset()
     new = {sha: read for sha, read in fresh.items() if sha not in elsewhere}
-    reads = list(new.values())
-    workers = settings.threads or os.cpu_count() or 1
-    size = min(_GROUP, -(-len(reads) // workers) or 1)
-    groups = [reads[start : start + size] for start in range(0, len(reads), size)]
-    jobs = [computers.submit(_measure, group, settings) for group in groups]
-    return _Running(chunk, tuple(new), jobs)
+    return _Running(chunk, tuple(new), computers.begin(list(new.values())))
 
 
 def _measure(group: list[_Read], settings: PassSettings) -> list[_Result]:

@@ -125,7 +125,8 @@ def test_a_command_that_was_killed_is_reported_as_failed_by_the_next(
     place = tmp_path / "store"
     script = HERE.parent / "e2e" / "killed_run.py"
     arguments = ["run", str(inbox), "--store", str(place), "--export", "none"]
-    killed = started(sys.executable, script, "step:images:1", *arguments)
+    moment = "after replace:images/part.parquet:1"
+    killed = started(sys.executable, script, moment, *arguments)
     _, err = killed.communicate()
     assert killed.returncode == -9, err
     with embedded_instance(str(place)) as instance:

@@ -4,8 +4,8 @@ usage: killed_run.py MOMENT ARGUMENTS…
 
 MOMENT is `list:FILE` (run to the end and write every moment passed, one a line), `KIND:NAME:COUNT` (SIGKILL at the
 COUNT-th time that this moment is passed), or `seconds:S` (SIGKILL after that time).
-Moments are before and after each rename, each exchange of folders and each commit of the ledger, and each piece of
-progress of each asset.
+Moments are before and after each rename, each exchange of folders and each commit of the ledger, each piece of
+progress of each asset, and before and after each batch's pictures are computed ahead and taken by its run.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 
 import sqlalchemy
 
+from aion_dagster.backends.pictures_ahead import PicturesAhead
 from aion_dagster.cli import main
 from aion_dagster.commands import run as run_command
 from aion_dagster.storage import swap
@@ -63,6 +64,8 @@ def around(module: Any, name: str, place: Callable[..., Any]) -> None:
 around(os, "replace", lambda _source, target, *_: target)
 around(os, "rename", lambda _source, target, *_: target)
 around(swap, "_exchange", lambda _one, other: other)
+around(run_command, "picture_tables", lambda *_: "ahead")
+around(PicturesAhead, "take", lambda *_: "ahead")
 
 
 @sqlalchemy.event.listens_for(sqlalchemy.engine.Engine, "commit")

@@ -21,10 +21,28 @@ from aion_dagster.storage.store import Store
 SCRIPT = Path(__file__).with_name("killed_run.py")
 TIER = os.environ.get("AION_TEST_TIER", "test")
 KILLS = {"test": 4, "soak": 0}
+"""Kills per tier; 0 means one at every kind of moment there is, and some by the clock."""
 BY_THE_CLOCK = 8
 SHARES = {"test": 2, "soak": 8}
 """Parts of the kills that may run side by side."""
-"""Kills per tier; 0 means one at every kind of moment there is, and some by the clock."""
+BATCH = 7
+AHEAD = {
+    "test": {"after picture_tables:ahead:2": {0, 1}, "before take:ahead:2": {1}},
+    "soak": {
+        "before picture_tables:ahead:1": {0},
+        "after picture_tables:ahead:1": {0},
+        "before take:ahead:1": {0},
+        "after take:ahead:1": {0},
+        "before picture_tables:ahead:2": {0, 1},
+        "after picture_tables:ahead:2": {0, 1},
+        "before take:ahead:2": {1},
+        "after take:ahead:2": {1},
+    },
+}
+"""Kills between a batch's pictures and the run that takes them; how many batches may have theirs put away by then.
+
+While the second batch is computed the first one's run is under way.
+"""
 SEED = int(os.environ.get("AION_KILL_SEED", "20261120"))
 NOT_REPEATED = {"processing_time_ms", "generated_at"}
 """Columns of clocks."""
@@ -37,7 +55,7 @@ def call(
     # Into files: a pipe would stay open as long as any process that the killed one has left behind.
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         done = subprocess.run(
-            [*command, "--batch-size", "7", "--store", str(store)],
+            [*command, "--batch-size", str(BATCH), "--store", str(store)],
             stdout=out,
             stderr=err,
             check=False,
@@ -66,6 +84,11 @@ def contents(store: Store) -> dict[str, Any]:
     rows["batches"] = [(b.key, b.file_count, b.blocked_reason) for b in store.ledger.batches()]
     rows["dataset"] = {k: v.to_pylist() for k, v in store.sets.read("dataset/main")[0].items()}
     return rows
+
+
+def half_written(store: Path) -> list[Path]:
+    """Temporary files of tables, which no process that lives will put in their place."""
+    return list((store / "tables").rglob(".*.tmp"))
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +148,32 @@ def test_a_killed_run_is_completed_by_the_next(
         with embedded_instance(str(store)) as instance:
             unfinished = [r for r in instance.get_runs() if not r.is_finished]
         assert not unfinished, moment
+        assert not half_written(store), moment
         shutil.rmtree(store)
     print(f"{killed} of {len(moments)} runs were killed")
     by_the_clock = sum(m.startswith("seconds:") for m in moments)
     assert killed >= len(moments) - by_the_clock
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("moment", "put_away"), AHEAD[TIER].items())
+def test_pictures_that_were_computed_ahead_and_not_put_away_are_all_that_is_computed_again(
+    moment: str, put_away: set[int], uninterrupted: dict[str, Any], tmp_path: Path
+) -> None:
+    where = uninterrupted["pictures"], uninterrupted["labels"]
+    store = tmp_path / "store"
+    first = call(moment, *where, store)
+    assert first.returncode == -9, first.stderr
+    tables = Store.open(store, create=False).tables
+    # A batch with this table is not decoded altogether again: the others are computed where they are missing.
+    done = len(tables.batches("images"))
+    assert done in put_away
+    listed = tmp_path / "moments"
+    second = call(f"list:{listed}", *where, store)
+    assert second.returncode == 0, second.stderr
+    assert tree(store / "exports") == uninterrupted["exports"]
+    assert contents(Store.open(store, create=False)) == uninterrupted["contents"]
+    assert not half_written(store)
+    passes = dict(line.rsplit(":", 1) for line in listed.read_text().splitlines())
+    batches = len(uninterrupted["contents"]["batches"])
+    assert int(passes["after picture_tables:ahead"]) == batches - done
