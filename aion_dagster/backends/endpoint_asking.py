@@ -90,11 +90,14 @@ class Asking:
         async with self.gate:
             try:
                 if self.unreachable >= _IN_A_ROW:
-                    raise CallError("network", "not asked: the endpoint is gone", retryable=True)
+                    reason = "not asked: the endpoint is gone"
+                    raise CallError("network", reason, retryable=True, begun=False)
                 begin = time.perf_counter()
                 reply = await self._ask(job.picture(), job.key)
             except CallError as error:
-                await self._note_failure(job.key, error.kind, error, retryable=error.retryable)
+                if error.begun:
+                    await self._note_failure(job.key, error.kind, error, retryable=error.retryable)
+                # Otherwise it counts as not sent, and is released with all others.
                 return error
             except UnavailableError as error:
                 await self._note_failure(job.key, "unavailable", error, retryable=True)
@@ -120,7 +123,7 @@ class Asking:
     async def _ask(self, picture: bytes, key: CallKey) -> Reply:
         """Ask until there is an answer, the tries are used up, or no other try would help."""
         wrong = 0
-        counted = True
+        counted, begun = True, False
         for attempt in range(self.config.attempts):
             await self.pace.turn()
             await self._send(key, counted=counted)
@@ -130,9 +133,10 @@ class Asking:
                 reply = await self.endpoint.ask(picture)
             except AnswerError as error:
                 last = CallError("invalid_response", str(error), retryable=True)
-                wrong += 1
+                begun, wrong = True, wrong + 1
             except LaterError as error:
-                last = CallError(error.kind, str(error), retryable=True)
+                begun |= error.begun
+                last = CallError(error.kind, str(error), retryable=True, begun=begun)
                 counted = not error.begun
                 if error.after is not None:
                     wait = error.after
@@ -140,10 +144,11 @@ class Asking:
             else:
                 self.answered, self.unreachable = self.answered + 1, 0
                 return reply
-            if wrong > 1 or attempt + 1 == self.config.attempts:
-                break
-            if counted:
+            over = wrong > 1 or attempt + 1 == self.config.attempts
+            if counted and not (over and begun):
                 await asyncio.to_thread(self.calls.refused, [key])
+            if over:
+                break
             await asyncio.sleep(wait)
         if last.kind == "network":
             self._lost(last)

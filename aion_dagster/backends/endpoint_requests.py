@@ -29,10 +29,10 @@ _MOST_BYTES: Final = 2**20
 class CallError(Exception):
     """One picture got no answer; `kind` is what the table says."""
 
-    def __init__(self, kind: str, reason: str, *, retryable: bool) -> None:
-        """`retryable`: another time may help."""
+    def __init__(self, kind: str, reason: str, *, retryable: bool, begun: bool = True) -> None:
+        """`retryable`: another time may help; `begun`: the server may have worked on it."""
         super().__init__(reason)
-        self.kind, self.retryable = kind, retryable
+        self.kind, self.retryable, self.begun = kind, retryable, begun
 
 
 class LaterError(Exception):

@@ -161,6 +161,23 @@ def test_what_the_server_surely_did_not_begin_takes_nothing_of_the_budget(
     assert paid(database) == server.counters()["descriptions_billed"] == LOST
 
 
+def test_an_endpoint_that_only_refuses_takes_nothing_of_the_budget_either(
+    server: Server, database: Database
+) -> None:
+    caps = [Cap("library", calls=LOST)]
+    fault = server.fault("rate_limit", COMPLETION, every=1, retry_after=0)
+    refused = PaidCalls(database, run="refused", caps=caps)
+    rows = asking(server.endpoint_url, refused, attempts=2).describe(to_describe(ALL)).to_pylist()
+    assert all(row["description_is_retryable"] for row in rows)
+    assert (paid(database), refused.tally.calls) == (0, 0)
+    assert len(server.log(COMPLETION)) == 2 * LOST
+    server.clear_faults(fault)
+    calls = PaidCalls(database, run="served", caps=caps)
+    rows = asking(server.endpoint_url, calls).describe(to_describe(ALL)).to_pylist()
+    assert [row["description_status"] for row in rows] == ["completed"] * LOST
+    assert paid(database) == server.counters()["completions_billed"] == LOST
+
+
 def test_a_lost_reply_counts_though_the_tries_after_it_were_refused(
     server: Server, database: Database
 ) -> None:
