@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote_to_bytes, urlsplit
+from zoneinfo import available_timezones
 
 import yaml
 from pydantic import Field, ValidationError, field_validator
@@ -118,8 +119,13 @@ class LibraryConfig(Strict):
     max_unreadable_share: float = Field(default=1.0, ge=0, le=1)
     max_undescribed_share: float = Field(default=1.0, ge=0, le=1)
     datasets: tuple[DatasetConfig, ...] = (DatasetConfig(),)
+    ingest: Literal["sensor", "schedule"] = "sensor"
+    ingest_cron: str = "0 2 * * *"
+    ingest_timezone: str = "UTC"
     scan_seconds: int = Field(default=30, ge=1)
+    max_scan_age_hours: float = Field(default=36.0, gt=0)
     max_batches_per_tick: int = Field(default=50, ge=1)
+    max_unfinished_batches: int = Field(default=200, ge=1)
 
     @field_validator("name")
     @classmethod
@@ -134,6 +140,13 @@ class LibraryConfig(Strict):
     @classmethod
     def _store(cls, value: str) -> str:
         return _store_place(value)
+
+    @field_validator("ingest_timezone")
+    @classmethod
+    def _timezone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("must be the name of a time zone, such as Europe/Berlin")
+        return value
 
     @field_validator("labels")
     @classmethod

@@ -19,6 +19,7 @@ from aion_dagster.assets.library import library_asset, near_duplicate_asset, sea
 from aion_dagster.assets.pictures import picture_assets
 from aion_dagster.assets.workbench import Advance, Workbench, keys, silent
 from aion_dagster.backends.pictures_ahead import PicturesAhead
+from aion_dagster.checks.sources import scanned_check
 from aion_dagster.config import LibraryConfig
 from aion_dagster.planning import detection_tables, partitioned_assets, whole_assets
 from aion_dagster.quiet import silence_preview_warnings
@@ -30,6 +31,7 @@ from aion_dagster.resources.tables import TableIOManager, TableSetIOManager
 from aion_dagster.retry_definitions import offers_retry, retry_job
 from aion_dagster.sensors.automation import automation_sensor
 from aion_dagster.sensors.new_files import new_files_sensor
+from aion_dagster.sensors.nightly import take_in_job, take_in_schedule
 
 if TYPE_CHECKING:
     from aion_dagster.resources.aionvision import AionvisionResource
@@ -86,10 +88,17 @@ def build_definitions(
     if offers_retry(config):
         make = partial(build_definitions, quiet=True)
         jobs.append(retry_job(config, in_force, make, (BATCH_JOB, LIBRARY_JOB)))
+    schedules = []
+    if config.ingest == "schedule":
+        take_in = take_in_job(config, in_force)
+        jobs.append(take_in)
+        schedules.append(take_in_schedule(config, take_in))
     return dg.Definitions(
         assets=library_assets(bench),
+        asset_checks=[scanned_check(config, in_force)],
         resources=library_resources(config),
         jobs=jobs,
+        schedules=schedules,
         sensors=[new_files_sensor(config, in_force), automation_sensor(config)],
         executor=dg.in_process_executor,
         loggers={"console": _silent_logger} if quiet else None,

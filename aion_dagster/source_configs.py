@@ -41,6 +41,7 @@ class FolderSourceConfig(SourceSettings):
     path: str
     recursive: bool = True
     include_hidden: bool = False
+    settle_seconds: float = Field(default=5.0, ge=0, le=86_400)
 
     @model_validator(mode="before")
     @classmethod

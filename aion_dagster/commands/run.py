@@ -104,11 +104,15 @@ def _take_in(config: LibraryConfig, store: Store, summary: Summary) -> None:
     """Record the new files of every source as batches; one that cannot be listed does not hold up the others."""
     missing = 0
     for each in config.sources:
-        source = build_source(each, max_bytes=config.max_file_bytes, documents=config.documents)
         try:
+            source = build_source(each, max_bytes=config.max_file_bytes, documents=config.documents)
             source.check()
             result = ingest(
-                source, store, batch_files=config.batch_files, batch_bytes=config.batch_bytes
+                source,
+                store,
+                batch_files=config.batch_files,
+                batch_bytes=config.batch_bytes,
+                may_be_empty=each.may_be_empty,
             )
         except SourceError as error:
             _say(f"{error}; passed over, {config.remembered_path} lists it")

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable
 
 import dagster as dg
 
+from aion_dagster.checks.sources import overdue, scanned_evaluation, source_states
 from aion_dagster.config import LibraryConfig
 from aion_dagster.errors import SourceError, StoreLockedError
-from aion_dagster.identity import digest
-from aion_dagster.ingest import ingest
-from aion_dagster.planning import (
-    Plan,
-    Planner,
-    configured_backend,
-    partitioned_assets,
-    whole_assets,
-)
+from aion_dagster.planning import partitioned_assets, whole_assets
 from aion_dagster.resources.access import open_store
 from aion_dagster.resources.naming import Names
-from aion_dagster.resources.sources import build_source
-from aion_dagster.sensors.runs import batches_at_work, was_asked_for
+from aion_dagster.sensors.scanning import Cursor, Scan, scan_sources
+from aion_dagster.sensors.work import Work
 from aion_dagster.storage.store import Store
 
 TICK_SECONDS = 40.0
@@ -36,14 +26,17 @@ MOST_PARTITIONS = 1_000
 MOST_REPORTED = 200
 """Batches reported as made already in one tick: an event for each of their assets."""
 
-
 RELOAD = "The configuration names other assets than are loaded: 'Reload definitions' takes it over."
+
+_MOST_LOGGED = 20
 
 
 def new_files_sensor(
     config: LibraryConfig, in_force: Callable[[], LibraryConfig] | None = None
 ) -> dg.SensorDefinition:
     """Scan the sources, record new batches, ask for their runs, and ask again for those that never started.
+
+    Where files are taken in by a schedule, the sensor leaves the sources alone and does the rest.
 
     Args:
         config: the library as its definitions are loaded.
@@ -56,7 +49,7 @@ def new_files_sensor(
         name=names.job("new_files"),
         description="Looks for new files, makes batches of them and asks for their runs.",
         asset_selection=dg.AssetSelection.assets(
-            *(names.key(a) for a in (*partitioned_assets(config), "labels"))
+            *(names.key(a) for a in (*partitioned_assets(config), "labels", "library"))
         ),
         minimum_interval_seconds=config.scan_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -68,12 +61,7 @@ def new_files_sensor(
         store = open_store(now.store, now.name)
         try:
             with store.lock(exclusive=False, wait=False, what="the new-files sensor"):
-                found = scan_sources(
-                    now, store, context.cursor, deadline=time.monotonic() + TICK_SECONDS
-                )
-                for problem in found.problems:
-                    context.log.error(problem)
-                return tick(now, store, found, context.instance)
+                return tick(now, store, context)
         except StoreLockedError as error:
             return dg.SensorResult(skip_reason=str(error))
 
@@ -85,142 +73,106 @@ def assets_of(config: LibraryConfig) -> tuple[str, ...]:
     return (config.store, config.name, *partitioned_assets(config), *whole_assets(config))
 
 
-@dataclass
-class Scan:
-    """What a look at the sources came to.
-
-    `places` maps a source to where its listing goes on in the next tick, where it came to no end; `problems` names
-    the sources that could not be listed.
-    """
-
-    places: dict[str, str] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-
-    @property
-    def cursor(self) -> str:
-        """The sensor's cursor."""
-        return json.dumps(self.places, sort_keys=True)
-
-
-def scan_sources(
-    config: LibraryConfig, store: Store, cursor: str | None, *, deadline: float
-) -> Scan:
-    """Record the new files of every source as batches; a source that cannot be listed does not hold up the others."""
-    before: Mapping[str, str] = json.loads(cursor) if cursor else {}
-    found = Scan()
-    for source in config.sources:
-        try:
-            result = ingest(
-                build_source(source, max_bytes=config.max_file_bytes, documents=config.documents),
-                store,
-                batch_files=config.batch_files,
-                batch_bytes=config.batch_bytes,
-                cursor=before.get(source.name),
-                deadline=deadline,
-            )
-        except SourceError as error:
-            found.problems.append(str(error))
-            continue
-        if result.cursor is not None:
-            found.places[source.name] = result.cursor
-    return found
-
-
 def tick(
-    config: LibraryConfig, store: Store, found: Scan, instance: dg.DagsterInstance
+    config: LibraryConfig, store: Store, context: dg.SensorEvaluationContext
 ) -> dg.SensorResult:
-    """What a tick asks Dagster for, given the work that is left.
-
-    Partitions are added before runs are asked for; batches whose tables are all there are reported as materialized
-    without a run, so that a new instance over a full store costs nothing.
+    """Look at the sources as far as there is room, and ask Dagster for the work that is left.
 
     Raises:
         SourceError: a source could not be listed, and there is nothing else that would be lost by a failed tick.
     """
+    cursor = Cursor.parse(context.cursor)
+    work = Work(config, store, context.instance)
+    found = _look(config, store, cursor, work)
+    for problem in found.problems:
+        context.log.error(problem)
+    for loss in found.losses[:_MOST_LOGGED]:
+        context.log.warning(f"{loss.kind}: {loss.subject}: {loss.detail}")
+    if found.batches or found.deleted:
+        work = Work(config, store, context.instance)
+    return _result(config, store, cursor, found, work, context.instance)
+
+
+def _look(config: LibraryConfig, store: Store, cursor: Cursor, work: Work) -> Scan:
+    """Scan the sources, unless others do, or enough is under way."""
+    if config.ingest == "schedule":
+        return Scan.none(cursor, "")
+    room = config.max_unfinished_batches - work.unfinished
+    if room <= 0:
+        reason = f"{work.unfinished} batches are unfinished: no new ones before some are done."
+        return Scan.none(cursor, reason)
+    return scan_sources(
+        config,
+        store,
+        cursor,
+        deadline=time.monotonic() + TICK_SECONDS,
+        most=min(room, config.max_batches_per_tick),
+    )
+
+
+def _result(
+    config: LibraryConfig,
+    store: Store,
+    cursor: Cursor,
+    found: Scan,
+    work: Work,
+    instance: dg.DagsterInstance,
+) -> dg.SensorResult:
+    """What a tick asks Dagster for.
+
+    Partitions are added before runs are asked for; batches whose tables are all there are reported as materialized
+    without a run, so that a new instance over a full store costs nothing.
+    """
     names = Names(config.name)
-    planner = Planner(config, store, configured_backend(config))
-    plan = planner.plan()
-    recorded = [b.key for b in store.ledger.batches()]
-    known = instance.get_existing_dynamic_partitions(names.partitions_name, recorded)
-    missing = [b for b in recorded if b not in known]
-    if plan.labels:
-        # Annotations need the labels first; the batches follow in the next tick.
-        return dg.SensorResult(
-            run_requests=[labels_request(names, planner)],
-            dynamic_partitions_requests=_add(names, missing),
-            cursor=found.cursor,
-        )
-    at_work = batches_at_work(names, instance)
-    requests = batch_requests(config, store, planner, plan, at_work, instance)
-    reported = instance.get_materialized_partitions(names.key(partitioned_assets(config)[-1]))
-    adopted = [b for b in recorded if b not in plan.batches and b not in at_work | reported]
-    adopted = adopted[:MOST_REPORTED]
-    needed = dict.fromkeys([*(r.partition_key or "" for r in requests), *adopted, *missing])
+    known = instance.get_existing_dynamic_partitions(names.partitions_name, work.recorded)
+    requests, adopted = [work.labels()] if work.plan.labels else work.requests(), list[str]()
+    if (
+        not work.plan.labels
+    ):  # annotations need the labels first; the batches follow in the next tick
+        requests += work.library()
+        adopted = _made_elsewhere(config, work, instance)[:MOST_REPORTED]
+    needed = dict.fromkeys(
+        [*(r.partition_key for r in requests if r.partition_key), *adopted, *work.recorded]
+    )
     missing = [b for b in needed if b not in known]
-    idle = not (requests or missing or adopted or found.places)
-    if found.problems and idle:
+    states = source_states(config, store)
+    late = overdue(config, states)
+    events: list[dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation] = [
+        event for batch in adopted for event in adopted_events(config, batch)
+    ]
+    if late != cursor.overdue:
+        events.append(scanned_evaluation(config, states))
+    after = Cursor(found.places, found.first, late)
+    if found.problems and not (requests or missing or events or after != cursor):
         raise SourceError("; ".join(found.problems))
     return dg.SensorResult(
         run_requests=requests,
         dynamic_partitions_requests=_add(names, missing),
-        asset_events=[event for b in adopted for event in adopted_events(config, b)],
-        skip_reason=None if requests else _nothing(plan, found, adopted),
-        cursor=found.cursor,
+        asset_events=events,
+        skip_reason=None if requests else _nothing(work, found, adopted),
+        cursor=after.dump(),
     )
 
 
-def labels_request(names: Names, planner: Planner) -> dg.RunRequest:
-    """A run that imports the label files as they are now."""
-    return dg.RunRequest(
-        run_key=f"{names.job('labels')}-{planner.labels[:16]}",
-        asset_selection=[names.key("labels")],
+def _made_elsewhere(config: LibraryConfig, work: Work, instance: dg.DagsterInstance) -> list[str]:
+    """Batches that need no run, and that the instance does not know to be made."""
+    reported = instance.get_materialized_partitions(
+        Names(config.name).key(partitioned_assets(config)[-1])
     )
+    done = work.at_work | reported
+    return [b for b in work.recorded if b not in work.plan.batches and b not in done]
 
 
-def batch_requests(
-    config: LibraryConfig,
-    store: Store,
-    planner: Planner,
-    plan: Plan,
-    at_work: frozenset[str],
-    instance: dg.DagsterInstance,
-) -> list[dg.RunRequest]:
-    """Runs of stale batches, those first that never started.
-
-    The run key follows from everything that the batch should be made from. So a batch is asked for again under the
-    same key until it has started, and under a new one when its inputs changed; a batch that is at work is left
-    alone, and so is one that failed: Dagster repeats its run, or a person does. One in which some rows failed for a
-    time, or for want of a budget, is asked for once more on the next day, or as soon as the budgets change.
-    """
-    names = Names(config.name)
-    started = {b.key for b in store.ledger.batches() if b.started_at is not None}
-    requests: list[dg.RunRequest] = []
-    for batch in sorted(plan.batches, key=started.__contains__):
-        if len(requests) == config.max_batches_per_tick:
-            break
-        inputs: list[object] = [config.store, planner.expected(batch)]
-        if batch in plan.incomplete:
-            inputs += [datetime.now(UTC).date().isoformat(), config.budgets.model_dump(mode="json")]
-        key = f"{names.job(batch)}-{digest(inputs)[:16]}"
-        if batch not in at_work and not was_asked_for(key, instance):
-            requests.append(
-                dg.RunRequest(
-                    run_key=key,
-                    partition_key=batch,
-                    asset_selection=[names.key(a) for a in plan.batches[batch]],
-                )
-            )
-    return requests
-
-
-def _nothing(plan: Plan, found: Scan, adopted: list[str]) -> str:
+def _nothing(work: Work, found: Scan, adopted: list[str]) -> str:
     """Why a tick asks for no run."""
-    parts = list(found.problems)
+    parts = [*found.problems, *filter(None, [found.reason])]
     parts += [f"Still listing {name}." for name in found.places]
+    if found.unsettled:
+        parts.append(f"{found.unsettled} files changed a moment ago and are left for later.")
     if adopted:
         parts.append(f"{len(adopted)} batches were in the store already.")
-    if plan.batches:
-        parts.append(f"{len(plan.batches)} batches are at work or failed.")
+    if work.plan.batches:
+        parts.append(f"{len(work.plan.batches)} batches are at work or failed.")
     return " ".join(parts) or "No new files, nothing left to do."
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
+
 import dagster as dg
 
 from aion_dagster.resources.naming import Names
@@ -19,6 +22,8 @@ AT_WORK = [
 ]
 """Statuses of runs that will go on by themselves; one that is NOT_STARTED goes on when it is asked for again."""
 
+_KEYS_AT_ONCE = 500
+
 
 def batches_at_work(names: Names, instance: dg.DagsterInstance) -> frozenset[str]:
     """Batches that some unfinished run is about, whoever started it."""
@@ -35,7 +40,12 @@ def batches_at_work(names: Names, instance: dg.DagsterInstance) -> frozenset[str
     return frozenset(batches)
 
 
-def was_asked_for(run_key: str, instance: dg.DagsterInstance) -> bool:
-    """Whether a run with this key has gone beyond being reserved: Dagster would not start another."""
-    runs = instance.get_runs(dg.RunsFilter(tags={RUN_KEY: run_key}))
-    return any(run.status != dg.DagsterRunStatus.NOT_STARTED for run in runs)
+def asked_for(run_keys: Iterable[str], instance: dg.DagsterInstance) -> frozenset[str]:
+    """Run keys whose run has gone beyond being reserved: Dagster would not start another."""
+    keys = iter(run_keys)
+    found: set[str] = set()
+    while chunk := list(islice(keys, _KEYS_AT_ONCE)):
+        for run in instance.get_runs(dg.RunsFilter(tags={RUN_KEY: chunk})):
+            if run.status != dg.DagsterRunStatus.NOT_STARTED:
+                found.add(run.tags[RUN_KEY])
+    return frozenset(found)

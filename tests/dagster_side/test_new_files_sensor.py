@@ -232,6 +232,7 @@ def test_a_source_that_cannot_be_listed_does_not_hold_up_the_others(
     assert len(result.run_requests) == 1
     library.store_partitions(result)
     library.crash(result.run_requests[0])
+    library.cursor = result.cursor
     with pytest.raises(SourceError, match="unmounted cannot be listed"):
         library.tick()
     (tmp_path / "away").rename(tmp_path / "unmounted")

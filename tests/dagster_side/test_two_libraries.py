@@ -84,7 +84,10 @@ def test_new_files_of_one_are_no_news_to_the_other(
     one, two = libraries
     more = tmp_path_factory.mktemp("more")
     draw(more, 3)
-    sources = [*two.config.model_dump(mode="json")["sources"], str(more)]
+    sources = [
+        *two.config.model_dump(mode="json")["sources"],
+        {"path": str(more), "settle_seconds": 0},
+    ]
     grown = two.configured(sources=sources)
     result = grown.tick()
     grown.store_partitions(result)

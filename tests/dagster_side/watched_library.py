@@ -38,7 +38,13 @@ def configuration(store: Path, *sources: Path, **more: Any) -> LibraryConfig:
     """A library over some folders; its dataset is not exported unless asked for."""
     exports = {"datasets": [{"name": "main", "exports": []}]}
     return LibraryConfig.parse(
-        {"store": str(store), "sources": [str(s) for s in sources], **exports, **more}
+        {
+            "store": str(store),
+            # Ticks follow right upon changes: nothing would be taken in if files had to settle.
+            "sources": [{"path": str(s), "settle_seconds": 0} for s in sources],
+            **exports,
+            **more,
+        }
     )
 
 
