@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from aion_dagster.backends.aionvision import AionvisionBackend
 from aion_dagster.backends.aionvision_document_texts import DocumentTexts, RemoteText
-from aion_dagster.backends.aionvision_documents import DocumentSender, Remote
+from aion_dagster.backends.aionvision_document_waiting import Remote
+from aion_dagster.backends.aionvision_documents import DocumentSender
 from aion_dagster.backends.calls import CallJournal
 from aion_dagster.backends.document_rows import (
     documents_table,

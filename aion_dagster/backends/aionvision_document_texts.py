@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from aion_dagster.backends.aionvision_begin import is_hopeless
-from aion_dagster.backends.aionvision_documents import Remote
+from aion_dagster.backends.aionvision_document_waiting import Remote
 from aion_dagster.backends.aionvision_errors import kind_of, refused_for_good
 from aion_dagster.backends.protocol import Original
 from aion_dagster.client import AionVision

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -18,15 +17,21 @@ from aion_dagster.backends.aionvision_begin import (
     is_hopeless,
     not_made,
 )
+from aion_dagster.backends.aionvision_document_waiting import (
+    EXTRACTION,
+    DocumentWaiter,
+    Remote,
+    Sent,
+    failed,
+    note_failure,
+)
 from aion_dagster.backends.aionvision_errors import kind_of, refused_for_good
-from aion_dagster.backends.calls import Begun, CallJournal, CallKey, Settlement, Standing
+from aion_dagster.backends.calls import Begun, CallJournal, CallKey, Standing
 from aion_dagster.backends.protocol import Original
 from aion_dagster.client import AionVision
 from aion_dagster.client import errors as api
 from aion_dagster.client.limits import DOCUMENT_BYTES
 from aion_dagster.client.models.document_results import DocumentUploadResult
-from aion_dagster.client.models.document_uploads import DocumentStatusResult
-from aion_dagster.client.models.statuses import WorkStatus
 from aion_dagster.client.models.upload_results import classified
 from aion_dagster.compute.documents.document import MEDIA_TYPES
 from aion_dagster.engines import AionvisionConfig
@@ -38,39 +43,6 @@ PARAMETERS: Final = "1"
 
 _BATCH: Final = 100
 _LONGEST_NAME: Final = 120
-_EXTRACTION: Final = "extraction"
-
-
-@dataclass(frozen=True, slots=True)
-class Remote:
-    """What became of a document: its id in the remote library and the state of its text, or why there is none."""
-
-    remote_id: str | None = None
-    status: str = "failed"
-    error: str | None = None
-    error_type: str | None = None
-    is_retryable: bool | None = None
-
-    @property
-    def is_read(self) -> bool:
-        """Whether the platform has its text."""
-        return self.status == "completed"
-
-
-def failed(
-    kind: str, reason: str, *, retryable: bool, remote_id: str | None = None, status: str = "failed"
-) -> Remote:
-    """What became of a document that was not sent, or could not be read."""
-    return Remote(remote_id, status, reason, kind, retryable)
-
-
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    """A document that the server has, and the batch that it keeps it in."""
-
-    original: Original
-    remote_id: str
-    batch_id: str | None
 
 
 @dataclass
@@ -102,7 +74,7 @@ class DocumentSender:
         begun = await begun_calls(self.calls, list(left), timeout=timeout, lookup=True)
         found |= {key.sha256: known for key, one in begun.items() if (known := _known(one))}
         sent = [
-            _Sent(left[key], one.remote_id, one.session_id)
+            Sent(key, left[key], one.remote_id, one.session_id)
             for key, one in begun.items()
             if one.standing is Standing.ACCEPTED and one.remote_id
         ]
@@ -115,7 +87,8 @@ class DocumentSender:
         finally:
             free = [key for key, one in begun.items() if one.may_send]
             await asyncio.to_thread(self.calls.release, free)
-        return found | await self._waited(sent)
+        waiter = DocumentWaiter(self.config, self.client, self.calls)
+        return found | await waiter.wait(sent)
 
     def _key(self, original: Original) -> CallKey:
         return CallKey(original.sha256, OPERATION, PARAMETERS, self.engine)
@@ -140,7 +113,7 @@ class DocumentSender:
         group: dict[CallKey, Original],
         begun: Mapping[CallKey, Begun],
         found: dict[str, Remote],
-    ) -> list[_Sent]:
+    ) -> list[Sent]:
         """Send a group; one that is refused as a whole is sent again in halves."""
         if self._spent is not None:
             found |= {k.sha256: failed("quota", self._spent, retryable=True) for k in group}
@@ -177,7 +150,7 @@ class DocumentSender:
     async def _cleared(self, begun: Iterable[Begun]) -> None:
         """Delete documents that we sent and the platform could not read: sent again they would be found as they are."""
         for one in begun:
-            if one.remote_id is None or one.kind != _EXTRACTION:
+            if one.remote_id is None or one.kind != EXTRACTION:
                 continue
             with suppress(api.ResourceNotFoundError):
                 state = await self.client.documents.get_status(one.remote_id)
@@ -191,7 +164,7 @@ class DocumentSender:
         error: api.AionvisionError,
         begun: Mapping[CallKey, Begun],
         found: dict[str, Remote],
-    ) -> list[_Sent]:
+    ) -> list[Sent]:
         """What becomes of a group that the server did not take as a whole."""
         splits = len(sending) > 1 and halves_help(error)
         if splits or is_hopeless(error) or isinstance(error, api.QuotaExceededError):
@@ -207,7 +180,9 @@ class DocumentSender:
             return [*halves[0], *halves[1]]
         for key in sending:
             retryable = not refused_for_good(error)
-            found[key.sha256] = await self._failed(key, kind_of(error), str(error), retryable)
+            found[key.sha256] = await note_failure(
+                self.calls, key, kind_of(error), str(error), retryable
+            )
         return []
 
     async def _noted(
@@ -216,7 +191,7 @@ class DocumentSender:
         results: Sequence[DocumentUploadResult],
         batch: str | None,
         found: dict[str, Remote],
-    ) -> list[_Sent]:
+    ) -> list[Sent]:
         """Note ids before anything else; what the server has."""
         taken = {
             key: result.document_id
@@ -228,79 +203,10 @@ class DocumentSender:
             if key not in taken:
                 reason = result.error or "the server did not take it and does not say why"
                 kind = classified(reason)[0].value
-                found[key.sha256] = await self._failed(key, kind, reason, result.is_retryable)
-        return [_Sent(sending[key], remote_id, batch) for key, remote_id in taken.items()]
-
-    async def _waited(self, sent: Sequence[_Sent]) -> dict[str, Remote]:
-        """What the platform made of documents that it has."""
-        left = {s.original.sha256: s for s in sent}
-        found: dict[str, Remote] = {}
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self.config.polling_timeout
-        while left:
-            try:
-                states = await self._states(list(left.values()))
-            except api.AionvisionError as error:
-                if is_hopeless(error):
-                    raise
-                # The journal keeps the ids: the next run looks again.
-                return found | _open(left, kind_of(error), str(error))
-            for sha256, state in states.items():
-                if state.is_over:
-                    found[sha256] = await self._ended(left.pop(sha256), state)
-            if left and loop.time() > end:
-                return found | _open(left, "timeout", "still being read; look again later")
-            if left:
-                await asyncio.sleep(self.config.polling_interval)
-        return found
-
-    async def _states(self, sent: Sequence[_Sent]) -> dict[str, DocumentStatusResult]:
-        """How far documents are: of a batch in one request; what failed, and what a batch does not name, by itself."""
-        known: dict[str, DocumentStatusResult] = {}
-        for batch in dict.fromkeys(s.batch_id for s in sent if s.batch_id):
-            with suppress(api.ResourceNotFoundError):
-                items = (await self.client.documents.batch_status(batch)).documents
-                known |= {
-                    item.document_id: DocumentStatusResult(
-                        document_id=item.document_id,
-                        text_extraction_status=item.text_extraction_status,
-                    )
-                    for item in items
-                }
-        alone = [s for s in sent if _wants_a_look(known.get(s.remote_id))]
-        looks = [partial(self._state, s.remote_id) for s in alone]
-        states = await self.client.transport.runtime.several(looks, self.config.parallel)
-        known |= {s.remote_id: state for s, state in zip(alone, states, strict=True)}
-        return {s.original.sha256: known[s.remote_id] for s in sent}
-
-    async def _state(self, remote_id: str) -> DocumentStatusResult:
-        try:
-            return await self.client.documents.get_status(remote_id)
-        except api.ResourceNotFoundError:
-            return DocumentStatusResult(
-                document_id=remote_id,
-                text_extraction_status=WorkStatus.CANCELLED,
-                error_message="the remote library does not have it any more",
-            )
-
-    async def _ended(self, sent: _Sent, state: DocumentStatusResult) -> Remote:
-        """Note that a document was read, or could not be."""
-        key = self._key(sent.original)
-        status = state.text_extraction_status or WorkStatus.FAILED
-        if not status.is_failure:
-            payload = {"remote_id": sent.remote_id}
-            done = {key: Settlement(payload, sent.remote_id)}
-            await asyncio.to_thread(self.calls.settled, done)
-            return Remote(sent.remote_id, "completed")
-        reason = state.error_message or f"the platform could not read it ({status.value})"
-        retryable = status is not WorkStatus.FAILED or classified(reason)[1]
-        return await self._failed(key, _EXTRACTION, reason, retryable, sent.remote_id)
-
-    async def _failed(
-        self, key: CallKey, kind: str, reason: str, retryable: bool, remote_id: str | None = None
-    ) -> Remote:
-        await asyncio.to_thread(self.calls.failed, key, reason, kind=kind, retryable=retryable)
-        return failed(kind, reason, retryable=retryable, remote_id=remote_id)
+                found[key.sha256] = await note_failure(
+                    self.calls, key, kind, reason, result.is_retryable
+                )
+        return [Sent(key, sending[key], remote_id, batch) for key, remote_id in taken.items()]
 
 
 def sent_name(original: Original) -> str:
@@ -329,16 +235,3 @@ def _known(begun: Begun) -> Remote | None:
         return None
     kind, reason, retryable = bad
     return failed(kind, reason, retryable=retryable, remote_id=begun.remote_id)
-
-
-def _open(left: Mapping[str, _Sent], kind: str, reason: str) -> dict[str, Remote]:
-    return {
-        sha256: failed(kind, reason, retryable=True, remote_id=s.remote_id, status="processing")
-        for sha256, s in left.items()
-    }
-
-
-def _wants_a_look(state: DocumentStatusResult | None) -> bool:
-    if state is None or state.text_extraction_status is None:
-        return True
-    return state.text_extraction_status.is_failure

@@ -45,7 +45,7 @@ def store_facts(config: LibraryConfig, store: Store) -> dict[str, Any]:
         "left_to_do": {
             "labels": plan.labels,
             "batches": len(plan.batches),
-            "assets": list(plan.whole) if records else [],
+            "assets": [*(plan.whole if records else ()), *plan.remote],
         },
     }
 
