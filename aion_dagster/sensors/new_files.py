@@ -10,7 +10,7 @@ import dagster as dg
 from aion_dagster.checks.sources import overdue, scanned_evaluation, source_states
 from aion_dagster.config import LibraryConfig
 from aion_dagster.errors import SourceError, StoreLockedError
-from aion_dagster.planning import partitioned_assets, whole_assets
+from aion_dagster.planning import partitioned_assets, remote_assets, whole_assets
 from aion_dagster.resources.access import open_store
 from aion_dagster.resources.naming import Names
 from aion_dagster.sensors.scanning import Cursor, Scan, scan_sources
@@ -70,7 +70,8 @@ def new_files_sensor(
 
 def assets_of(config: LibraryConfig) -> tuple[str, ...]:
     """Store, library and assets: what is fixed once definitions are loaded."""
-    return (config.store, config.name, *partitioned_assets(config), *whole_assets(config))
+    over_all = (*whole_assets(config), *remote_assets(config))
+    return (config.store, config.name, *partitioned_assets(config), *over_all)
 
 
 def tick(
