@@ -23,6 +23,8 @@ PRESIGNED_BYTES: Final = 50 * 1024 * 1024
 DOCUMENT_BYTES: Final = 50 * 1024 * 1024
 INTENT: Final = 2000
 STEPS: Final = 10
+WEBHOOK: Final = 2083
+STORAGE_TARGETS: Final = ("default", "custom")
 
 
 def refuse(field: str, reason: str) -> ValidationError:
@@ -83,6 +85,16 @@ def check_count(field: str, items: Sequence[object], least: int, most: int) -> N
     """
     if not least <= len(items) <= most:
         raise refuse(field, f"{len(items)} items, {least} to {most} are allowed")
+
+
+def check_word(field: str, word: str | None, words: Sequence[str]) -> None:
+    """One of these words, where there is one.
+
+    Raises:
+        ValidationError: it is none of them.
+    """
+    if word is not None and word not in words:
+        raise refuse(field, f"{word!r} is none of {', '.join(words)}")
 
 
 def check_link(url: str) -> None:

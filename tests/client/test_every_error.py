@@ -55,7 +55,7 @@ def simplest() -> Iterator[Case]:
             yield case
 
 
-@pytest.mark.parametrize("case", simplest(), ids=lambda case: case.operation)
+@pytest.mark.parametrize("case", list(simplest()), ids=lambda case: case.operation)
 def test_a_refusal_is_the_error_that_fits(case: Case, aionvision: Server, tmp_path: Path) -> None:
     server = aionvision
     server.clock(at=NOW, speed=0)

@@ -146,6 +146,7 @@ class BatchResource(Resource):
         limits.check_number("consensus_threshold", consensus_threshold, 0, 1)
         limits.check_number("max_parallel", max_parallel, 1, 20)
         limits.check_number("timeout_per_item", timeout_per_item, 5, 300)
+        limits.check_text("webhook_url", webhook_url, limits.WEBHOOK, 1)
         return await self._ask(
             BatchSubmissionResult,
             "POST /batch/describe",

@@ -138,6 +138,8 @@ class DataResource(Resource):
             fields: only these fields.
             limit: 1 to 100,000 records.
         """
+        limits.check_word("format", format, tuple(ExportFormat))
+        limits.check_word("data_type", data_type, tuple(DataExportType))
         limits.check_number("min_confidence", min_confidence, 0, 1)
         limits.check_number("max_confidence", max_confidence, 0, 1)
         limits.check_number("limit", limit, 1, EXPORTED)

@@ -52,6 +52,7 @@ class DocumentUploadsResource(Resource):
             storage_target: default, or custom for the tenant's own bucket.
         """
         _check(filename, content_type, size_bytes, idempotency_key)
+        limits.check_word("storage_target", storage_target, limits.STORAGE_TARGETS)
         return await self._ask(
             DocumentPresignedUploadResult,
             "POST /document-uploads/request-presigned-url",
@@ -134,6 +135,7 @@ class DocumentUploadsResource(Resource):
         limits.check_count("files", files, 1, BATCH)
         for file in files:
             _check(file.filename, file.content_type, file.size_bytes, file.idempotency_key)
+            limits.check_word("storage_target", file.storage_target, limits.STORAGE_TARGETS)
         return await self._ask(
             DocumentBatchPrepareResult,
             "POST /document-uploads/batch-prepare",
@@ -151,6 +153,10 @@ class DocumentUploadsResource(Resource):
         Not said again after a lost answer: `batch_status` tells whether it arrived.
         """
         limits.check_count("confirmations", confirmations, 1, BATCH)
+        for confirmation in confirmations:
+            limits.check_number(
+                "confirmations.file_size", confirmation.file_size, 1, limits.DOCUMENT_BYTES
+            )
         return await self._ask(
             DocumentBatchConfirmResult,
             "POST /document-uploads/batch-confirm",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from aion_dagster.client import limits
 from aion_dagster.client.calls import Call
@@ -24,6 +24,8 @@ from aion_dagster.client.resources.base import Resource, pages
 from aion_dagster.client.synchronous import SyncResource, blocking, iterating
 
 Words = Sequence[str]
+
+SEARCH_MODES: Final = ("all", "metadata", "visible_text")
 
 
 class FilesResource(Resource):
@@ -68,6 +70,7 @@ class FilesResource(Resource):
         """
         limits.check_number("limit", limit, 1, limits.PAGE)
         limits.check_number("offset", offset, 0, float("inf"))
+        limits.check_word("search_mode", search_mode, SEARCH_MODES)
         query = {
             "search": search,
             "search_mode": search_mode,

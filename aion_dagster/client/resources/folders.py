@@ -7,6 +7,7 @@ from typing import Literal
 
 from aion_dagster.client import limits
 from aion_dagster.client.calls import NULL
+from aion_dagster.client.identifiers import some_ids
 from aion_dagster.client.models.folders import (
     DeleteFolderResult,
     Folder,
@@ -77,6 +78,7 @@ class FoldersResource(Resource):
         self, folder_id: str, *, mode: Literal["move_to_parent", "delete_all"] = "move_to_parent"
     ) -> DeleteFolderResult:
         """Delete a folder; its content moves up, or is deleted with it."""
+        limits.check_word("mode", mode, ("move_to_parent", "delete_all"))
         return await self._ask(
             DeleteFolderResult,
             "DELETE /folders/{folder_id}",
@@ -87,12 +89,12 @@ class FoldersResource(Resource):
     async def move_files(
         self, file_ids: Sequence[str], *, folder_id: str | None = None
     ) -> MoveFilesResult:
-        """Put files into a folder; None puts them at the root."""
+        """Put 1 to 100 files into a folder; None puts them at the root."""
         return await self._ask(
             MoveFilesResult,
             "POST /folders/move-files",
             body={
-                "file_ids": list(file_ids),
+                "file_ids": some_ids("file_ids", file_ids, 1, limits.PAGE),
                 "folder_id": NULL if folder_id is None else folder_id,
             },
         )

@@ -17,7 +17,6 @@ from aion_dagster.client.resources.base import Resource
 from aion_dagster.client.retrying import Repeat
 from aion_dagster.client.synchronous import SyncResource, blocking
 
-WEBHOOK: Final = 2083
 ROLES: Final = (MemberRole.VIEWER, MemberRole.EDITOR, MemberRole.ADMIN)
 
 
@@ -47,7 +46,7 @@ class TenantResource(Resource):
             custom_config: anything.
         """
         limits.check_text("name", name, limits.TITLE, 1)
-        limits.check_text("webhook_url", webhook_url, WEBHOOK, 1)
+        limits.check_text("webhook_url", webhook_url, limits.WEBHOOK, 1)
         return await self._ask(
             TenantSettings,
             "PATCH /tenant/settings",

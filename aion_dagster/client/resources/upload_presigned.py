@@ -74,6 +74,7 @@ class PresignedUploads(Resource):
         limits.check_number("size_bytes", size_bytes, 1, float("inf"))
         limits.check_text("idempotency_key", idempotency_key, _KEY, 1)
         limits.check_title(title)
+        limits.check_word("storage_target", storage_target, limits.STORAGE_TARGETS)
         file = {"filename": filename, "content_type": content_type, "size_bytes": size_bytes}
         joined = limits.joined_tags(tags)
 

@@ -164,6 +164,7 @@ class UploadStreams(Resource):
 def form_of(*, tags: Sequence[str] | None, **fields: Any) -> dict[str, Any]:
     """The fields of a form, checked."""
     limits.check_title(fields.get("title"))
+    limits.check_word("storage_target", fields.get("storage_target"), limits.STORAGE_TARGETS)
     return fields | {"tags": limits.joined_tags(tags)}
 
 

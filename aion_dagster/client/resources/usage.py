@@ -234,8 +234,7 @@ class UsageResource(Resource):
 
     async def dashboard_analytics(self, *, period: str = "month") -> DashboardAnalytics:
         """What was done, by day: of a week, month or year."""
-        if period not in PERIODS:
-            raise limits.refuse("period", f"{period!r} is none of {', '.join(PERIODS)}")
+        limits.check_word("period", period, PERIODS)
         return await self._ask(
             DashboardAnalytics, "GET /usage/dashboard-analytics", query={"period": period}
         )

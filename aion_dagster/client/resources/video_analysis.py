@@ -14,7 +14,11 @@ from aion_dagster.client.models.videos import (
     VideoSceneList,
 )
 from aion_dagster.client.resources.base import until
-from aion_dagster.client.resources.video_uploads import VideoUploadsResource
+from aion_dagster.client.resources.video_uploads import (
+    PRIORITIES,
+    VideoUploadsResource,
+    check_analysis,
+)
 from aion_dagster.client.retrying import Repeat
 
 _REASON = 500
@@ -60,6 +64,8 @@ class VideoAnalysisResource(VideoUploadsResource):
         priority: str = "normal",
     ) -> QueueAnalysisResult:
         """Have a video analysed, which costs; `priority` is low, normal or high."""
+        check_analysis(None, None, analysis_type)
+        limits.check_word("priority", priority, PRIORITIES)
         return await self._ask(
             QueueAnalysisResult,
             "POST /video-analysis/queue",

@@ -29,7 +29,7 @@ from aion_dagster.client.models.videos import (
 from aion_dagster.client.resources.upload_sources import FileInput, Source, source_of
 from aion_dagster.client.resources.video_analysis import VideoAnalysisResource
 from aion_dagster.client.resources.video_chunks import ChunkSending, Counting, OnProgress
-from aion_dagster.client.resources.video_uploads import VIDEO_BYTES
+from aion_dagster.client.resources.video_uploads import VIDEO_BYTES, check_analysis
 
 VIDEO_TYPES: Final = {
     ".mp4": "video/mp4",
@@ -97,6 +97,7 @@ class VideoSending(VideoAnalysisResource):
             ValidationError: the file is not there, empty, too large or no video, or not that of `session`.
             UploadError: a chunk could not be sent, or the session is over; `session_id` is the media id.
         """
+        check_analysis(duration_seconds, analysis_provider, analysis_type)
         source = _video(file, filename, content_type)
         begun = session is None
         if session is None:

@@ -25,6 +25,11 @@ VIDEO_TAGS: Final = 20
 BATCH: Final = 10
 """Videos that can be begun together."""
 
+PRIORITIES: Final = ("low", "normal", "high")
+PROVIDERS: Final = ("google", "openai", "anthropic")
+MOST: Final = 1 << 16
+"""Characters of what the API gives no limit for."""
+
 _REASON: Final = 500
 
 
@@ -78,6 +83,7 @@ class VideoUploadsResource(Resource):
     ) -> VideoBatch:
         """Begin the uploads of 1 to 10 videos; `processing_priority` is low, normal or high."""
         limits.check_count("videos", videos, 1, BATCH)
+        limits.check_word("processing_priority", processing_priority, PRIORITIES)
         for video in videos:
             _check(video)
         return await self._ask(
@@ -95,7 +101,7 @@ class VideoUploadsResource(Resource):
         self, media_id: str, upload_id: str, chunk_number: int, etag: str, size_bytes: int
     ) -> ChunkConfirmation:
         """Say that a chunk was sent; `etag` is what the storage answered."""
-        limits.check_text("etag", etag, 1 << 16, 1)
+        limits.check_text("etag", etag, MOST, 1)
         limits.check_number("size_bytes", size_bytes, 1, VIDEO_BYTES)
         return await self._ask(
             ChunkConfirmation,
@@ -137,8 +143,8 @@ class VideoUploadsResource(Resource):
             analysis_model: of that provider.
             analysis_type: full_vlm, frame_sample, scene_detection or transcript.
         """
-        if duration_seconds is not None and not 0 < duration_seconds < float("inf"):
-            raise limits.refuse("duration_seconds", f"{duration_seconds} is not above 0")
+        limits.check_text("upload_id", upload_id, MOST, 1)
+        check_analysis(duration_seconds, analysis_provider, analysis_type)
         return await self._ask(
             VideoUploadResult,
             "POST /video-uploads/complete",
@@ -160,6 +166,7 @@ class VideoUploadsResource(Resource):
         self, media_id: str, upload_id: str, *, reason: str | None = None
     ) -> AbortVideoResult:
         """Give an upload up; its chunks are deleted. `reason` has at most 500 characters."""
+        limits.check_text("upload_id", upload_id, MOST, 1)
         limits.check_text("reason", reason, _REASON)
         return await self._ask(
             AbortVideoResult,
@@ -176,7 +183,22 @@ class VideoUploadsResource(Resource):
         )
 
 
+def check_analysis(
+    duration_seconds: float | None, provider: str | None, analysis_type: str | None
+) -> None:
+    """What an analysis is asked to do.
+
+    Raises:
+        ValidationError: the API does not know of it.
+    """
+    if duration_seconds is not None and not 0 < duration_seconds < float("inf"):
+        raise limits.refuse("duration_seconds", f"{duration_seconds} is not above 0")
+    limits.check_word("analysis_provider", provider, PROVIDERS)
+    limits.check_word("analysis_type", analysis_type, tuple(AnalysisType))
+
+
 def _chunk(media_id: str, upload_id: str, chunk_number: int) -> dict[str, str | int]:
+    limits.check_text("upload_id", upload_id, MOST, 1)
     limits.check_number("chunk_number", chunk_number, 1, 10_000)
     return {"media_id": media_id, "upload_id": upload_id, "chunk_number": chunk_number}
 
