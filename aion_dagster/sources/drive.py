@@ -2,49 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple
 
-from aion_dagster.errors import (
-    CursorExpiredError,
-    FileChangedError,
-    FileTooLargeError,
-    FileVanishedError,
-    SourceError,
-)
+from aion_dagster.errors import CursorExpiredError, SourceError
 from aion_dagster.sources.drive_access import DriveAccess
 from aion_dagster.sources.drive_api import DriveApi
 from aion_dagster.sources.drive_calls import DriveCalls
 from aion_dagster.sources.drive_cursor import DriveCursor
-from aion_dagster.sources.drive_faults import EntryMissingError, TransientError
-from aion_dagster.sources.drive_files import (
-    EXPORT_TYPES,
-    SCHEME,
-    Content,
-    DriveFile,
-    ExportChoice,
-)
+from aion_dagster.sources.drive_files import SCHEME, DriveFile, ExportChoice
 from aion_dagster.sources.drive_listing import Lister
 from aion_dagster.sources.drive_pass import WHOLE, DrivePass, Step, checked_root
+from aion_dagster.sources.drive_reading import read_file
 from aion_dagster.sources.drive_tree import DriveTree
 from aion_dagster.sources.selection import Selection
 from aion_dagster.sources.source import ScanPage, Source
 from aion_dagster.values import FileRef, Loss
 
-PAGE_FILES: Final = 10_000
+PAGE_FILES: Final = 2_000
 
 DOUBT_SECONDS: Final = 3600
 """When something went of which Drive did not say what it was, everything is listed again, this often at most."""
-
-_HASHES: Final[dict[str, Callable[[bytes], str]]] = {
-    "md5": lambda data: hashlib.md5(data, usedforsecurity=False).hexdigest(),
-    "sha256": lambda data: hashlib.sha256(data).hexdigest(),
-}
 
 
 class DriveSource(Source):
@@ -109,6 +91,7 @@ class DriveSource(Source):
             tuple(include), tuple(exclude), include_hidden, tuple(documents)
         )
         self._export: ExportChoice = export
+        self._going: _Going | None = None
         self._max_bytes = max_bytes
         self._page_files = page_files
         self._connections = connections
@@ -134,80 +117,39 @@ class DriveSource(Source):
             CredentialsError: Google refuses the credentials.
             SourceError: Drive does not answer, the folder is not there, or Drive refuses.
         """
-        begun = None if cursor is None else DriveCursor.parse(cursor, self._folder)
-        if begun is not None:
-            _refuse_doubt(begun)
-        root = checked_root(self._api, self._folder, deadline)
-        page = _Page(begun or self._beginning(root, deadline))
-        is_over = False
+        going, self._going = self._going, None
+        if going is None or going.mark != (cursor, deadline):
+            going = self._opened(cursor, deadline)
+        page = _Page(going.cursor)
         try:
-            for step in self._pass(root, deadline).steps(page.cursor):
+            for step in going.steps:
                 page.add(step)
                 late = deadline is not None and time.monotonic() >= deadline
                 if late or len(page.files) >= self._page_files:
-                    break
-            else:
-                is_over = True
+                    found = page.result(is_over=False)
+                    self._going = _Going((found.cursor, deadline), page.cursor, going.steps)
+                    return found
         except CursorExpiredError:
             raise
         except SourceError:
             # What was found is good; the next call begins where this error was, and raises it if it persists.
             if not page.steps:
                 raise
-        return page.result(is_over=is_over)
+            return page.result(is_over=False)
+        return page.result(is_over=True)
 
     def read(self, ref: FileRef) -> bytes:
         """The bytes of this version, checked against its checksum; an export, against a change meanwhile."""
-        if not ref.uri.startswith(SCHEME):
-            raise SourceError(f"{ref.uri} is no file of Google Drive.")
-        content = Content.of(ref.uri, ref.version)
-        try:
-            return (
-                self._exported(ref, content) if content.export else self._downloaded(ref, content)
-            )
-        except EntryMissingError as error:
-            raise FileVanishedError(
-                f"{ref.name}: the file is gone, or not shared any more."
-            ) from error
-        except TransientError as error:
-            if error.is_failure:
-                # Some files fail for ever, exports more than others. Where Drive answers about one, it is the file.
-                self._api.file(content.file_id)
-                raise SourceError(str(error)) from error
-            raise
+        return read_file(self._api, ref, self._max_bytes)
 
-    def _downloaded(self, ref: FileRef, content: Content) -> bytes:
-        if self._max_bytes is not None and ref.size_bytes > self._max_bytes:
-            raise FileTooLargeError(
-                f"{ref.name}: {ref.size_bytes:,} bytes, {self._max_bytes:,} are allowed."
-            )
-        data = b""
-        if ref.size_bytes:
-            data = self._api.download(content.file_id, ref.name, ref.size_bytes)
-        kind, _, expected = content.version.partition("-")
-        if data and kind in _HASHES and _HASHES[kind](data) == expected:
-            return data
-        self._check_version(ref, content)
-        if len(data) != ref.size_bytes or (kind in _HASHES and data):
-            raise SourceError(
-                f"{ref.name}: Google Drive sent other bytes than their checksum says."
-            )
-        return data
-
-    def _exported(self, ref: FileRef, content: Content) -> bytes:
-        # The size that Drive tells of a document is not that of an export.
-        data = self._api.export(content.file_id, EXPORT_TYPES[content.export], ref.name)
-        if self._max_bytes is not None and len(data) > self._max_bytes:
-            raise FileTooLargeError(
-                f"{ref.name}: {len(data):,} bytes as {content.export}, {self._max_bytes:,} are allowed."
-            )
-        # Versions only go up, so one that is right afterwards was right before.
-        self._check_version(ref, content)
-        return data
-
-    def _check_version(self, ref: FileRef, content: Content) -> None:
-        if self._api.file(content.file_id).version != content.version:
-            raise FileChangedError(f"{ref.name}: the file changed after it was listed.")
+    def _opened(self, cursor: str | None, deadline: float | None) -> _Going:
+        """The pass that a cursor continues, or a new one."""
+        begun = None if cursor is None else DriveCursor.parse(cursor, self._folder)
+        if begun is not None:
+            _refuse_doubt(begun)
+        root = checked_root(self._api, self._folder, deadline)
+        here = begun or self._beginning(root, deadline)
+        return _Going((cursor, deadline), here, self._pass(root, deadline).steps(here))
 
     def _beginning(self, root: DriveFile, deadline: float | None) -> DriveCursor:
         """A pass that lists everything. Changes from before the first folder on count."""
@@ -244,6 +186,14 @@ class DriveSource(Source):
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self._connections, thread_name_prefix="drive")
+
+
+class _Going(NamedTuple):
+    """A pass under way: `steps` go on from `cursor` for whoever calls with `mark`, without looking for the place."""
+
+    mark: tuple[str | None, float | None]
+    cursor: DriveCursor
+    steps: Iterator[Step]
 
 
 class _Page:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import aion_dagster.sources.drive
 from aion_dagster.errors import CursorExpiredError
+from aion_dagster.sources.drive import DriveSource
 
 __all__ = ["drive"]
 
@@ -141,24 +142,20 @@ class Person:
 
 
 class Watcher:
-    """Goes through pass after pass as a sensor would, with a new source object for every call."""
+    """Goes through pass after pass as a sensor would."""
 
     def __init__(self, server: DriveServer, photos: str, random: Random) -> None:
         self.server, self.photos, self.random = server, photos, random
         self.seen = Seen()
         self.resume: str | None = None
+        self.last: DriveSource | None = None
 
     def passes(self, meanwhile: Callable[[], None]) -> None:
         """One pass; something may happen before each page."""
         cursor = self.resume
         self.seen.begin(lists_all=cursor is None)
         while True:
-            source = source_on(
-                self.server,
-                self.photos,
-                page_files=self.random.choice([1, 3, 100]),
-                connections=self.random.choice([1, 3]),
-            )
+            source = self.source()
             meanwhile()
             try:
                 page = source.scan(cursor)
@@ -171,6 +168,17 @@ class Watcher:
             if cursor is None:
                 self.resume = page.resume
                 return
+
+    def source(self) -> DriveSource:
+        """The one that was used before, or a new one, as in another process."""
+        if self.last is None or self.random.random() < 0.5:
+            self.last = source_on(
+                self.server,
+                self.photos,
+                page_files=self.random.choice([1, 3, 100]),
+                connections=self.random.choice([1, 3]),
+            )
+        return self.last
 
     def comes_to_rest(self) -> dict[str, str]:
         self.passes(lambda: None)
