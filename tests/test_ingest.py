@@ -8,15 +8,14 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
+from crashes import Crash, crash_at
 from hypothesis import example, given
 from hypothesis import strategies as st
-from sqlalchemy import event
 
 from aion_dagster import identity
 from aion_dagster.errors import StorageError
@@ -161,38 +160,6 @@ def test_calls_with_limits_come_to_the_end_and_miss_nothing(
         assert_each_version_once(store)
         assert_shows(store, source)
         assert store.ledger.counts().files == count
-
-
-class Crash(BaseException):
-    """The process ends here."""
-
-
-@contextmanager
-def crash_at(boundary: int) -> Iterator[Callable[[], int]]:
-    """Raise at the n-th write that reaches the disk: a flush, a rename or a commit; before it, or (odd) after it."""
-    passed = 0
-    fsync, replace = os.fsync, os.replace
-
-    def step(effect: Callable[[], object]) -> None:
-        nonlocal passed
-        passed += 1
-        if passed * 2 == boundary:
-            raise Crash
-        effect()
-        if passed * 2 + 1 == boundary:
-            raise Crash
-
-    def before_commit(_connection: sa.Connection) -> None:
-        step(lambda: None)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda handle: step(lambda: fsync(handle)))
-        patch.setattr(os, "replace", lambda a, b: step(lambda: replace(a, b)))
-        event.listen(sa.Engine, "commit", before_commit)
-        try:
-            yield lambda: passed
-        finally:
-            event.remove(sa.Engine, "commit", before_commit)
 
 
 CHANGES = st.lists(
