@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from crashes import Crash, crash_at
+from fresh_database import fresh_database
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shelf import Shelf, Thing
@@ -154,12 +156,14 @@ class Story:
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def reopen(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[], Store]:
+) -> Iterator[Callable[[], Store]]:
     """Opens the store of this module; every story has a source of its own in it."""
     folder = tmp_path_factory.mktemp("store")
-    is_postgres = request.param == "postgres"
-    url = request.getfixturevalue("postgres") if is_postgres else None
-    return lambda: Store.open(folder, ledger_url=url)
+    with ExitStack() as stack:
+        url = None
+        if request.param == "postgres":
+            url = stack.enter_context(fresh_database(request.getfixturevalue("postgres")))
+        yield lambda: Store.open(folder, ledger_url=url)
 
 
 @settings(max_examples=SEQUENCES)

@@ -25,11 +25,16 @@ AT_WORK = [
 _KEYS_AT_ONCE = 500
 
 
-def batches_at_work(names: Names, instance: dg.DagsterInstance) -> frozenset[str]:
-    """Batches that some unfinished run is about, whoever started it."""
+def batches_at_work(
+    names: Names, assets: Iterable[str], instance: dg.DagsterInstance
+) -> frozenset[str]:
+    """Batches that some unfinished run about `assets` of this library is about, whoever started it."""
     batches: set[str] = set()
     order: list[str] = []
+    own = {names.key(asset) for asset in assets}
     for run in instance.get_runs(dg.RunsFilter(statuses=AT_WORK)):
+        if run.asset_selection and own.isdisjoint(run.asset_selection):
+            continue  # another library may have the same files
         if PARTITION in run.tags:
             batches.add(run.tags[PARTITION])
         elif RANGE_START in run.tags:

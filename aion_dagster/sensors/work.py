@@ -9,7 +9,7 @@ import dagster as dg
 
 from aion_dagster.config import LibraryConfig
 from aion_dagster.identity import digest
-from aion_dagster.planning import REVISION, Planner, configured_backend
+from aion_dagster.planning import REVISION, Planner, configured_backend, partitioned_assets
 from aion_dagster.resources.naming import Names
 from aion_dagster.sensors.runs import asked_for, batches_at_work
 from aion_dagster.storage.store import Store
@@ -33,7 +33,8 @@ class Work:
         records = store.ledger.batches()
         self.recorded = [b.key for b in records]
         self._started = {b.key for b in records if b.started_at is not None}
-        self.at_work = batches_at_work(self._names, instance)
+        running = batches_at_work(self._names, partitioned_assets(config), instance)
+        self.at_work = running.intersection(self.recorded)
 
     @cached_property
     def wanted(self) -> dict[str, dg.RunRequest]:
