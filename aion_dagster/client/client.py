@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
 from functools import cache
 from types import TracebackType
 from typing import Any, Final, Self
@@ -12,23 +11,14 @@ from urllib.parse import urlsplit
 import httpx
 
 from aion_dagster.client import errors
-from aion_dagster.client.attributes import AsyncResources, SyncResources
 from aion_dagster.client.pacing import Pacer
-from aion_dagster.client.resources.chat_session import ChatSessionContext, SyncChatSessionContext
-from aion_dagster.client.resources.pipeline import Pipeline, PipelineResource, SyncPipeline
-from aion_dagster.client.resources.uploads import UploadResource
 from aion_dagster.client.runtime import AsyncRuntime, SyncRuntime, run_to_end
 from aion_dagster.client.settings import DEFAULT_BASE_URL, ClientConfig, is_loopback
-from aion_dagster.client.synchronous import awaiting, blocking
+from aion_dagster.client.shortcuts import AsyncShortcuts, SyncShortcuts
 from aion_dagster.client.transport import Transport
 
 CONNECTIONS: Final = 32
 """Open connections to the API, at most."""
-
-
-def _uploads(client: Any) -> UploadResource:
-    """The asynchronous uploads of either client."""
-    return UploadResource(client.transport)
 
 
 class ErrorClasses:
@@ -113,7 +103,7 @@ class _Client(ErrorClasses):
         return f"{type(self).__name__}(base_url={self.config.base_url!r})"
 
 
-class AionVision(_Client, AsyncResources):
+class AionVision(_Client, AsyncShortcuts):
     """The asynchronous client; use it as `async with AionVision(api_key=…) as client`.
 
     One client may be used by many tasks at once, on one event loop.
@@ -138,32 +128,8 @@ class AionVision(_Client, AsyncResources):
         """Close all connections."""
         await self.transport.close()
 
-    upload_one = awaiting(_uploads, UploadResource.upload_one)
-    upload = awaiting(_uploads, UploadResource.upload)
-    upload_batch = awaiting(_uploads, UploadResource.upload_batch)
 
-    def chat_session(
-        self,
-        *,
-        title: str | None = None,
-        image_ids: Sequence[str] | None = None,
-        use_all_images: bool = True,
-        auto_close: bool = True,
-    ) -> ChatSessionContext:
-        """A conversation, opened by `async with`; see `chats.session`."""
-        return self.chats.session(
-            title=title,
-            image_ids=image_ids,
-            use_all_images=use_all_images,
-            auto_close=auto_close,
-        )
-
-    def pipeline(self) -> Pipeline:
-        """A pipeline of agents, built step by step and then run."""
-        return Pipeline(PipelineResource(self.transport))
-
-
-class SyncAionVision(_Client, SyncResources):
+class SyncAionVision(_Client, SyncShortcuts):
     """The blocking client; use it as `with SyncAionVision(api_key=…) as client`."""
 
     _runtime_class = SyncRuntime
@@ -184,30 +150,6 @@ class SyncAionVision(_Client, SyncResources):
     def close(self) -> None:
         """Close all connections."""
         run_to_end(self.transport.close())
-
-    upload_one = blocking(UploadResource.upload_one, of=_uploads)
-    upload = blocking(UploadResource.upload, of=_uploads)
-    upload_batch = blocking(UploadResource.upload_batch, of=_uploads)
-
-    def chat_session(
-        self,
-        *,
-        title: str | None = None,
-        image_ids: Sequence[str] | None = None,
-        use_all_images: bool = True,
-        auto_close: bool = True,
-    ) -> SyncChatSessionContext:
-        """A conversation, opened by `with`; see `chats.session`."""
-        return self.chats.session(
-            title=title,
-            image_ids=image_ids,
-            use_all_images=use_all_images,
-            auto_close=auto_close,
-        )
-
-    def pipeline(self) -> SyncPipeline:
-        """A pipeline of agents, built step by step and then run."""
-        return SyncPipeline(PipelineResource(self.transport))
 
 
 @cache

@@ -22,32 +22,13 @@ class SyncResource(Generic[R]):
         self._asynchronous = asynchronous
 
 
-def _own(resource: Any) -> Any:
-    return resource._asynchronous
-
-
 def blocking(
     method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
-    *,
-    of: Callable[[Any], Any] = _own,
 ) -> Callable[Concatenate[Any, P], T]:
-    """The method, run to its end; `of` finds its object from the one that it is called on."""
+    """The method, run to its end."""
 
     def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return run_to_end(method(of(self), *args, **kwargs))
-
-    _name(call, method)
-    return call
-
-
-def awaiting(
-    of: Callable[[Any], Any],
-    method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
-    """The method of another object, which `of` finds."""
-
-    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
-        return method(of(self), *args, **kwargs)
+        return run_to_end(method(self._asynchronous, *args, **kwargs))
 
     _name(call, method)
     return call

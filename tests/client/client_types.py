@@ -17,8 +17,7 @@ import pydantic
 
 import aion_dagster.client.models
 import aion_dagster.client.resources
-from aion_dagster.client import errors
-from aion_dagster.client.attributes import AsyncResources, SyncResources
+from aion_dagster.client import AionVision, SyncAionVision, errors
 
 _ROOMS: Final = (aion_dagster.client.models, aion_dagster.client.resources)
 _BUILTIN: Final = {
@@ -50,12 +49,12 @@ def type_named(text: str) -> Any:
     return eval(text, {}, {**known, **_BUILTIN})
 
 
+@cache
 def resource(owner: str, *, sync: bool = False) -> type:
     """The class behind `client.uploads`, `ChatSessionContext` or `Pipeline`."""
     if owner.startswith("client."):
-        holder = SyncResources if sync else AsyncResources
-        made = vars(holder)[owner.removeprefix("client.")]
-        return typing.cast("type", typing.get_type_hints(made.func)["return"])
+        client = (SyncAionVision if sync else AionVision)("aion_" + "k" * 20)
+        return type(getattr(client, owner.removeprefix("client.")))
     (found,) = classes()[f"Sync{owner}" if sync else owner]
     return found
 

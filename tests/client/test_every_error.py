@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 from aionvision_server.fixtures import Server
+from aionvision_server.sides import SIDES
 from case_running import NOW, QUICK, taken
 from operation_cases import CASES, Case
 from operation_cases.made import Made
@@ -53,6 +54,11 @@ def simplest() -> Iterator[Case]:
         if not waits and case.operation not in seen:
             seen.add(case.operation)
             yield case
+
+
+def test_every_side_of_errors_is_taken() -> None:
+    assert set(SIDES["error_body"].values) == set(SHAPES)
+    assert set(SIDES["too_many"].values) == TOO_MANY.keys()
 
 
 @pytest.mark.parametrize("case", list(simplest()), ids=lambda case: case.operation)

@@ -91,6 +91,14 @@ REAL: Final = frozenset({"timestamp", "response_time_ms"})
 """What the server takes from the real clock."""
 
 
+def test_every_side_of_every_contradiction_is_taken() -> None:
+    taken = {side for sides in SETS for side in sides.items()}
+    taken |= {side for case in CASES for side in case.sides.items()}
+    usual = {(name, side.values[0]) for name, side in SIDES.items()}
+    every = {(n, value) for n, side in SIDES.items() if n not in OF_ERRORS for value in side.values}
+    assert every - taken - usual == set()
+
+
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_the_same_comes_of_it_on_the_other_sides(
     case: Case, aionvision: Server, tmp_path: Path

@@ -136,6 +136,12 @@ CASES: Final = (
         _NEWER,
         _ASKED_FIRST,
     ),
+    Case(
+        "POST /uploads/request-presigned-url",
+        "uploads.request_presigned_url",
+        lambda m: given("large.png", "image/png", 101 * 1024**2),
+        {"presigned": "both", "presigned_limit": "above_100mb"},
+    ),
     Case("POST /uploads/confirm", "uploads.confirm_upload", _confirmed, _OLDER),
     Case(
         "POST /user-files/upload/confirm",
