@@ -14,8 +14,9 @@ import pytest
 from aionvision_server.fixtures import Server
 from aionvision_server.sides import SIDES
 from aionvision_server.specification import Specification, default_place
-from case_running import plain, run, unknown, without
+from case_running import blocking, plain, run, unknown, without
 from operation_cases import CASES, Case
+from operation_cases.made import Made
 from wire import complaints, field_names, sent_fields
 
 PLACE: Final = default_place()
@@ -110,3 +111,23 @@ def test_the_same_comes_of_it_on_the_other_sides(
         names = REAL.union(*(MEANT.get(side, ()) for side in sides.items()))
         assert without(plain(other.result), names) == without(expected, names), sides
         aionvision.assert_clean()
+
+
+@pytest.mark.parametrize("word", SIDES["session_end"].values)
+def test_a_session_is_over_by_whatever_word_for_failures(
+    word: str, aionvision: Server, tmp_path: Path
+) -> None:
+    aionvision.side(session_end=word)
+    batch = "POST /user-files/upload/stream-batch"
+    with blocking(aionvision) as client:
+        made = Made(aionvision, client, tmp_path)
+        aionvision.fault("failing", batch, about=r"100\.png")
+        state = client.uploads.wait_for_session(made.session())
+        assert (state.status, state.failed_files) == (word, 1)
+        aionvision.fault("reject", batch)
+        files, names = made.pictures(7)
+        rejected = client.uploads.stream_batch(files, filenames=names)
+        assert rejected.status == ("failed" if word == "completed" else "rejected")
+        over = client.uploads.wait_for_session(rejected.session_id)
+        assert over.status == rejected.status
+    aionvision.assert_clean()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, Final
@@ -76,3 +78,14 @@ def test_every_method_has_a_blocking_twin_with_the_same_parameters() -> None:
 def test_the_table_of_the_documentation_is_up_to_date() -> None:
     text = PAGE.read_text("utf-8")
     assert text == page_with_table(text), "run tests/client/operation_table.py"
+
+
+def test_importing_the_client_imports_no_resource() -> None:
+    """Their hundreds of models take longer than everything else; each comes with its first use."""
+    program = "import sys, aion_dagster.client; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    ours = [name for name in done.stdout.split() if name.startswith("aion_dagster.client.")]
+    assert "aion_dagster.client.transport" in ours
+    assert not [name for name in ours if ".resources." in name or ".models." in name]

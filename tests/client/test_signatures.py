@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import subprocess
-import sys
 from typing import Any, Final
 
 import pytest
@@ -178,14 +176,3 @@ def test_errors_have_the_attributes_that_the_documents_read() -> None:
     assert len(set(attributes)) == 11
     for name, attribute in attributes:
         assert hasattr(made[name], attribute), f"{name}.{attribute}"
-
-
-def test_importing_the_client_imports_no_resource() -> None:
-    """Their hundreds of models take longer than everything else; each comes with its first use."""
-    program = "import sys, aion_dagster.client; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    ours = [name for name in done.stdout.split() if name.startswith("aion_dagster.client.")]
-    assert "aion_dagster.client.transport" in ours
-    assert not [name for name in ours if ".resources." in name or ".models." in name]
