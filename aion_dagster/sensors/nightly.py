@@ -1,7 +1,5 @@
 """Files taken in at fixed times instead of all day: a schedule, and the job that it starts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import asdict
 
