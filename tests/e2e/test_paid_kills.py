@@ -14,6 +14,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ from aion_dagster.storage.store import Store
 SOAK = os.environ.get("AION_TEST_TIER") == "soak"
 PICTURES = 1000 if SOAK else 40
 HELD = 25 if SOAK else 2
-BY_THE_CLOCK = 25 if SOAK else 1
+AT_ANY_MOMENT = 25 if SOAK else 1
 SEED = int(os.environ.get("AION_KILL_SEED", "20261121"))
 
 UPLOAD = "POST /user-files/upload/stream-batch"
@@ -111,12 +112,18 @@ class Campaign:
             self.server.release("reset")
             self.server.clear_faults(number)
 
-    def killed_after(self, seconds: float) -> bool:
-        """Kill so long after the start; False where the run was over by then."""
+    def killed_after(self, requests: int, seconds: float) -> bool:
+        """Kill so long after so many paid requests have come; False where the run was over by then."""
+        before = self._requests()
         process = self.start()
+        while process.poll() is None and self._requests() < before + requests:
+            time.sleep(0.01)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
         return self._killed(process)
+
+    def _requests(self) -> int:
+        return int(self.server.counters()["requests"].get(self.operation, 0))
 
     def _killed(self, process: subprocess.Popen[bytes]) -> bool:
         process.send_signal(signal.SIGKILL)
@@ -137,18 +144,18 @@ class Campaign:
             except sqlite3.OperationalError:  # killed before the tables were there
                 return 0
 
-    def campaign(self, longest: int, seconds: tuple[float, float]) -> int:
-        """All kills in a random order; how many runs were killed."""
+    def campaign(self, longest: int) -> int:
+        """All kills in a random order, each within `longest` paid requests of its run; how many runs were killed."""
         chance = random.Random(SEED)
-        moments: list[float | int] = [chance.randint(1, longest) for _ in range(HELD)]
-        moments += [chance.uniform(*seconds) for _ in range(BY_THE_CLOCK)]
-        chance.shuffle(moments)
+        kinds = [True] * HELD + [False] * AT_ANY_MOMENT
+        chance.shuffle(kinds)
         killed = 0
-        for moment in moments:
-            if isinstance(moment, int):
-                killed += self.killed_while_a_reply_waits(moment, accepted=chance.random() < 0.7)
+        for held in kinds:
+            nth = chance.randint(1, longest)
+            if held:
+                killed += self.killed_while_a_reply_waits(nth, accepted=chance.random() < 0.7)
             else:
-                killed += self.killed_after(moment)
+                killed += self.killed_after(nth, chance.uniform(0, 0.1))
         return killed
 
     def rows(self, table: str, without: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -162,7 +169,7 @@ class Campaign:
 def reports(name: str, campaign: Campaign, killed: int) -> None:
     counted = campaign.server.counters()
     print(
-        f"{name}: seed {SEED}, {PICTURES} pictures, {killed} of {HELD + BY_THE_CLOCK} runs killed,"
+        f"{name}: seed {SEED}, {PICTURES} pictures, {killed} of {HELD + AT_ANY_MOMENT} runs killed,"
         f" {counted['descriptions_billed']} descriptions and {counted['completions_billed']} completions"
         f" billed, {counted['undelivered_billed']} of it in replies that never arrived"
     )
@@ -176,17 +183,17 @@ def test_uploads_and_descriptions_survive_kills(
         "plan": "unlimited",
         "polling_interval": 0.05,
         "retry_delay": 0.01,
-        "upload_batch": 4 if SOAK else 3,
-        "parallel": 8,
+        "upload_batch": 2,
+        "parallel": 4,
     }
     config = {"backend": "aionvision", "aionvision": remote, "text_model": "none"}
     config["datasets"] = [{"exports": ["csv"]}]
     campaign = Campaign(folder, tmp_path / "killed", server, config, UPLOAD)
-    killed = campaign.campaign(10 if SOAK else 5, (1.0, 6.0))
+    killed = campaign.campaign(5)
     campaign.finish()
     counted = server.counters()
     reports("uploads", campaign, killed)
-    assert killed >= HELD
+    assert killed == HELD + AT_ANY_MOMENT
     assert counted["remote_objects"] == {"image": PICTURES}
     undelivered = counted["undelivered_billed"].get("descriptions", 0)
     assert counted["descriptions_billed"] <= PICTURES + undelivered
@@ -203,15 +210,15 @@ def test_uploads_and_descriptions_survive_kills(
 
 
 def test_calls_of_an_endpoint_survive_kills(folder: Path, tmp_path: Path, server: Server) -> None:
-    endpoint = {"base_url": server.endpoint_url, "model": "tiny-vl", "parallel": 8}
+    endpoint = {"base_url": server.endpoint_url, "model": "tiny-vl", "parallel": 4}
     endpoint["api_key_env"] = "AIONVISION_API_KEY"
     config = {"endpoint": endpoint, "text_model": "none", "datasets": [{"exports": ["csv"]}]}
     campaign = Campaign(folder, tmp_path / "killed", server, config, COMPLETION)
-    killed = campaign.campaign(40 if SOAK else 15, (1.0, 6.0))
+    killed = campaign.campaign(12)
     campaign.finish()
     counted = server.counters()
     reports("endpoint", campaign, killed)
-    assert killed >= HELD
+    assert killed == HELD + AT_ANY_MOMENT
     undelivered = counted["undelivered_billed"].get("completions", 0)
     assert counted["completions_billed"] >= PICTURES
     assert counted["completions_billed"] <= PICTURES + campaign.in_flight
