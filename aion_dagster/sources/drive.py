@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Final, NamedTuple
 
 from aion_dagster.errors import CursorExpiredError, SourceError
+from aion_dagster.identity import digest
 from aion_dagster.sources.drive_access import DriveAccess
 from aion_dagster.sources.drive_api import DriveApi
 from aion_dagster.sources.drive_calls import DriveCalls
@@ -91,6 +92,8 @@ class DriveSource(Source):
             tuple(include), tuple(exclude), include_hidden, tuple(documents)
         )
         self._export: ExportChoice = export
+        rules = [recursive, include_hidden, list(include), list(exclude), list(documents), export]
+        self._rules = digest(rules)[:12]
         self._going: _Going | None = None
         self._max_bytes = max_bytes
         self._page_files = page_files
@@ -144,7 +147,7 @@ class DriveSource(Source):
 
     def _opened(self, cursor: str | None, deadline: float | None) -> _Going:
         """The pass that a cursor continues, or a new one."""
-        begun = None if cursor is None else DriveCursor.parse(cursor, self._folder)
+        begun = None if cursor is None else DriveCursor.parse(cursor, self._folder, self._rules)
         if begun is not None:
             _refuse_doubt(begun)
         root = checked_root(self._api, self._folder, deadline)
@@ -155,6 +158,7 @@ class DriveSource(Source):
         """A pass that lists everything. Changes from before the first folder on count."""
         return DriveCursor(
             folder=self._folder,
+            rules=self._rules,
             token=self._api.start_token(root.drive_id, deadline),
             listed_at=int(time.time()),
             waiting=(WHOLE + root.id,),

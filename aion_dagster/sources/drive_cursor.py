@@ -31,6 +31,7 @@ class DriveCursor:
 
     Attributes:
         folder: the folder as it is configured; a cursor of another one means nothing.
+        rules: fingerprint of what is taken; with other rules, files may be missing that did not change.
         token: of the changes that come next.
         listed_at: when the last listing of everything began, in seconds since 1970.
         waiting: folders to walk before the changes are looked at: their ids after a mark of `drive_pass`.
@@ -41,6 +42,7 @@ class DriveCursor:
     """
 
     folder: str
+    rules: str
     token: str
     listed_at: int
     waiting: tuple[str, ...] = ()
@@ -54,15 +56,15 @@ class DriveCursor:
         return json.dumps({"format": FORMAT, **asdict(self)}, separators=(",", ":"))
 
     @classmethod
-    def parse(cls, text: str, folder: str) -> DriveCursor:
-        """The reverse of `text`, for a source of this folder.
+    def parse(cls, text: str, folder: str, rules: str) -> DriveCursor:
+        """The reverse of `text`, for a source of this folder and with these rules.
 
         Raises:
-            CursorExpiredError: it is no such string, or one of another folder.
+            CursorExpiredError: it is no such string, or one of another folder or other rules.
         """
         try:
             data = json.loads(text)
-            if data.pop("format") != FORMAT or data["folder"] != folder:
+            if (data.pop("format"), data["folder"], data["rules"]) != (FORMAT, folder, rules):
                 raise ValueError(text)
             place = data.pop("place")
             return cls(
@@ -80,5 +82,5 @@ class DriveCursor:
             )
         except (ValueError, TypeError, KeyError, AttributeError):
             raise CursorExpiredError(
-                "Google Drive: the place in the listing is of another folder or version; everything is listed again."
+                "Google Drive: the place in the listing is of another folder or configuration; everything is listed again."
             ) from None

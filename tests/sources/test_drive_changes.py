@@ -268,6 +268,16 @@ def test_a_cursor_of_another_folder_or_none_at_all_is_refused(drive: DriveServer
             source_on(drive, folder).scan(cursor)
 
 
+def test_other_rules_have_everything_listed_again(drive: DriveServer) -> None:
+    drive.account.file("plan.pdf")
+    drive.account.file("a.jpg")
+    resume = resume_of(source_on(drive))
+    for more in ({"documents": ["pdf"]}, {"exclude": ["a*"]}, {"recursive": False}):
+        with pytest.raises(CursorExpiredError, match="another folder or configuration"):
+            source_on(drive, **more).scan(resume)
+    assert after(source_on(drive, connections=1, relist_seconds=None), resume)[:2] == ([], [])
+
+
 def test_many_folders_that_change_at_once_are_listed_as_a_whole(drive: DriveServer) -> None:
     source = source_on(drive)
     resume = resume_of(source)

@@ -283,6 +283,6 @@ def test_the_cursor_is_plain_text_without_secrets(drive: DriveServer) -> None:
     resume = whole(source_on(drive)).resume
     assert resume is not None
     assert set(json.loads(resume)) == {
-        "format", "folder", "token", "listed_at", "waiting", "place", "followed", "is_caught_up", "is_doubtful",
+        "format", "folder", "rules", "token", "listed_at", "waiting", "place", "followed", "is_caught_up", "is_doubtful",
     }  # fmt: skip
     assert not any(token in resume for token in drive.grants.given)
