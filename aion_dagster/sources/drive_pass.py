@@ -97,16 +97,17 @@ class DrivePass:
         place: Place | None = cursor.place
         for found in walk.steps(Folder(entry.id, path), place):
             listed = self._found(found, mark, cursor)
-            listed.problems += walk.problems
-            unlisted = bool(walk.problems)
+            # Of what is outside the tree nobody wants to know that it cannot be listed.
+            problems = [] if mark == GONE else list(walk.problems)
             walk.problems.clear()
+            listed.problems += problems
             cursor = replace(
                 cursor,
                 place=found.place,
                 followed=(*cursor.followed, *listed.followed),
                 waiting=(*cursor.waiting, *(WHOLE + target for _, target in listed.followed)),
             )
-            yield Step(listed, cursor, unlisted)
+            yield Step(listed, cursor, unlisted=bool(problems))
         if folder_id == self.root.id:
             # A root that went meanwhile lists nothing more, which is not to pass for empty.
             checked_root(self.api, folder_id, self.deadline)

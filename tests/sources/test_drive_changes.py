@@ -8,7 +8,7 @@ import time
 import pytest
 from drive_server.faults import Fault
 from drive_server.fixtures import drive, listed, pages, source_on, whole
-from drive_server.refusals import invalid
+from drive_server.refusals import Refusal, invalid
 from drive_server.server import DriveServer
 
 from aion_dagster.errors import CursorExpiredError, SourceError
@@ -181,6 +181,31 @@ def test_shortcuts_to_folders_come_and_go(drive: DriveServer) -> None:
     with pytest.raises(CursorExpiredError, match="a shortcut to a folder"):
         source.scan(resume)
     assert listed(source) == []
+
+
+def test_a_shortcut_may_lead_into_a_shared_drive(drive: DriveServer) -> None:
+    account = drive.account
+    folder, team = account.folder("photos"), account.shared_drive("Team")
+    shoot = account.folder("shoot", team)
+    account.file("a.jpg", shoot)
+    account.shortcut("team", shoot, folder)
+    account.shortcut("b link.jpg", account.file("b.jpg", team, b"one"), folder)
+    source = source_on(drive, folder)
+    resume = resume_of(source)
+    assert [f.name for f in listed(source)] == ["b link.jpg", "team/a.jpg"]
+    account.file("c.jpg", account.folder("day 2", shoot))
+    assert after(source, resume)[0] == ["team/day 2/c.jpg"]
+
+
+def test_a_folder_outside_that_cannot_be_listed_is_nobodys_business(drive: DriveServer) -> None:
+    account = drive.account
+    folder, outside = account.folder("photos"), account.folder("outside")
+    source = source_on(drive, folder)
+    resume = resume_of(source)
+    account.rename(outside, "elsewhere")
+    drive.faults.add(Fault("files.list", Refusal(403, "domainPolicy", "No."), times=None))
+    page = whole(source, resume)
+    assert (page.problems, page.unlisted) == ((), ())
 
 
 def test_a_shared_drive_has_a_log_of_its_own(drive: DriveServer) -> None:
