@@ -25,6 +25,9 @@ from aion_dagster.resources.outputs import Built
 from aion_dagster.storage.store import Store
 from aion_dagster.values import FileRef
 
+_IN_FLIGHT = 128
+"""Pictures held at once where processes decode them: the thread that feeds them may have to wait while Dagster is at work."""
+
 DESCRIPTIONS = {
     "images": "One row per file: what it is, how large, when and where taken, and why it is not usable if so.",
     "variants": "JPEG renditions of each picture with longest sides of 64, 256, 750 and 1024 pixels.",
@@ -124,6 +127,8 @@ def picture_tables(
     """The pass over the pictures of one batch, as configured; the last three as `compute_pictures` has them."""
     files = [f for f in store.manifests.read(batch) if not _is_document(config, f)]
     settings = replace(pass_settings(config), parts=parts)
+    if workers is not None:
+        settings = replace(settings, in_flight=_IN_FLIGHT)
     return compute_pictures(batch, files, read, store, settings, advance, before_asking, workers)
 
 

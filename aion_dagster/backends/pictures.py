@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from aion_dagster import schemas
 from aion_dagster.compute.contact_sheet import contact_sheet
 from aion_dagster.compute.picture_pass import PassSettings, PictureInput, Reused, run_pass
-from aion_dagster.compute.picture_workers import PictureWorkers
+from aion_dagster.compute.picture_workers import Job, PictureWorkers
 from aion_dagster.identity import image_id
 from aion_dagster.storage.staged import StagedTable
 from aion_dagster.storage.store import Store
@@ -92,7 +92,7 @@ def compute_pictures(
         before_asking: told the SHA-256 of contents before earlier batches are searched for them; may wait.
         workers: processes to measure in; None for threads of this one.
     """
-    gathering = _Gathering(batch, store, settings, before_asking)
+    gathering = _Gathering(batch, store, settings, before_asking, workers)
     staged = store.tables.stage("variants", batch=batch) if "variants" in settings.parts else None
     inputs = (PictureInput(ref, partial(read, ref)) for ref in files)
     try:
@@ -108,6 +108,7 @@ def compute_pictures(
             staged.finish()
         return gathering.result(files, staged)
     except BaseException:
+        gathering.give_up()
         if staged is not None:
             staged.discard()
         raise
@@ -122,9 +123,10 @@ class _Gathering:
         store: Store,
         settings: PassSettings,
         before_asking: Callable[[Collection[str]], None],
+        workers: PictureWorkers | None,
     ) -> None:
         self._batch, self._store, self._settings = batch, store, settings
-        self._before_asking = before_asking
+        self._before_asking, self._workers = before_asking, workers
         self._images: list[pa.Table] = []
         self._colors: list[pa.Table] = []
         self._features: list[pa.Table] = []
@@ -133,6 +135,7 @@ class _Gathering:
         self._reused = 0
         self._thumbnails: list[bytes] = []
         self._sheet: bytes | None = None
+        self._sheet_to_come: Job[bytes | None] | None = None
 
     @property
     def _needed(self) -> list[str]:
@@ -188,18 +191,30 @@ class _Gathering:
     def keep_thumbnails(self, variants: pa.Table) -> None:
         """Keep the first few small variants for the contact sheet, and make it when they are complete.
 
-        Then and not at the end, when nothing else is left to be computed beside it.
+        Then and not at the end, when nothing else is left to be computed beside it; and not here where there are
+        processes, which would wait for what comes after.
         """
         missing = SHEET_PICTURES - len(self._thumbnails)
         if missing > 0 and variants.num_rows:
             self._thumbnails += variants["small_256"][:missing].to_pylist()
-            if len(self._thumbnails) == SHEET_PICTURES:
-                self._sheet = self._contact_sheet()
+            if len(self._thumbnails) < SHEET_PICTURES:
+                return
+            if self._workers is None:
+                self._sheet = _sheet(self._thumbnails)
+            else:
+                self._sheet_to_come = self._workers.submit(
+                    _sheets, [self._thumbnails], lambda _: None
+                )
 
     def _contact_sheet(self) -> bytes | None:
-        if not self._thumbnails:
-            return None
-        return contact_sheet(self._thumbnails, max_bytes=SHEET_BYTES)
+        if self._sheet_to_come is not None:
+            (self._sheet,) = self._sheet_to_come.result()
+        return self._sheet or _sheet(self._thumbnails)
+
+    def give_up(self) -> None:
+        """Nobody will ask for the result."""
+        if self._sheet_to_come is not None:
+            self._sheet_to_come.cancel()
 
     def result(self, files: Sequence[FileRef], staged: StagedTable | None) -> PictureTables:
         order = {(f.source, f.uri): i for i, f in enumerate(files)}
@@ -217,8 +232,16 @@ class _Gathering:
             ),
             variants=staged,
             reused=self._reused,
-            contact_sheet=self._sheet or self._contact_sheet(),
+            contact_sheet=self._contact_sheet(),
         )
+
+
+def _sheet(thumbnails: Sequence[bytes]) -> bytes | None:
+    return contact_sheet(thumbnails, max_bytes=SHEET_BYTES) if thumbnails else None
+
+
+def _sheets(pictures: list[list[bytes]]) -> list[bytes | None]:
+    return [_sheet(thumbnails) for thumbnails in pictures]
 
 
 def _located(facts: dict[str, object], ref: FileRef) -> dict[str, object]:

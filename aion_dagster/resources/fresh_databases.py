@@ -63,7 +63,7 @@ def make_databases(folder: Path) -> None:
     beside = hidden_sibling(folder / "databases", "staging")
     beside.mkdir()
     try:
-        with _unsynced(beside), dg.DagsterInstance.local_temp(str(beside)):
+        with unsynced(beside), dg.DagsterInstance.local_temp(str(beside)):
             pass
         for name in FOLDERS:
             _sync(beside / name)
@@ -83,12 +83,12 @@ def _move(folder: Path, place: Path) -> None:
 
 
 @contextmanager
-def _unsynced(folder: Path) -> Iterator[None]:
-    """Within the block SQLite does not wait for the disk on files in `folder`; nobody else sees them yet."""
+def unsynced(place: Path) -> Iterator[None]:
+    """Within the block SQLite does not wait for the disk on the file at `place`, or on files below it: new ones only."""
 
     def prepare(connection: Any, _record: Any) -> None:
-        *_, place = connection.execute("PRAGMA database_list").fetchone()
-        if Path(place).is_relative_to(folder):
+        *_, file = connection.execute("PRAGMA database_list").fetchone()
+        if Path(file).is_relative_to(place):
             connection.execute("PRAGMA synchronous=OFF")
 
     sa.event.listen(sa.Engine, "connect", prepare)

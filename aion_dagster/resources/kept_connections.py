@@ -2,7 +2,7 @@
 
 Stock storages make a new SQLAlchemy engine for every statement, so that each one opens the file, compiles its SQL and
 checkpoints the log anew: two thirds of the time that bookkeeping takes; and they look at
-the database's schema again for every event of an asset. The files are the same either way, and other
+the database's schema again for every event of an asset, and for its partition several times. The files are the same either way, and other
 processes may use them with the stock classes at the same time.
 """
 
@@ -12,12 +12,15 @@ import os
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import sqlalchemy as sa
+
+from aion_dagster.resources.fresh_databases import unsynced
 
 _OPEN_DATABASES = 4
 """Databases kept open: the index, and those of the runs at work."""
@@ -46,7 +49,11 @@ def kept_connections(instance: dg.DagsterInstance) -> Iterator[None]:
             stack.enter_context(_replaced(events, "_connect", _event_connect(events, engines)))
             for name in ("has_table", "_has_asset_key_col_on_connection"):
                 if hasattr(events, name):
-                    stack.enter_context(_replaced(events, name, _once(getattr(events, name))))
+                    once = _once(getattr(events, name), lambda arguments: arguments[-1:])
+                    stack.enter_context(_replaced(events, name, once))
+            if hasattr(events, "has_dynamic_partition"):
+                once = _once(events.has_dynamic_partition, lambda arguments: arguments)
+                stack.enter_context(_replaced(events, "has_dynamic_partition", once))
         if _is(runs, "SqliteRunStorage", "connect", "_conn_string"):
             stack.enter_context(_replaced(runs, "connect", _run_connect(runs, engines)))
         yield
@@ -84,8 +91,9 @@ class _Engines:
         return self._open[url]
 
     def close(self) -> None:
-        for engine in self._open.values():
-            engine.dispose()
+        # Each waits for the disk once more, when its log goes into its database: side by side they wait together.
+        with ThreadPoolExecutor(_OPEN_DATABASES) as pool:
+            list(pool.map(sa.Engine.dispose, self._open.values()))
         self._open.clear()
 
 
@@ -106,10 +114,11 @@ class _EmptyDatabase:
         """Make the database of a run (or the index) if there is none."""
         path = Path(self._storage.path_for_shard(shard))
         if self._content is None or path.exists():
-            fresh = not path.exists()
-            with self._stock(shard):
+            fresh = not path.exists() and shard != _INDEX
+            # As little is lost with the file of a run that has just begun as with the copies that are made of it.
+            with unsynced(path) if fresh else nullcontext(), self._stock(shard):
                 pass
-            if fresh and shard != _INDEX:
+            if fresh:
                 with closing(sqlite3.connect(path)) as connection:
                     self._content = connection.serialize()
         else:
@@ -136,15 +145,20 @@ def _event_connect(storage: Any, engines: _Engines) -> Connect:
     return connect
 
 
-def _once(stock: Callable[..., bool]) -> Callable[..., bool]:
-    """A question about a table or column, named last, that is not asked again when it is there: then it stays."""
-    there: set[str] = set()
+def _once(
+    stock: Callable[..., bool], subject: Callable[[tuple[Any, ...]], tuple[Any, ...]]
+) -> Callable[..., bool]:
+    """A question that is not asked again when the answer was yes: nobody takes away what it is about meanwhile.
+
+    `subject` picks what it is about from its arguments: the name of a table or column, a partition.
+    """
+    there: set[tuple[Any, ...]] = set()
 
     def is_there(*arguments: Any) -> bool:
-        name = arguments[-1]
-        if name not in there and stock(*arguments):
-            there.add(name)
-        return name in there
+        about = subject(arguments)
+        if about not in there and stock(*arguments):
+            there.add(about)
+        return about in there
 
     return is_there
 

@@ -1,4 +1,4 @@
-"""Pictures computed ahead of the run that takes them: one batch ahead, nothing twice, nothing left behind."""
+"""Pictures computed ahead of the run that takes them: two batches ahead, nothing twice, nothing left behind."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Library:
         self.store = Store.open(place / "store")
         self.reader = SourceReader.from_config(self.config)
         self.begun: list[str] = []
-        self.decoded: list[str] = []
         self.gates: dict[str, threading.Event] = {}
+        self.after: dict[str, threading.Event] = {}
         self.fails: set[str] = set()
 
     def draw(self, *seeds: int) -> None:
@@ -62,7 +62,7 @@ class Library:
             self.fails.remove(batch)
             raise StorageError(f"no place for {batch}")
         parts = frozenset(PICTURE_TABLES)
-        return picture_tables(
+        result = picture_tables(
             self.config,
             self.store,
             self.reader.read,
@@ -71,6 +71,9 @@ class Library:
             advance=go_on,
             before_asking=before_asking,
         )
+        if batch in self.after:
+            self.after[batch].set()
+        return result
 
     def put_away(self, batch: str, result: PictureTables) -> None:
         """What the run does with the tables it has taken."""
@@ -105,18 +108,36 @@ def rows(result: PictureTables) -> list[dict[str, Any]]:
     return found
 
 
-def test_no_more_than_one_batch_is_ahead(library: Library) -> None:
-    library.draw(1, 2, 3, 4)
+def test_no_more_than_two_batches_are_ahead(library: Library) -> None:
+    library.draw(*range(6))
     batches = library.ingest(1)
-    library.gates[batches[1]] = threading.Event()
+    library.gates = {batch: threading.Event() for batch in batches[1:]}
     with ahead_of(library, batches) as ahead:
-        first = ahead.take(batches[0])
-        library.put_away(batches[0], first)
-        assert library.begun in (batches[:1], batches[:2])
+        library.put_away(batches[0], ahead.take(batches[0]))
+        # The third may have begun now, and waits for the second one's turn to end; the fourth may not.
         library.gates[batches[1]].set()
         library.put_away(batches[1], ahead.take(batches[1]))
+        assert batches[:2] == library.begun[:2]
         assert set(library.begun) <= set(batches[:3])
+        for gate in library.gates.values():
+            gate.set()
+        library.put_away(batches[2], ahead.take(batches[2]))
+        assert set(library.begun) <= set(batches[:5])
     assert library.staged() == []
+    assert len(library.begun) == len(set(library.begun))
+
+
+def test_the_next_batch_is_computed_while_nobody_takes_the_one_before(library: Library) -> None:
+    library.draw(1, 2, 3)
+    batches = library.ingest(1)
+    done = threading.Event()
+    library.after[batches[1]] = done
+    with ahead_of(library, batches) as ahead:
+        assert done.wait(60)
+        assert library.begun == batches[:2]
+        for batch in batches:
+            library.put_away(batch, ahead.take(batch))
+    assert library.begun == batches
 
 
 def test_what_nobody_takes_is_not_left_behind(library: Library) -> None:
@@ -158,7 +179,11 @@ def test_an_error_of_the_pass_is_raised_by_the_one_who_takes_and_a_second_try_co
         with pytest.raises(StorageError, match=f"no place for {batches[0]}"):
             ahead.take(batches[0])
         assert library.staged() == []
-        assert [r["status"] for r in rows(ahead.take(batches[0]))] == ["ok"]
+        again = ahead.take(batches[0])
+        assert [r["status"] for r in rows(again)] == ["ok"]
+        library.put_away(batches[0], again)
+        library.put_away(batches[1], ahead.take(batches[1]))
+    assert library.staged() == []
 
 
 def test_a_picture_of_the_batch_before_is_decoded_once(library: Library) -> None:
@@ -173,6 +198,35 @@ def test_a_picture_of_the_batch_before_is_decoded_once(library: Library) -> None
         assert (taken.reused, again.reused) == (0, 2)
         assert {r["image_id"] for r in rows(again)} == {rows(taken)[0]["image_id"]}
         library.put_away(second, again)
+
+
+def test_a_picture_of_a_batch_further_back_that_is_not_put_away_yet_is_decoded_once(
+    library: Library,
+) -> None:
+    library.draw(1, 2, 3)
+    shutil.copy(library.inbox / "001.jpg", library.inbox / "x.jpg")
+    shutil.copy(library.inbox / "002.jpg", library.inbox / "y.jpg")
+    shutil.copy(library.inbox / "001.jpg", library.inbox / "z.jpg")
+    batches = library.ingest(2)
+    reused = []
+    with ahead_of(library, batches) as ahead:
+        for batch in batches:
+            taken = ahead.take(batch)
+            reused.append(taken.reused)
+            library.put_away(batch, taken)
+    assert reused == [0, 1, 2]
+
+
+def test_what_was_taken_and_never_put_away_holds_up_nobody(library: Library) -> None:
+    library.draw(1, 2)
+    shutil.copy(library.inbox / "001.jpg", library.inbox / "x.jpg")
+    batches = library.ingest(1)
+    with ahead_of(library, batches) as ahead:
+        ahead.take(batches[0]).discard()
+        library.put_away(batches[1], ahead.take(batches[1]))
+        last = ahead.take(batches[2])
+        assert last.reused == 0
+        library.put_away(batches[2], last)
 
 
 def test_a_broken_picture_is_a_row_and_the_others_are_there(library: Library) -> None:
