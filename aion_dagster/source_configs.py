@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
 
-from aion_dagster.engines import Strict
+from aion_dagster.engines import AionvisionConfig, Strict
 from aion_dagster.errors import ConfigError
 from aion_dagster.identity import digest, slug
 
-SCHEMES: Final = {"s3": "s3", "drive": "drive"}
+SCHEMES: Final = {"s3": "s3", "drive": "drive", "aionvision": "aionvision"}
 """Scheme of a source that is written as a string → its type; any other string is a folder."""
 
 
@@ -161,6 +161,40 @@ class DriveSourceConfig(SourceSettings):
         return f"drive://{self.folder}"
 
 
+class AionvisionSourceConfig(SourceSettings):
+    """Files of a cloud storage that is connected to an Aionvision account, by the platform's own import.
+
+    Connecting needs a person with a browser; `connection_id` is what the platform calls the connection then. Only files
+    directly in the Drive folder `folder` are taken where that is given. Every version of a file is imported once, which
+    counts as an upload of the account. A string `aionvision://<connection>` says the same.
+    """
+
+    type: Literal["aionvision"]
+    connection_id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,100}$")
+    folder: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,200}$")
+    account: AionvisionConfig = AionvisionConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, data: Any) -> Any:
+        """Take an address apart, and give an unnamed source a name made from its place."""
+        if isinstance(data, str):
+            data = {"connection_id": data.partition("://")[2].strip("/")}
+        if isinstance(data, Mapping) and data.get("connection_id"):
+            place = [data["connection_id"], data.get("folder")]
+            data = {
+                "type": "aionvision",
+                **data,
+                "name": data.get("name") or source_name("cloud", place),
+            }
+        return data
+
+    @property
+    def place(self) -> str:
+        """Where the files are, for people."""
+        return f"aionvision://{self.connection_id}"
+
+
 def source_name(text: str, place: Any) -> str:
     """A name that depends on the place alone, so that sources given in another order keep theirs."""
     return f"{slug(text, limit=24)}-{digest(place)[:6]}"
@@ -187,6 +221,7 @@ AnySource = (
     Annotated[FolderSourceConfig, Tag("folder")]
     | Annotated[S3SourceConfig, Tag("s3")]
     | Annotated[DriveSourceConfig, Tag("drive")]
+    | Annotated[AionvisionSourceConfig, Tag("aionvision")]
 )  # fmt: skip
 
 SOURCE_TYPES: Final = tuple(

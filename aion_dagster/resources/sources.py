@@ -15,7 +15,12 @@ from aion_dagster.errors import (
     SourceUnavailableError,
     UnavailableError,
 )
-from aion_dagster.source_configs import DriveSourceConfig, FolderSourceConfig, S3SourceConfig
+from aion_dagster.source_configs import (
+    AionvisionSourceConfig,
+    DriveSourceConfig,
+    FolderSourceConfig,
+    S3SourceConfig,
+)
 from aion_dagster.sources.drive import DriveSource
 from aion_dagster.sources.drive_access import DriveAccess
 from aion_dagster.sources.folder import FolderSource
@@ -100,6 +105,24 @@ def _drive(config: DriveSourceConfig, max_bytes: int, documents: tuple[str, ...]
     )
 
 
+def _aionvision(
+    config: AionvisionSourceConfig, max_bytes: int, documents: tuple[str, ...]
+) -> Source:
+    from aion_dagster.resources.connections import PlatformConnection
+    from aion_dagster.sources.aionvision import AionvisionSource
+
+    return AionvisionSource(
+        config.name,
+        config.connection_id,
+        PlatformConnection(config),
+        folder=config.folder,
+        include=config.include,
+        exclude=config.exclude,
+        documents=documents,
+        max_bytes=max_bytes,
+    )
+
+
 Builder = Callable[[Any, int, tuple[str, ...]], Source]
 
 # A further kind of source: its class in `source_configs`, its module in `sources`, and a line here.
@@ -107,6 +130,7 @@ _BUILDERS: Final[Mapping[str, Builder]] = {
     "folder": _folder,
     "s3": _s3,
     "drive": _drive,
+    "aionvision": _aionvision,
 }
 
 

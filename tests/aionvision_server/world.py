@@ -46,6 +46,7 @@ class Settings:
         keep_bytes: larger files are hashed, not kept.
         plan_actions: messages to a chat that begin with "plan" answer with a plan to approve.
         answers_checked: answers of each operation that are held against the specification; None for all.
+        drive: what connected cloud storages hold: files as Google describes them, with `content` in base64.
     """
 
     looks: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS_OF_WORK, 1))
@@ -56,6 +57,7 @@ class Settings:
     session_hours: float = 24.0
     keep_bytes: int = 64 * 1024 * 1024
     answers_checked: int | None = None
+    drive: list[dict[str, Any]] = field(default_factory=list)
 
     def change(self, changes: dict[str, Any]) -> None:
         """Raises ValueError for a name that there is not."""

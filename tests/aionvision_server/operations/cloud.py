@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -135,8 +137,24 @@ def picker_token(world: World, asked: Asked) -> Answer:
 
 
 @answers("POST /cloud-storage/picker-proxy", needs="session_id endpoint")
-def picker_proxy(_world: World, asked: Asked) -> Answer:
-    return Answer({"data": {"endpoint": asked.given("endpoint"), "files": []}})
+def picker_proxy(world: World, asked: Asked) -> Answer:
+    """Google's `files.list`, as far as pages and the folder of a query go."""
+    params = asked.given("params") or {}
+    folder = re.search(r"'([^']+)' in parents", str(params.get("q", "")))
+    held = [f for f in world.settings.drive if folder is None or folder[1] in f.get("parents", ())]
+    token = str(params.get("pageToken", "0"))
+    if not token.isdecimal():
+        raise Refusal(400, "INVALID_REQUEST", "Invalid page token")
+    begin, size = int(token), int(params.get("pageSize", 100))
+    shown = [{k: v for k, v in f.items() if k != "content"} for f in held[begin : begin + size]]
+    more = {"nextPageToken": str(begin + size)} if begin + size < len(held) else {}
+    return Answer({"data": {"endpoint": asked.given("endpoint"), "files": shown, **more}})
+
+
+def _content(world: World, file_id: str) -> bytes:
+    """What a file of the storage holds."""
+    held = next((f for f in world.settings.drive if f["id"] == file_id), None)
+    return f"drive {file_id}".encode() if held is None else base64.b64decode(held["content"])
 
 
 @answers("POST /cloud-storage/import", needs="connection_id files")
@@ -152,7 +170,7 @@ def begin_import(world: World, asked: Asked) -> Answer:
                 new_picture(
                     world,
                     asked,
-                    stored(f"drive {told['id']}".encode()),
+                    stored(_content(world, told["id"])),
                     told["name"],
                     told.get("mime_type") or "image/jpeg",
                     file_id=file_id,
