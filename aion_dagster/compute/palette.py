@@ -17,8 +17,9 @@ Rows = TypeVar("Rows", npt.NDArray[np.uint8], npt.NDArray[np.float32])
 _SEEDING_PIXELS: Final = 1000
 """The first centers are among about as many pixels."""
 _MOVING_PIXELS: Final = 640
-"""Centers move by about as many, once; then all pixels are assigned. Moving once more lowers mean CIEDE2000 to the nearest by
-less than 0.6 %, all pixels as seeds raise it by as much."""
+"""Centers move by about as many, once; then all pixels are assigned. All pixels as seeds and a second move cost a quarter more
+and were no nearer on 80 pictures that nothing here was chosen by: mean CIEDE2000 by that of k-means 1.024 instead of 1.028 (n = 8)
+and 1.040 instead of 1.039 (n = 16), with a standard error of 0.005."""
 _AT_ONCE: Final = 4096
 """Pixels assigned by one product: larger ones are given to several threads by BLAS, which then wait for each other."""
 _SEED_CELLS: Final = 64

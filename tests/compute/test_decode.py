@@ -99,15 +99,15 @@ def test_transparency_shows_white_whatever_lies_below() -> None:
     assert tuple(upright_rgb(files.saved(palette, "PNG"))[0][0, 0]) == (200, 0, 0)
 
 
-@pytest.mark.parametrize("longest", [1100, 2000, 2300, 2800, 4000, 6000])
+@pytest.mark.parametrize("longest", [1100, 2000, 2800])
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 def test_a_picture_of_any_size_and_mode_is_shrunk_like_by_lanczos(mode: str, longest: int) -> None:
-    x, y = np.meshgrid(np.linspace(0, 9, longest), np.linspace(0, 5, longest // 3))
+    x, y = np.meshgrid(np.linspace(0, 9, longest), np.linspace(0, 5, longest // 8))
     waves = np.stack([np.sin(x), np.cos(y), np.sin(x + y)], axis=2) * 90 + 128
     data = files.saved(Image.fromarray(waves.astype(np.uint8)).convert(mode), "JPEG")
     full = upright_rgb(data)[0]
     pixels, _ = upright_rgb(data, longest_side=1024)
-    size = fitted_size(longest, longest // 3, 1024)
+    size = fitted_size(longest, longest // 8, 1024)
     lanczos = Image.fromarray(full).resize(size, Image.Resampling.LANCZOS)
     assert cv2.PSNR(pixels, np.asarray(lanczos)) >= 36
 
