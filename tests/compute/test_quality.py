@@ -38,7 +38,9 @@ def jpeg(image: Image.Image) -> bytes:
 
 
 SIZES = (
-    (None, 1400, 2000, 2400, 2600, 4000) if os.environ.get("AION_TEST_TIER") == "soak" else (None, 2000)
+    (None, 1400, 2000, 2400, 2600, 4000)
+    if os.environ.get("AION_TEST_TIER") == "soak"
+    else (None, 2000)
 )
 
 
