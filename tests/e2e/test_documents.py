@@ -10,7 +10,7 @@ import document_files as documents
 import docx
 import pyarrow.parquet as pq
 import pytest
-from conftest import Run
+from small_library import Run
 
 from aion_dagster.cli import main
 
