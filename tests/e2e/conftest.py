@@ -45,7 +45,9 @@ def labels(pictures: Path, tmp_path: Path) -> Path:
 def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     """`aion-dagster run ARGUMENTS --store … --json`: its JSON with exit status and output added."""
 
-    def call(*arguments: object, store: Path | str | None = None, status: int = 0) -> dict[str, Any]:
+    def call(
+        *arguments: object, store: Path | str | None = None, status: int = 0
+    ) -> dict[str, Any]:
         place = ["--store", str(store or tmp_path / "store"), "--json"]
         code = main(["run", *map(str, arguments), *place])
         out, err = capsys.readouterr()

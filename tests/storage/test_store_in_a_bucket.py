@@ -30,9 +30,7 @@ def keys(bucket: str) -> list[str]:
 
 
 def features(*image_ids: str) -> pa.Table:
-    rows = [
-        dict.fromkeys(schemas.VISUAL_FEATURES.names) | {"image_id": i} for i in image_ids
-    ]
+    rows = [dict.fromkeys(schemas.VISUAL_FEATURES.names) | {"image_id": i} for i in image_ids]
     return pa.Table.from_pylist(rows, schema=schemas.VISUAL_FEATURES)
 
 
