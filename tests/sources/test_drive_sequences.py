@@ -188,7 +188,7 @@ class Watcher:
 
 
 @settings(
-    max_examples=60 if os.environ.get("AION_TEST_TIER") == "soak" else 5,
+    max_examples=60 if os.environ.get("AION_TEST_TIER") == "soak" else 4,
     suppress_health_check=[*HealthCheck],
 )
 @given(seed=st.integers(0, 2**32), logs_descendants=st.booleans())
