@@ -57,6 +57,21 @@ def same_tables(_folder: Path) -> None:
     assert statuses == {"ok", "unreadable"}
 
 
+def killed_in_the_middle(_folder: Path) -> None:
+    """Somebody kills a process while a pass is under way: its pictures are measured by another one."""
+    settings = PassSettings(in_flight=12, threads=2)
+    ours = []
+    with workers() as processes:
+        for chunk in run_pass(inputs(60), settings, workers=processes):
+            ours.append(chunk)
+            if len(ours) == 2:
+                os.kill(next(iter(processes._pool._processes)), signal.SIGKILL)
+    theirs = list(run_pass(inputs(60), settings))
+    for table in TABLES:
+        one, other = (pa.concat_tables(getattr(c, table) for c in p) for p in (ours, theirs))
+        assert one == other, table
+
+
 def doubled_unless_fatal(folder: Path, numbers: list[int]) -> list[int]:
     """Twice each number; 3 ends the process, and so does 5 the first time."""
     for number in numbers:

@@ -32,6 +32,7 @@ def run(what: str, folder: Path) -> subprocess.CompletedProcess[str]:
     "what",
     [
         pytest.param("same_tables", id="tables are those of the pass in threads"),
+        pytest.param("killed_in_the_middle", id="tables are the same when a process is killed"),
         pytest.param("ended_processes", id="only an item that ends its process twice is lost"),
         pytest.param("errors", id="errors come back and do not use anything up"),
         pytest.param("many_and_large", id="calls of any size and number"),
