@@ -66,7 +66,8 @@ def ingest(
         batch_files: files in one batch, at most.
         batch_bytes: bytes in one batch, at most; a larger file gets a batch of its own.
         cursor: where an earlier call ended; None to begin a pass.
-        deadline: a moment of `time.monotonic()` after which no further page is asked for.
+        deadline: a moment of `time.monotonic()` after which no further page is asked for, and no batch recorded but the
+            first.
         max_batches: stop after so many new batches; the next call goes on with the returned cursor.
         settle_seconds: leave new files for later that changed within so many seconds.
         may_be_empty: a source that lists nothing at all is empty; otherwise it is taken for broken, and its known
@@ -85,11 +86,12 @@ def ingest(
         page = scan.next_page(deadline)
         new = scan.new_files(page, settle_seconds=settle_seconds)
         waiting = _without_older(waiting, page) + [_Waiting(file, here) for file in new]
-        last = scan.is_over or (deadline is not None and time.monotonic() >= deadline)
+        last = scan.is_over or _is_past(deadline)
         is_full = False
         while not is_full and (group := _next_group(waiting, batch_files, batch_bytes, flush=last)):
             waiting = _record(store, group, waiting, done)
             is_full = max_batches is not None and len(done.batches) >= max_batches
+            is_full |= _is_past(deadline) and bool(done.batches)
         if last or is_full:
             break
     complete = scan.close([item.file for item in waiting], may_be_empty=may_be_empty)
@@ -104,6 +106,10 @@ def ingest(
         deleted=scan.deleted,
         unsettled=scan.unsettled,
     )
+
+
+def _is_past(deadline: float | None) -> bool:
+    return deadline is not None and time.monotonic() >= deadline
 
 
 class _Waiting(NamedTuple):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
+from botocore.utils import parse_timestamp
 from dagster_aws.s3 import S3Resource
 
 from aion_dagster.errors import CredentialsError, SourceError
@@ -53,8 +56,11 @@ class BucketResource(S3Resource):
 
     def session(self) -> boto3.session.Session:
         """A session with the profile and the keys that were given."""
+        core = botocore.session.Session(profile=self.profile_name)
+        parsers = core.get_component("response_parser_factory")
+        parsers.set_parser_defaults(timestamp_parser=_moment)
         return boto3.session.Session(
-            profile_name=self.profile_name,
+            botocore_session=core,
             aws_access_key_id=self.aws_access_key_id,
             aws_secret_access_key=self.aws_secret_access_key,
             aws_session_token=self.aws_session_token,
@@ -73,6 +79,15 @@ class BucketResource(S3Resource):
             max_pool_connections=_CONNECTIONS,
             **more,
         )
+
+
+def _moment(text: str) -> datetime:
+    """A time in an answer. The parser for all formats takes three quarters of the time that a listing takes."""
+    try:
+        return datetime.fromisoformat(text)
+    except (ValueError, TypeError):
+        moment: datetime = parse_timestamp(text)
+        return moment
 
 
 def bucket_clients(config: S3SourceConfig) -> tuple[Any, Any | None]:

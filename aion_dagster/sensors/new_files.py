@@ -17,7 +17,7 @@ from aion_dagster.sensors.scanning import Cursor, Scan, scan_sources
 from aion_dagster.sensors.work import Work
 from aion_dagster.storage.store import Store
 
-TICK_SECONDS = 40.0
+TICK_SECONDS = 30.0
 """Listing stops after this time and continues in the next tick: Dagster ends a tick after 60 seconds."""
 
 MOST_PARTITIONS = 1_000
