@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -86,7 +87,8 @@ class WatchedLibrary:
         context = dg.build_sensor_context(
             instance_ref=self.instance.get_ref(), definitions=self.definitions, cursor=self.cursor
         )
-        return sensor.evaluate_tick(context)
+        # Dagster keeps the storage of the instance that a context opened last in a variable, and leaves it there.
+        return copy_context().run(sensor.evaluate_tick, context)
 
     def store_partitions(self, result: Any) -> None:
         """The first thing that the daemon does with a result."""
