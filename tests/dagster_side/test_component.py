@@ -87,7 +87,7 @@ def test_a_project_s_library_turns_new_files_into_tables(project: Project, tmp_p
         """
         name: shop
         store: "{{ env.SHOP_STORE }}"
-        sources: ["{{ env.SHOP_PICTURES }}"]
+        sources: [{path: "{{ env.SHOP_PICTURES }}", settle_seconds: 0}]
         datasets:
           - name: goods
             exports: [coco]
