@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +29,7 @@ _MOST_KEYS: Final = 1_000
 _PIECE: Final = 1 << 20
 _TRANSFERS: Final = 5
 _AFTER: Final = "after:"
-_EVENTS: Final = "events"
+_EVENTS: Final = "events:"
 _LAST: Final = "\U0010ffff"
 """Sorts after every character of a key."""
 
@@ -90,6 +91,9 @@ class S3Source(Source):
         self._payer: Mapping[str, str] = {"RequestPayer": "requester"} if requester_pays else {}
         self._version_ids = version_ids
         self._events = events
+        # With other rules, notifications from now on would not bring what the old rules passed over.
+        rules = repr((prefix, self._selection, version_ids)).encode()
+        self._resume = f"{_EVENTS}{hashlib.blake2b(rules, digest_size=8).hexdigest()}"
         self._page_files = page_files
         self.relist_seconds = relist_seconds if events is not None else None
 
@@ -106,20 +110,22 @@ class S3Source(Source):
         """The next page; see `Source.scan`. Objects that appear before the cursor meanwhile come with the next scan.
 
         Raises:
-            CursorExpiredError: notifications were followed, and are configured no longer.
+            CursorExpiredError: notifications were followed, and are no longer, or with other rules.
             CredentialsError: the service refuses the credentials, or does not allow to list the bucket.
             SourceUnavailableError: it cannot be reached, or is too busy, after all attempts.
             SourceError: there is no such bucket, it is in another region, or it holds a store at this prefix.
         """
-        if cursor == _EVENTS:
-            return self._changes(deadline)
+        if cursor is not None and cursor.startswith(_EVENTS):
+            if self._events is None or cursor != self._resume:
+                raise CursorExpiredError(f"{self._name}: other objects are taken now than before.")
+            return self._changes(self._events, deadline)
         page = _Page(self._bucket, self._selection, self._version_ids)
         after = (cursor or "").removeprefix(_AFTER)
         while True:
             listed = self._list(after)
             after = self._add(page, listed)
             if not listed.more:
-                return page.made(None, _EVENTS if self._events is not None else None)
+                return page.made(None, self._resume if self._events is not None else None)
             late = deadline is not None and time.monotonic() >= deadline
             if late or len(page.files) >= self._page_files:
                 return page.made(_AFTER + after, None)
@@ -212,11 +218,9 @@ class S3Source(Source):
                 return folder + slash + _LAST
         return listed.last
 
-    def _changes(self, deadline: float | None) -> ScanPage:
+    def _changes(self, events: ObjectEvents, deadline: float | None) -> ScanPage:
         """A page of what notifications name, as it is now."""
-        if self._events is None:
-            raise CursorExpiredError(f"{self._name}: notifications are followed no more.")
-        heard = self._events.receive(deadline)
+        heard = events.receive(deadline)
         page = _Page(self._bucket, self._selection, self._version_ids)
         wanted = [key for key in heard.keys if page.takes(key)]
         stores = self._stores(wanted)
@@ -228,7 +232,7 @@ class S3Source(Source):
         if gone:
             self.check()  # a bucket that is not there answers in the same way as an object that is not
         problems = (_foreign(self._name, heard.foreign),) if heard.foreign else ()
-        made = page.made(None if heard.is_empty else _EVENTS, _EVENTS)
+        made = page.made(None if heard.is_empty else self._resume, self._resume)
         receipt = tuple(heard.receipts) or None
         return replace(made, removed=gone, problems=problems, receipt=receipt)
 

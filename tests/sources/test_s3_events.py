@@ -250,11 +250,19 @@ def test_without_a_queue_everything_is_listed_again(watched: Watched) -> None:
     watched.ingest()
     plain = watched.source(queue_url=None)
     with pytest.raises(CursorExpiredError):
-        plain.scan("events")
+        plain.scan(str(watched.source().scan().resume))
     watched.put("b.jpg")
     assert ingest(plain, watched.store).files == 1
     watched.put("c.jpg")
     assert ingest(plain, watched.store).files == 1
+
+
+def test_other_rules_of_what_is_taken_have_everything_listed_again(watched: Watched) -> None:
+    watched.put("a.jpg")
+    watched.put("a.txt")
+    watched.ingest()
+    assert ingest(watched.source(include=["*.txt", "*.jpg"]), watched.store).files == 1
+    assert len(watched.live()) == 2
 
 
 def test_a_queue_that_is_not_there_is_named(watched: Watched) -> None:
