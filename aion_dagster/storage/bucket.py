@@ -76,7 +76,7 @@ class BucketPath:
     @property
     def filesystem(self) -> fs.FileSystem:
         """Arrow's view of the bucket."""
-        return _filesystem(self._bucket, _endpoint(), os.getpid())
+        return _filesystem(self._bucket, os.getpid(), _access())
 
     @property
     def name(self) -> str:
@@ -203,7 +203,7 @@ class BucketPath:
 
     @property
     def _client(self) -> Any:
-        return _client(os.getpid())
+        return _client(os.getpid(), _access())
 
     def _pages(self, **options: Any) -> Iterator[dict[str, Any]]:
         """Pages of a listing of what lies below; none where nothing does."""
@@ -240,6 +240,14 @@ class BucketPath:
         return hash(str(self))
 
 
+_Access = tuple[tuple[str, str], ...]
+
+
+def _access() -> _Access:
+    """What the environment says of AWS. A client keeps the credentials it was made with, the lack of any too."""
+    return tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_")))
+
+
 def _endpoint() -> str | None:
     return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
 
@@ -264,8 +272,8 @@ def _errors(doing: str, place: BucketPath) -> Iterator[None]:
 
 
 @lru_cache(maxsize=4)
-def _client(_process: int) -> Any:
-    """One per process; boto3's clients may be shared by threads, but not by forked processes."""
+def _client(_process: int, _settings: _Access) -> Any:
+    """One per process and access; boto3's clients may be shared by threads, but not by forked processes."""
     try:
         import boto3
         from botocore.config import Config
@@ -284,8 +292,9 @@ def _client(_process: int) -> Any:
 
 
 @lru_cache(maxsize=16)
-def _filesystem(bucket: str, endpoint: str | None, _process: int) -> fs.FileSystem:
-    """One per process and bucket: it holds connections and credentials that renew themselves."""
+def _filesystem(bucket: str, _process: int, _settings: _Access) -> fs.FileSystem:
+    """One per process, bucket and access: it holds connections and credentials that renew themselves."""
+    endpoint = _endpoint()
     options: dict[str, Any] = {
         "connect_timeout": _CONNECT_SECONDS,
         "request_timeout": _REQUEST_SECONDS,

@@ -163,3 +163,14 @@ def test_paths_of_a_bucket_behave_like_those_of_a_folder(bucket: str) -> None:
     (root / "none").unlink(missing_ok=True)
     (root / "a").remove_tree()
     assert [p.name for p in root.iterdir()] == ["ab.txt"]
+
+
+def test_credentials_that_come_later_are_used(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    marker = BucketPath(bucket, "marker")
+    with monkeypatch.context() as before:
+        before.delenv("AWS_ACCESS_KEY_ID")
+        before.delenv("AWS_SECRET_ACCESS_KEY")
+        with pytest.raises(StorageError, match="credentials"):
+            marker.write_bytes(b"a")
+    marker.write_bytes(b"a")
+    assert marker.read_bytes() == b"a"
