@@ -41,11 +41,11 @@ dev: .venv/installed
 	$(BIN)/aion-dagster dev --store $(STORE) --port $(PORT)
 
 test: .venv/test
-	$(BIN)/python -m pytest -n 2 --dist worksteal -rs
+	$(BIN)/python -m pytest -n 2 --dist worksteal -rfEs
 
 # The same tests at full counts: kills, fuzzing, large numbers.
 soak: .venv/test
-	AION_TEST_TIER=soak $(BIN)/python -m pytest -n 2 --dist worksteal --timeout 3600 -rs
+	AION_TEST_TIER=soak $(BIN)/python -m pytest -n 2 --dist worksteal --timeout 3600 -rfEs
 
 lint: .venv/test
 	$(BIN)/ruff check .

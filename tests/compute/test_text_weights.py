@@ -6,13 +6,12 @@ import importlib.util
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aion_dagster.compute.text_weights import without_subnormals
-
-onnx = pytest.importorskip("onnx", reason="onnx writes the models")
 
 
 def model(*tensors, data=()):

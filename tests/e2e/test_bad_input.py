@@ -9,6 +9,7 @@ import struct
 import zlib
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -162,10 +163,20 @@ def test_a_file_that_vanishes_or_changes_while_it_is_read_gets_a_row(
 
 
 def test_a_file_that_vanishes_before_it_is_exported_stands_in_the_loss_report(
-    run: Run, pictures: Path
+    run: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from aion_dagster.sources.folder import FolderSource
+
     run(pictures, "--export", "none")
-    sorted(pictures.rglob("*.jpg"))[0].unlink()
+    vanishes = sorted(pictures.rglob("*.jpg"))[0]
+    original = FolderSource.scan
+
+    def scan(self: FolderSource, *asked: Any, **more: Any) -> Any:
+        page = original(self, *asked, **more)
+        vanishes.unlink(missing_ok=True)
+        return page
+
+    monkeypatch.setattr(FolderSource, "scan", scan)
     result = run("--export", "coco")
     coco = Path(result["exports"]["coco"])
     assert len(list((coco / "images").rglob("*.jpg"))) == 11

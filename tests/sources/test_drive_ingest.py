@@ -105,7 +105,7 @@ def test_short_ticks_through_limits_and_failures_lose_and_repeat_nothing(
             Fault("files.list", how="reset", after=number),
         ][number // 5 % 4]
         drive.faults.add(fault)
-    done = ticks(source_on(drive, page_files=100), store, seconds=0.5)
+    done = ticks(source_on(drive, page_files=100), store, seconds=0.02)
     assert len(done) > 1
     assert sum(t.files for t in done) == FILES
     assert current(store).keys() == {f"drive://{i}" for i in made}
