@@ -2,18 +2,21 @@
 
 usage: bucket_server.py OBJECTS [NEW]
 
-Prints its endpoint. Object i is `<i // 1000>/<i>.jpg`; NEW further ones lie evenly among them, once `POST /add` asked for
-them.
+Prints its endpoint once every page is rendered, so that what is measured is whoever asks. Object i is
+`<i // 1000>/<i>.jpg`; NEW further ones lie evenly among them, once `POST /add` asked for them. `GET /spent` tells the
+requests so far, and the CPU seconds of this process that they took.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
+import time
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Sequence
+from heapq import merge
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import islice
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -21,38 +24,37 @@ _PAGE = 1_000
 
 
 class Bucket:
-    """Keys by number, and where a listing goes on."""
+    """Its keys in byte order, and the pages of a listing from the beginning, rendered."""
 
     def __init__(self, objects: int, new: int) -> None:
-        self.objects = objects
-        self._planned = [f"{_key(i)[:-4]}-new.jpg" for i in range(0, objects, objects // new)][:new]
-        self.added: list[str] = []
+        old = [_key(i) for i in range(objects)]
+        added = [f"{_key(i)[:-4]}-new.jpg" for i in range(0, objects, max(1, objects // new))][:new]
+        self._states = [_Listing(old), _Listing(list(merge(old, added)))]
+        self.now = self._states[0]
 
     def add(self) -> None:
-        self.added = self._planned
+        """The new objects are there."""
+        self.now = self._states[1]
 
-    def after(self, key: str) -> Iterator[str]:
-        """Keys that follow one, in byte order."""
-        begin = 0
-        if key:
-            begin = bisect_right(range(self.objects), key, key=_key)
-        more = iter(self.added[bisect_right(self.added, key) :])
-        extra = next(more, None)
-        for number in range(begin, self.objects):
-            plain = _key(number)
-            while extra is not None and extra < plain:
-                yield extra
-                extra = next(more, None)
-            yield plain
-        if extra is not None:
-            yield extra
-        yield from more
 
-    def listing(self, after: str) -> bytes:
+class _Listing:
+    """What a bucket answers while nothing changes."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._keys = keys
+        self._pages = {
+            keys[begin - 1] if begin else "": self._page(begin)
+            for begin in range(0, len(keys), _PAGE)
+        }
+
+    def after(self, key: str) -> bytes:
         """One page of `ListObjectsV2`."""
-        keys = list(islice(self.after(after), _PAGE + 1))
-        items = "".join(map(_item, keys[:_PAGE]))
-        more = "true" if len(keys) > _PAGE else "false"
+        known = self._pages.get(key)
+        return self._page(bisect_right(self._keys, key)) if known is None else known
+
+    def _page(self, begin: int) -> bytes:
+        items = "".join(map(_item, self._keys[begin : begin + _PAGE]))
+        more = "true" if begin + _PAGE < len(self._keys) else "false"
         return (
             '<?xml version="1.0" encoding="UTF-8"?>'
             '<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>million</Name>'
@@ -75,11 +77,18 @@ def _item(key: str) -> str:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 20  # headers and body in one piece
     bucket: Bucket
+    requests = 0
 
     def do_GET(self) -> None:
+        if self.path == "/spent":
+            spent = {"requests": type(self).requests, "cpu_seconds": time.process_time() - _BEGAN}
+            self._send(json.dumps(spent).encode())
+            return
+        type(self).requests += 1
         query = parse_qs(urlsplit(self.path).query)
-        self._send(self.bucket.listing(query.get("start-after", [""])[0]))
+        self._send(self.bucket.now.after(query.get("start-after", [""])[0]))
 
     def do_POST(self) -> None:
         self.bucket.add()
@@ -96,11 +105,16 @@ class _Handler(BaseHTTPRequestHandler):
         return
 
 
+_BEGAN = 0.0
+
+
 def main() -> None:
-    """Serve until standard input ends."""
+    """Serve until killed."""
+    global _BEGAN
     objects = int(sys.argv[1])
     bucket = Bucket(objects, int(sys.argv[2]) if len(sys.argv) > 2 else 1)
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"bucket": bucket}))
+    _BEGAN = time.process_time()
     print(f"http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever()
 
