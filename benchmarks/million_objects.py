@@ -1,33 +1,39 @@
 """A bucket of a million objects: ticks of the sensor, a pass without news, new ones among the old, peak memory.
 
-usage: million_objects.py [--objects N] [--new N] [--postgres URL] [--keep FOLDER]
+usage: million_objects.py [--objects N] [--new N] [--postgres] [--keep FOLDER]
 
-The listing comes from `bucket_server.py`, in a process of its own; batches are made as ledger rows, partitions and one-row
-tables, so that the sensor takes them for done. Everything that is measured is real: the listing over HTTP, the ledger, the
-ticks as the daemon evaluates them.
+The listing comes from `bucket_server.py`, in a process of its own, which has its pages ready and tells the time that it took.
+All objects are taken in by `ingest`, as the sensor does it; that their batches are done is made up: builds in the ledger,
+tables without rows, partitions and materializations in the instance. Everything that is measured is real: the listing over HTTP,
+the ledger, and ticks as the daemon has them evaluated, in a fresh process that does nothing else, whose largest resident set is
+the peak memory. Meanwhile another process asks, ten times a second, what the UI, the queue and runs would.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import platform
 import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
 HERE = Path(__file__).parent
-FIRST_TICKS = 3
+FIRST_TICKS = 2
 """Ticks of the first listing that are measured; the rest of it is recorded without Dagster."""
 
 
@@ -35,7 +41,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--objects", type=int, default=1_000_000)
     parser.add_argument("--new", type=int, default=1_000)
-    parser.add_argument("--postgres", help="URL of an empty database for ledger and instance")
+    parser.add_argument("--postgres", action="store_true", help="ledger and instance there")
     parser.add_argument("--keep", type=Path, help="work here, and leave everything")
     return parser.parse_args()
 
@@ -53,152 +59,140 @@ def bucket(objects: int, new: int) -> Iterator[str]:
         server.wait()
 
 
-class Bench:
-    """A library over the bucket, with its instance."""
+def settings(endpoint: str) -> dict[str, Any]:
+    """The library's configuration, without its store."""
+    source = {"type": "s3", "bucket": "million", "name": "pics", "endpoint_url": endpoint}
+    return {"sources": [source], "datasets": [], "text_model": "none"}
 
-    def __init__(self, folder: Path, endpoint: str, postgres: str | None) -> None:
-        import dagster as dg
-        import yaml
 
-        from aion_dagster.config import LibraryConfig
-        from aion_dagster.definitions import build_definitions
-        from aion_dagster.resources.access import open_store
-        from aion_dagster.resources.naming import Names
+def ticks(folder: Path, endpoint: str, home: str, most: int | None, pipe: Connection) -> None:
+    """A process that evaluates ticks to the end of a pass (or `most`), and sends what they took."""
+    import dagster as dg
+    from grown_library import GrownLibrary
 
-        source = {"type": "s3", "bucket": "million", "name": "pics", "endpoint_url": endpoint}
-        self.config = LibraryConfig.parse(
-            {"store": str(folder / "store"), "sources": [source], "datasets": []}
-        )
-        home = folder / "home"
-        home.mkdir(parents=True, exist_ok=True)
-        storage = {"storage": {"postgres": {"postgres_url": postgres}}} if postgres else {}
-        (home / "dagster.yaml").write_text(
-            yaml.safe_dump({**storage, "telemetry": {"enabled": False}})
-        )
-        self.instance = dg.DagsterInstance.from_config(str(home))
-        self.definitions = build_definitions(self.config, quiet=True)
-        self.store = open_store(self.config.store, "default")
-        self.names = Names()
-        self.cursor: str | None = None
-
-    def tick(self) -> tuple[float, Any]:
-        """Seconds of a tick as the daemon evaluates it, and its result."""
-        import dagster as dg
-
-        sensor = self.definitions.resolve_sensor_def("new_files")
-        begun = time.perf_counter()
-        context = dg.build_sensor_context(
-            instance_ref=self.instance.get_ref(), definitions=self.definitions, cursor=self.cursor
-        )
-        result = sensor.evaluate_tick(context)
-        seconds = time.perf_counter() - begun
-        for request in result.dynamic_partitions_requests:
-            self.instance.add_dynamic_partitions(
-                request.partitions_def_name, list(request.partition_keys)
-            )
-        self.cursor = result.cursor
-        return seconds, result
-
-    def one_pass(self) -> dict[str, Any]:
-        """Ticks until the listing has come to its end."""
-        ticks, batches = [], len(self.store.ledger.batches())
-        while True:
-            seconds, _ = self.tick()
-            ticks.append(round(seconds, 2))
-            if json.loads(self.cursor or "{}")["places"] == {}:
+    with dg.DagsterInstance.from_config(home) as instance:
+        library = GrownLibrary(folder, settings(endpoint), instance)
+        before = {b.key for b in library.store.ledger.batches()}
+        spent = _spent(endpoint)
+        seconds, asked = [], 0
+        while most is None or len(seconds) < most:
+            took, result = library.tick()
+            seconds.append(round(took, 2))
+            asked += len(result.run_requests)
+            if not json.loads(library.cursor or "{}")["places"]:
                 break
-        added = self.store.ledger.batches()[batches:]
-        return {
-            "ticks": ticks,
-            "seconds": round(sum(ticks), 1),
-            "slowest": max(ticks),
-            "new_files": sum(b.file_count for b in added),
-            "new_batches": len(added),
-        }
+        added = [b for b in library.store.ledger.batches() if b.key not in before]
+        pipe.send(
+            {
+                "ticks": len(seconds),
+                "seconds": round(sum(seconds), 1),
+                "slowest": max(seconds),
+                "new_files": sum(b.file_count for b in added),
+                "new_batches": len(added),
+                "runs_asked_for": asked,
+                "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+                "server_cpu_seconds": round(_spent(endpoint) - spent, 1),
+            }
+        )
 
-    def finish(self) -> None:
-        """Let every batch be done: builds in the ledger, tables with a row, materializations in the instance."""
+
+def _spent(endpoint: str) -> float:
+    with urlopen(f"{endpoint}/spent") as answer:
+        return float(json.load(answer)["cpu_seconds"])
+
+
+class Bench:
+    """The library over the bucket, and the process that evaluates its ticks."""
+
+    def __init__(self, folder: Path, endpoint: str, instance: Any, home: str) -> None:
+        from grown_library import GrownLibrary
+
+        self._folder, self._endpoint, self._home = folder, endpoint, home
+        self.library = GrownLibrary(folder, settings(endpoint), instance)
+        self.waits: defaultdict[str, list[float]] = defaultdict(list)
+
+    def ticks(self, most: int | None = None, *, ask: bool = False) -> dict[str, Any]:
+        """What a fresh process makes of a pass; others ask meanwhile, where `ask`."""
+        context = multiprocessing.get_context("spawn")
+        here, there = context.Pipe(duplex=False)
+        process = context.Process(
+            target=ticks, args=(self._folder, self._endpoint, self._home, most, there)
+        )
+        process.start()
+        there.close()
+        while not here.poll(0.1):
+            if ask:
+                self._ask()
+            if not process.is_alive() and not here.poll():
+                raise RuntimeError("the ticks failed")
+        report: dict[str, Any] = here.recv()
+        process.join()
+        return report
+
+    def _ask(self) -> None:
+        """What others ask of instance and ledger."""
         import dagster as dg
 
-        from aion_dagster.planning import Planner, configured_backend, partitioned_assets
+        instance, names = self.library.instance, self.library.names
+        batch = self._some
+        queued = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED])
+        for name, question in (
+            ("partitions", lambda: instance.get_dynamic_partitions(names.partitions_name)),
+            ("queue", lambda: instance.get_runs(queued)),
+            ("run_begins", lambda: self.library.store.ledger.mark_started(batch)),
+        ):
+            begun = time.perf_counter()
+            question()
+            self.waits[name].append(time.perf_counter() - begun)
 
-        planner = Planner(self.config, self.store, configured_backend(self.config))
-        keys = list(planner.plan().batches)
-        known = self.instance.get_existing_dynamic_partitions(self.names.partitions_name, keys)
-        for start in range(0, len(keys), 1000):
-            chunk = [k for k in keys[start : start + 1000] if k not in known]
-            if chunk:
-                self.instance.add_dynamic_partitions(self.names.partitions_name, chunk)
-        assets = partitioned_assets(self.config)
-        self._record_builds({b: planner.expected(b) for b in keys}, assets)
-        for asset in assets:
-            first = self.store.tables.path(asset, keys[0])
-            empty = self.store.tables.schema(asset).empty_table()
-            self.store.tables.write(asset, empty, batch=keys[0])
-            for batch in keys[1:]:
-                place = self.store.tables.path(asset, batch)
-                place.parent.mkdir(parents=True, exist_ok=True)
-                os.link(first, place)
-        for batch in keys:
-            event = dg.AssetMaterialization(self.names.key(assets[-1]), partition=batch)
-            self.instance.report_runless_asset_event(event)
-
-    def _record_builds(self, prints: dict[str, dict[str, str]], assets: tuple[str, ...]) -> None:
-        from aion_dagster.storage.ledger_tables import BUILDS
-
-        rows = [
-            {
-                "asset": asset,
-                "partition": batch,
-                "fingerprint": prints[batch][asset],
-                "rows": 1,
-                "info": "{}",
-                "built_at": datetime.now(UTC),
-            }
-            for batch in prints
-            for asset in assets
-        ]
-        with self.store.ledger._database.write() as connection:
-            for start in range(0, len(rows), 5000):
-                connection.execute(BUILDS.insert(), rows[start : start + 5000])
+    @property
+    def _some(self) -> str:
+        if not hasattr(self, "_batch"):
+            self._batch = self.library.store.ledger.batches()[0].key
+        return self._batch
 
 
 def measured(
     options: argparse.Namespace, folder: Path, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Everything that is measured, in the order in which it happens."""
+    from grown_library import instance_at
+
     from aion_dagster.ingest import ingest
     from aion_dagster.resources.sources import build_source
 
     report: dict[str, Any] = {"objects": options.objects}
-    with bucket(options.objects, options.new) as endpoint:
-        bench = Bench(folder, endpoint, options.postgres)
-        report["first_ticks"] = [round(bench.tick()[0], 2) for _ in range(FIRST_TICKS)]
-        say(f"first ticks {report['first_ticks']}")
+    with (
+        bucket(options.objects, options.new) as endpoint,
+        instance_at(folder, postgres=options.postgres) as instance,
+    ):
+        bench = Bench(folder, endpoint, instance, instance.root_directory)
+        library = bench.library
+        report["first"] = bench.ticks(FIRST_TICKS)
+        say(f"first ticks: {report['first']}")
         begun = time.perf_counter()
-        source = build_source(bench.config.sources[0], max_bytes=2**30)
-        taken = ingest(source, bench.store)
-        report["first_listing_seconds"] = round(time.perf_counter() - begun, 1)
-        report["batches"] = len(bench.store.ledger.batches())
-        say(f"{taken.files} further files recorded in {report['first_listing_seconds']} s")
-        bench.finish()
-        bench.cursor = None
-        report["nothing_new"] = bench.one_pass()
+        source = build_source(library.config.sources[0], max_bytes=2**30)
+        taken = ingest(source, library.store)
+        report["taking_in_seconds"] = round(time.perf_counter() - begun, 1)
+        say(f"{taken.files} further files taken in, {report['taking_in_seconds']} s")
+        library.pretend()
+        library.materialized()
+        report["batches"] = len(library.store.ledger.batches())
+        say(f"{report['batches']} batches made up")
+        report["nothing_new"] = bench.ticks(ask=True)
         say(f"nothing new: {report['nothing_new']}")
-        report["peak_mib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         urlopen(Request(f"{endpoint}/add", method="POST")).close()
-        report["some_new"] = bench.one_pass()
+        report["some_new"] = bench.ticks(ask=True)
         say(f"{options.new} new: {report['some_new']}")
-        seconds, _ = bench.tick()
-        report["tick_after"] = round(seconds, 2)
-        report["peak_mib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-        report["ledger_mib"] = _ledger_mib(folder)
+        report["waits"] = {
+            name: {
+                "median": round(statistics.median(waits), 3),
+                "longest": round(max(waits), 3),
+                "times": len(waits),
+            }
+            for name, waits in bench.waits.items()
+        }
     return report
-
-
-def _ledger_mib(folder: Path) -> int:
-    place = folder / "store" / "ledger.sqlite"
-    return round(place.stat().st_size / 2**20) if place.is_file() else 0
 
 
 def main() -> None:
@@ -210,12 +204,14 @@ def main() -> None:
         "AWS_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
     }
-    if options.postgres:
-        os.environ["AION_LEDGER_URL"] = options.postgres
     folder = options.keep or Path(tempfile.mkdtemp(prefix="million-"))
+    folder.mkdir(exist_ok=True)
     load = os.getloadavg()[0]
     try:
         report = measured(options, folder, lambda text: print(text, file=sys.stderr, flush=True))
+        place = folder / "store" / "ledger.sqlite"
+        if place.is_file():
+            report["ledger_mib"] = round(place.stat().st_size / 2**20)
     finally:
         if options.keep is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -225,13 +221,14 @@ def main() -> None:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "load_before": round(load, 1),
     }
-    for name in ("nothing_new", "some_new"):
+    for name in ("first", "nothing_new", "some_new"):
         one = report[name]
         print(
-            f"{name:12} {len(one['ticks'])} ticks, {one['seconds']} s, slowest {one['slowest']} s, "
-            f"{one['new_files']} new files in {one['new_batches']} batches"
+            f"{name:12} {one['ticks']} ticks, {one['seconds']} s, slowest {one['slowest']} s, {one['new_files']} new files in "
+            f"{one['new_batches']} batches, {one['peak_mib']} MiB; the server {one['server_cpu_seconds']} s"
         )
-    print(f"peak memory  {report['peak_mib']} MiB")
+    for name, one in report["waits"].items():
+        print(f"{name:12} {one['median']} s, longest {one['longest']} s of {one['times']}")
     print(json.dumps(report))
 
 
