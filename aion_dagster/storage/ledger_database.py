@@ -1,4 +1,4 @@
-"""The ledger's database: engine, transactions, creation of tables."""
+"""The ledger's database: engine and transactions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from aion_dagster.errors import StorageError
-from aion_dagster.storage.ledger_tables import FILES, METADATA, SCHEMA, SCHEMA_VERSION
+from aion_dagster.storage.ledger_schema import BUSY_SECONDS, bring_up_to_date
 
 T = TypeVar("T")
 
@@ -28,13 +28,9 @@ SYNCED: Final = "aion_synced"
 IN_LIST: Final = 500
 """Longest IN list: SQLite has a limit of variables (999 in old versions)."""
 
-_BUSY_SECONDS = 60
-_CREATION_LOCK = 0x61696F6E
-"""Key of the PostgreSQL advisory lock under which the tables are created."""
-
 
 class Database:
-    """Transactions on the ledger's tables; created where they are missing.
+    """Transactions on the ledger's tables; made where they are missing, migrated where they are older.
 
     Raises:
         StorageError: the database cannot be used, or a newer version of this package made it.
@@ -46,7 +42,7 @@ class Database:
         self.where = self._url.render_as_string(hide_password=True)
         with self._errors():
             self._engine = _open_engine(self._url, schema)
-            _create_tables(self._engine, self.where, schema)
+            bring_up_to_date(self._engine, self.where, schema)
         self._pid = os.getpid()
 
     def close(self) -> None:
@@ -122,34 +118,10 @@ def _open_engine(url: sa.URL, schema: str | None) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
         names = {"schema_translate_map": {None: schema}} if schema else {}
         return sa.create_engine(url, pool_pre_ping=True, execution_options=names)
-    engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
-
-
-def _create_tables(engine: sa.Engine, where: str, schema: str | None) -> None:
-    """Create what is missing, and refuse a ledger of a newer version; safe in several processes at once.
-
-    Raises:
-        StorageError: the ledger was written by a newer version of this package.
-    """
-    with engine.execution_options(**{WRITES: True}).begin() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATION_LOCK)))
-            if schema is not None:
-                connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
-        METADATA.create_all(connection)
-        for index in FILES.indexes:  # of a version before this index
-            index.create(connection, checkfirst=True)
-        found = connection.scalar(sa.select(sa.func.max(SCHEMA.c.version)))
-        if found is None:
-            connection.execute(SCHEMA.insert().values(version=SCHEMA_VERSION))
-        elif found > SCHEMA_VERSION:
-            raise StorageError(
-                f"The ledger {where} has format {found}, this version knows {SCHEMA_VERSION}:"
-                " install a newer aion_dagster."
-            )
 
 
 def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:

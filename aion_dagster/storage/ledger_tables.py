@@ -7,7 +7,11 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION: Final = 1
+REVISIONS: Final = ("0001", "0002")
+"""Every schema that there was, the oldest first: the revisions of `aion_dagster.storage.migrations`."""
+
+HEAD: Final = REVISIONS[-1]
+"""The schema below."""
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):
@@ -29,7 +33,13 @@ METADATA = sa.MetaData()
 # SQLite counts rows up by itself only where the key is declared INTEGER.
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
-SCHEMA = sa.Table("schema_version", METADATA, sa.Column("version", sa.Integer, primary_key=True))
+VERSION = sa.Table(
+    "alembic_version",
+    sa.MetaData(),
+    sa.Column("version_num", sa.String(32), nullable=False),
+    sa.PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+"""One row: the revision that the tables have. Alembic's own table, so it is none of `METADATA`."""
 
 BATCHES = sa.Table(
     "batches",
@@ -45,6 +55,15 @@ BATCHES = sa.Table(
     sa.Column("finished_at", UtcDateTime),
     sa.Column("blocked_reason", sa.Text),
 )
+
+RETIRED = sa.Table(
+    "retired",
+    METADATA,
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("merged_into", sa.String(64), nullable=False),
+    sa.Column("retired_at", UtcDateTime, nullable=False),
+)
+"""Batches that are no more: their files and tables are in the batch that they were merged into."""
 
 FILES = sa.Table(
     "files",

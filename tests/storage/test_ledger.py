@@ -236,9 +236,9 @@ def test_a_newer_or_damaged_ledger_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     Ledger.at(path).close()
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE schema_version SET version = 99")
+        connection.execute("UPDATE alembic_version SET version_num = '0099'")
     connection.close()
-    with pytest.raises(StorageError, match=r"format 99.*install a newer"):
+    with pytest.raises(StorageError, match=r"format 0099.*install a newer"):
         Ledger.at(path)
     path.write_bytes(b"no database at all, but long enough to be looked at" * 20)
     with pytest.raises(StorageError, match=r"ledger.sqlite cannot be used"):
