@@ -87,7 +87,7 @@ class SourcePass:
             self._sighting.unlisted.update(page.unlisted)
         if page.removed:
             self.deleted += self._ledger.mark_deleted(name, page.removed)
-        new = unknown_files(self._ledger, page.files, known)
+        new = self._ledger.without_forgotten(unknown_files(self._ledger, page.files, known))
         if settle_seconds and self._pass_id:
             settled = [file for file in new if not _is_fresh(file, settle_seconds)]
             self.unsettled += len(new) - len(settled)

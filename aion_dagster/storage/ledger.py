@@ -13,18 +13,18 @@ from aion_dagster.storage.call_records import Cap, Spent
 from aion_dagster.storage.ledger_budgets import calls_of_run
 from aion_dagster.storage.ledger_calls import PaidCalls
 from aion_dagster.storage.ledger_database import Database, now
+from aion_dagster.storage.ledger_erasure import ErasureLedger
 from aion_dagster.storage.ledger_paces import SharedPace
 from aion_dagster.storage.ledger_records import (
     BatchRecord,
     BatchStatus,
     Counts,
 )
-from aion_dagster.storage.ledger_scans import ScanLedger
 from aion_dagster.storage.ledger_spending import spending
 from aion_dagster.storage.ledger_tables import BATCHES, BUILDS, FILES, RESULTS
 
 
-class Ledger(ScanLedger):
+class Ledger(ErasureLedger):
     """A small database beside the store, or a server by URL; every write is one transaction.
 
     Safe for several threads and processes. Every method raises StorageError where the database cannot be used.
