@@ -139,9 +139,14 @@ ANNOTATIONS: Final = pa.schema(
         ("text", pa.string()),
         ("origin", pa.string()),
         ("origin_ref", pa.string()),
+        ("keypoints", pa.list_(pa.float64())),
+        ("attributes", pa.string()),
     ]
 )
-"""`origin` is labels | text | codes | objects; `origin_ref` names the label file and row, or the engine and version."""
+"""`origin` is labels | text | codes | objects | captions | tags; `origin_ref` names the label file and row, or the engine
+and version. `keypoints` are [x1, y1, v1, x2, …] in upright pixels as in COCO (v: 0 not labelled, 1 hidden, 2 visible);
+`attributes` is a JSON object of what else the label says. captions (`text`) and tags (`category`) come from label files
+too, are about a whole picture, and have no box."""
 
 DETECTED_REGION: Final = pa.struct(
     [
@@ -304,10 +309,17 @@ LINKS: Final = pa.schema(
         ("error", pa.string()),
         ("error_type", pa.string()),
         ("is_retryable", pa.bool_()),
+        ("final_url", pa.string()),
+        ("http_status", pa.int32()),
+        ("page_description", pa.string()),
+        ("page_text", pa.string()),
+        ("is_cut", pa.bool_()),
     ]
 )
 """One row per configured URL; `og_metadata` is JSON. `crawl_error` is what the crawl came to grief on, `error` why there is
-no link, or why nothing is known of it; `was_there` says that the remote library had the link before us."""
+no link, or why nothing is known of it; `was_there` says that the remote library had the link before us. The last five are
+known of pages that were crawled here: where redirects led, what the server answered, what the page says (`is_cut`: it is
+longer than what was read)."""
 
 USAGE: Final = pa.schema(
     [
@@ -370,8 +382,13 @@ LABEL_IMAGES: Final = pa.schema(
         ("height", pa.int32()),
         ("label_file", pa.string()),
         ("split", pa.string()),
+        ("sha256", pa.string()),
+        ("match", pa.string()),
+        ("attributes", pa.string()),
     ]
 )
+"""`match` is how a picture is found: auto (null) | path | name | hash; `attributes` a JSON object of what else is said of
+the picture."""
 
 LABEL_ANNOTATIONS: Final = pa.schema(
     [
@@ -384,12 +401,23 @@ LABEL_ANNOTATIONS: Final = pa.schema(
         ("iscrowd", pa.bool_()),
         ("text", pa.string()),
         ("origin_ref", pa.string()),
+        ("origin", pa.string()),
+        ("keypoints", pa.list_(pa.float64())),
+        ("attributes", pa.string()),
     ]
 )
-"""`normalized`: box and polygons are fractions of width and height (YOLO), to be scaled once the size is known."""
+"""`normalized`: box, polygons and keypoints are fractions of width and height (YOLO), to be scaled once the size is known.
+`origin` is labels (null) | captions | tags."""
 
-CATEGORIES: Final = pa.schema([("name", pa.string()), ("supercategory", pa.string())])
-"""Row order is class order."""
+CATEGORIES: Final = pa.schema(
+    [
+        ("name", pa.string()),
+        ("supercategory", pa.string()),
+        ("keypoints", pa.list_(pa.string())),
+        ("skeleton", pa.list_(pa.list_(pa.int32()))),
+    ]
+)
+"""Row order is class order; `keypoints` names them, `skeleton` joins them by their numbers from 1 (COCO)."""
 
 LABEL_MATCHES: Final = pa.schema(
     [

@@ -60,10 +60,15 @@ def losses_from_table(table: pa.Table) -> tuple[Loss, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A class of objects; its place in a tuple of categories is its index."""
+    """A class of objects; its place in a tuple of categories is its index.
+
+    `keypoints` names the keypoints of its objects, `skeleton` joins them by their numbers from 1, as in COCO.
+    """
 
     name: str
     supercategory: str
+    keypoints: tuple[str, ...] = ()
+    skeleton: tuple[tuple[int, int], ...] = ()
 
 
 def categories_table(categories: tuple[Category, ...]) -> pa.Table:
@@ -72,6 +77,8 @@ def categories_table(categories: tuple[Category, ...]) -> pa.Table:
         {
             "name": [c.name for c in categories],
             "supercategory": [c.supercategory for c in categories],
+            "keypoints": [list(c.keypoints) for c in categories],
+            "skeleton": [[list(pair) for pair in c.skeleton] for c in categories],
         },
         schema=schemas.CATEGORIES,
     )
@@ -79,7 +86,26 @@ def categories_table(categories: tuple[Category, ...]) -> pa.Table:
 
 def categories_from_table(table: pa.Table) -> tuple[Category, ...]:
     """The reverse of `categories_table`."""
-    return tuple(Category(r["name"], r["supercategory"]) for r in table.to_pylist())
+    return tuple(
+        Category(
+            r["name"],
+            r["supercategory"],
+            tuple(r["keypoints"] or ()),
+            tuple((a, b) for a, b in r["skeleton"] or ()),
+        )
+        for r in conformed(table, schemas.CATEGORIES).to_pylist()
+    )
+
+
+def conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """A table that an earlier release stored, with the columns of today; those it lacks are null."""
+    if table.schema.equals(schema):
+        return table
+    columns = [
+        table[f.name].cast(f.type) if f.name in table.schema.names else pa.nulls(len(table), f.type)
+        for f in schema
+    ]
+    return pa.table(columns, schema=schema)
 
 
 @dataclass(frozen=True)
@@ -114,8 +140,8 @@ class LabelSet:
     def from_tables(cls, tables: Mapping[str, pa.Table], _info: Mapping[str, Any]) -> LabelSet:
         """The reverse of `tables`."""
         return cls(
-            tables["images"],
-            tables["annotations"],
+            conformed(tables["images"], schemas.LABEL_IMAGES),
+            conformed(tables["annotations"], schemas.LABEL_ANNOTATIONS),
             categories_from_table(tables["categories"]),
             losses_from_table(tables["losses"]),
         )
@@ -162,7 +188,7 @@ class Dataset:
             name=info["name"],
             version=info["version"],
             images=tables["images"],
-            annotations=tables["annotations"],
+            annotations=conformed(tables["annotations"], schemas.ANNOTATIONS),
             categories=categories_from_table(tables["categories"]),
             losses=losses_from_table(tables["losses"]),
             settings=info["settings"],

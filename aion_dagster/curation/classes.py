@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from aion_dagster.errors import ConfigError
@@ -43,9 +44,9 @@ def class_order(
         names = list(explicit)
         if not names or len(set(names)) != len(names):
             raise ConfigError("classes: name each class once, or leave the setting out")
-    above: dict[str, str] = {}
+    declared_as: dict[str, Category] = {}
     for category in categories:
-        above.setdefault(category.name, category.supercategory)
+        declared_as.setdefault(category.name, category)
     losses = [
         Loss(
             "dropped",
@@ -64,8 +65,12 @@ def class_order(
         for index, name in enumerate(previous)
         if place.get(name) != index
     ]
-    return tuple(Category(n, _supercategory(above.get(n))) for n in names), tuple(losses)
+    return tuple(_named(n, declared_as.get(n)) for n in names), tuple(losses)
 
 
-def _supercategory(name: str | None) -> str:
-    return name if name and name.strip().casefold() != "none" else DEFAULT_SUPERCATEGORY
+def _named(name: str, declared: Category | None) -> Category:
+    if declared is None:
+        return Category(name, DEFAULT_SUPERCATEGORY)
+    above = declared.supercategory
+    usable = above and above.strip().casefold() != "none"
+    return replace(declared, supercategory=above if usable else DEFAULT_SUPERCATEGORY)

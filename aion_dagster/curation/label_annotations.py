@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from aion_dagster import schemas
 from aion_dagster.curation.label_index import LabelIndex
-from aion_dagster.curation.turning import SWAPPING, turn_boxes, turn_mask, turn_polygon
+from aion_dagster.curation.turning import SWAPPING, turn_boxes, turn_mask, turn_points, turn_polygon
 from aion_dagster.identity import digest
 from aion_dagster.values import Loss
 
@@ -83,8 +83,10 @@ def placed_annotations(
             "segmentation": pa.array(outlines, schemas.SEGMENTATION),
             "iscrowd": table["iscrowd"].fill_null(False),
             "text": table["text"],
-            "origin": pa.array([ORIGIN] * len(table), pa.string()),
+            "origin": table["origin"].fill_null(ORIGIN),
             "origin_ref": table["origin_ref"],
+            "keypoints": _upright_keypoints(table, placements, places, normalized),
+            "attributes": table["attributes"],
         },
         schema=schemas.ANNOTATIONS,
     )
@@ -140,6 +142,27 @@ def _upright_outline(
         if rle and (rle["width"], rle["height"]) == (width, height):
             rle = turn_mask(rle, placement.orientation)
     return {"polygons": polygons, "rle": rle}
+
+
+def _upright_keypoints(
+    table: pa.Table,
+    placements: Sequence[Placement],
+    places: npt.NDArray[np.int64],
+    normalized: npt.NDArray[np.bool_],
+) -> pa.Array:
+    """Keypoints [x, y, v, …] in upright pixels; those that are not labelled (v = 0) stay what they are."""
+    column = table["keypoints"]
+    rows: list[list[float] | None] = [None] * len(table)
+    for row in np.flatnonzero(column.is_valid().to_numpy()).tolist():
+        points = np.array(column[row].as_py(), dtype=np.float64).reshape(-1, 3)
+        placement, seen = placements[places[row]], points[:, 2] > 0
+        if normalized[row]:
+            points[:, :2] *= placement.frame
+        if placement.turned:
+            x, y = turn_points(points[:, 0], points[:, 1], placement.orientation, *placement.frame)
+            points[seen, 0], points[seen, 1] = x[seen], y[seen]
+        rows[row] = points.ravel().tolist()
+    return pa.array(rows, pa.list_(pa.float64()))
 
 
 def _ids(image_ids: Sequence[str], table: pa.Table, boxes: npt.NDArray[np.float64]) -> list[str]:
