@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from zoneinfo import available_timezones
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from aion_dagster.engines import (
@@ -21,6 +21,7 @@ from aion_dagster.engines import (
     Strict,
 )
 from aion_dagster.errors import ConfigError
+from aion_dagster.pipelines.specification import PipelineConfig, check_for_backend
 from aion_dagster.source_configs import (
     SOURCE_TYPES,
     UNKNOWN_TYPE,
@@ -36,6 +37,7 @@ __all__ = [
     "DatasetConfig",
     "FolderSourceConfig",
     "LibraryConfig",
+    "PipelineConfig",
     "S3SourceConfig",
     "SourceConfig",
 ]
@@ -119,6 +121,7 @@ class LibraryConfig(Strict):
     max_unreadable_share: float = Field(default=1.0, ge=0, le=1)
     max_undescribed_share: float = Field(default=1.0, ge=0, le=1)
     datasets: tuple[DatasetConfig, ...] = (DatasetConfig(),)
+    pipelines: tuple[PipelineConfig, ...] = ()
     ingest: Literal["sensor", "schedule"] = "sensor"
     ingest_cron: str = "0 2 * * *"
     ingest_timezone: str = "UTC"
@@ -131,7 +134,7 @@ class LibraryConfig(Strict):
     @classmethod
     def _free(cls, value: str) -> str:
         # A library's assets are keyed `<name>/…`, those of the default library's datasets `dataset/…`.
-        taken = RESERVED - {"default"} | {"dataset"}
+        taken = RESERVED - {"default"} | {"dataset", "pipeline"}
         if value in taken:
             raise ValueError(f"{value!r} is taken; choose none of {', '.join(sorted(taken))}")
         return value
@@ -168,6 +171,14 @@ class LibraryConfig(Strict):
         if len(set(names)) < len(names):
             raise ValueError(f"dataset names must differ, got {names}")
         return value
+
+    @model_validator(mode="after")
+    def _pipelines(self) -> LibraryConfig:
+        names = [p.name for p in self.pipelines]
+        if len(set(names)) < len(names):
+            raise ValueError(f"pipeline names must differ, got {names}")
+        check_for_backend(self.pipelines, self.backend)
+        return self
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], *, origin: str = "configuration") -> LibraryConfig:

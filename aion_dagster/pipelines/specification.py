@@ -1,0 +1,375 @@
+"""`PipelineConfig`: a pipeline of agents as configuration, checked as a whole when it is loaded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, NoReturn
+from zoneinfo import available_timezones
+
+from pydantic import Field, GetJsonSchemaHandler, ValidationError, field_validator, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError
+
+from aion_dagster.engines import Strict
+from aion_dagster.pipelines.agents import (
+    AGENTS,
+    CARRIED,
+    VERBS,
+    AgentKind,
+    AgentName,
+    DataType,
+    agent_named,
+)
+from aion_dagster.pipelines.graph import SEEDS, Node, Wired, WiringError, said, wire
+
+MOST_CALL_STEPS: Final = 10
+"""Steps that the API takes in one call."""
+
+_MOST_STEPS: Final = 100
+_NAME: Final = r"^[a-z][a-z0-9_]{0,39}$"
+_CRON_FIELD: Final = re.compile(r"[0-9A-Za-z*/,?#-]+")
+
+Backend = Literal["local", "aionvision"]
+
+
+class ApplyConfig(Strict):
+    """What becomes of the plan of an `organize` step; without `confirm: true` nothing does.
+
+    `to: folder` copies the originals into folders below `target`, `s3` to prefixes below `target` (`s3://bucket/prefix`),
+    `tags` gives the remote library's files the folder's name as a tag, `platform` has the platform's own agent put the
+    files into folders there. Originals are never moved or deleted by the first two.
+    """
+
+    to: Literal["folder", "s3", "tags", "platform"]
+    target: str = ""
+    confirm: bool = False
+
+    @model_validator(mode="after")
+    def _complete(self) -> ApplyConfig:
+        if not self.confirm:
+            raise ValueError(
+                "'confirm: true' is missing: a plan is carried out only where the configuration says so; without 'apply' "
+                "the step makes the plan alone"
+            )
+        if self.to == "s3" and not re.match(r"^s3://[^/]+", self.target):
+            raise ValueError("'to: s3' needs a target such as s3://bucket/prefix")
+        if self.to == "folder" and (not self.target or "://" in self.target):
+            raise ValueError("'to: folder' needs a target: the folder to copy into")
+        if self.to in ("tags", "platform") and self.target:
+            raise ValueError(f"'to: {self.to}' takes no target")
+        return self
+
+
+class StepConfig(Strict):
+    """What one agent is to do; `search_images: TEXT` says the same as `{agent: image_search, intent: TEXT}`.
+
+    `depends_on` names earlier steps by number (from 0) or name; without it steps are wired by the types of data, an
+    empty one waits for nothing. `limit` is the most that a search finds. `apply` is for `organize` alone.
+    """
+
+    agent: AgentName
+    intent: str = Field(min_length=1, max_length=2000)
+    name: str | None = Field(default=None, pattern=_NAME)
+    depends_on: tuple[int | str, ...] | None = None
+    limit: int = Field(default=50, ge=1, le=500)
+    apply: ApplyConfig | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spelled_out(cls, data: Any) -> Any:
+        """The short form, and agents named by their verb."""
+        if not isinstance(data, Mapping):
+            return data
+        found = [word for word in data if word in VERBS]
+        if "agent" not in data and len(found) == 1:
+            rest = {k: v for k, v in data.items() if k != found[0]}
+            return {"agent": VERBS[found[0]].name, "intent": data[found[0]], **rest}
+        if len(found) > 1:
+            raise ValueError(f"one step has one agent, not {', '.join(found)}: make a step of each")
+        named = data.get("agent")
+        if isinstance(named, str):
+            kind = agent_named(named)
+            if kind is None:
+                raise _unknown_agent(named)
+            return {**data, "agent": kind.name}
+        unknown = [w for w in data if isinstance(w, str) and w not in cls.model_fields]
+        if "agent" not in data and unknown:
+            raise _unknown_agent(unknown[0])
+        return data
+
+    @field_validator("depends_on")
+    @classmethod
+    def _once(cls, value: tuple[int | str, ...] | None) -> tuple[int | str, ...] | None:
+        return None if value is None else tuple(dict.fromkeys(value))
+
+    @model_validator(mode="after")
+    def _applies(self) -> StepConfig:
+        if self.apply is not None and self.agent != "folder":
+            raise ValueError(f"'apply' is for organize alone, not for {self.agent}")
+        return self
+
+    @property
+    def kind(self) -> AgentKind:
+        """What its agent takes and gives."""
+        return AGENTS[self.agent]
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Both forms, so that editors complete and accept either."""
+        full = handler.resolve_ref_schema(handler(core_schema))
+        full["properties"]["agent"]["enum"] = [*AGENTS, *VERBS]
+        full["properties"]["agent"].pop("const", None)
+        rest = {k: v for k, v in full["properties"].items() if k not in ("agent", "intent")}
+        short = {
+            "type": "object",
+            "title": "StepConfig, short",
+            "additionalProperties": False,
+            "minProperties": 1,
+            "properties": dict.fromkeys(VERBS, full["properties"]["intent"]) | rest,
+            "oneOf": [{"required": [verb]} for verb in VERBS],
+        }
+        long = {**full}
+        full.clear()
+        full |= {"title": "StepConfig", "anyOf": [long, short]}
+        return full
+
+
+class SeedsConfig(Strict):
+    """What a pipeline starts from: ids of the library (or of the platform), `all`, or `batch`.
+
+    With `batch` every step has a partition per batch of files, and starts from what is in it.
+    """
+
+    images: tuple[str, ...] | Literal["all", "batch"] = ()
+    documents: tuple[str, ...] | Literal["all", "batch"] = ()
+
+    @property
+    def types(self) -> frozenset[DataType]:
+        """The types of data that there are seeds of."""
+        given: dict[DataType, object] = {"images": self.images, "documents": self.documents}
+        return frozenset(kind for kind, value in given.items() if value)
+
+    @property
+    def by_batch(self) -> bool:
+        """Whether steps are partitioned."""
+        return "batch" in (self.images, self.documents)
+
+    @field_validator("images", "documents")
+    @classmethod
+    def _once(cls, value: tuple[str, ...] | str) -> tuple[str, ...] | str:
+        if isinstance(value, str):
+            return value
+        if not all(value):
+            raise ValueError("an id is empty")
+        return tuple(dict.fromkeys(value))
+
+    @model_validator(mode="after")
+    def _alike(self) -> SeedsConfig:
+        if self.by_batch and {self.images, self.documents} - {"batch", ()}:
+            raise ValueError(
+                "seeds by batch cannot be mixed with others: say 'batch' of both, or of one alone"
+            )
+        return self
+
+
+class PipelineConfig(Strict):
+    """A pipeline: each step is an asset `pipeline/<name>/<step>`.
+
+    `backend` is the library's unless it says `local`. `mode: single_call` sends the whole pipeline to the platform in
+    one call. `schedule` is `manual`, `on_new` (whenever the library changed) or a cron expression in `timezone`; at each
+    tick of it everything is asked anew. `parallel` steps run side by side.
+    """
+
+    name: str = Field(pattern=_NAME)
+    seeds: SeedsConfig = SeedsConfig()
+    steps: tuple[StepConfig, ...] = Field(max_length=_MOST_STEPS)
+    backend: Literal["library", "local", "aionvision"] = "library"
+    mode: Literal["steps", "single_call"] = "steps"
+    schedule: str = "manual"
+    timezone: str = "UTC"
+    parallel: int = Field(default=4, ge=1, le=16)
+
+    @field_validator("schedule")
+    @classmethod
+    def _when(cls, value: str) -> str:
+        if value in ("manual", "on_new"):
+            return value
+        fields = value.split()
+        if len(fields) != 5 or not all(map(_CRON_FIELD.fullmatch, fields)):
+            raise ValueError("must be manual, on_new or a cron expression such as '0 3 * * *'")
+        return " ".join(fields)
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("must be the name of a time zone, such as Europe/Berlin")
+        return value
+
+    @model_validator(mode="after")
+    def _wired(self) -> PipelineConfig:
+        if not self.steps:
+            _fail("a pipeline has at least one step", ("steps",))
+        if self.is_scheduled and self.seeds.by_batch:
+            raise ValueError(
+                "schedule: a pipeline over batches is 'manual' or 'on_new'; a cron expression is for seeds of other kinds"
+            )
+        taken = [n for n in self.step_names if self.step_names.count(n) > 1]
+        if taken:
+            number = len(self.step_names) - 1 - self.step_names[::-1].index(taken[0])
+            _refuse(self, number, "name", f"step {number} is called {taken[0]!r} like another one")
+        try:
+            self.wired()
+        except WiringError as error:
+            _refuse(self, error.step, error.field, str(error))
+        if self.mode == "single_call" and len(self.steps) > MOST_CALL_STEPS:
+            node = self._nodes()[MOST_CALL_STEPS]
+            reason = (
+                f"{said(MOST_CALL_STEPS, node)} is one too many: a single call takes {MOST_CALL_STEPS} steps; "
+                "leave 'mode' away, or divide the pipeline"
+            )
+            _refuse(self, MOST_CALL_STEPS, "agent", reason)
+        return self
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether `schedule` is a cron expression."""
+        return self.schedule not in ("manual", "on_new")
+
+    @property
+    def step_names(self) -> tuple[str, ...]:
+        """The steps' names: those given, else the verb, numbered from the second on."""
+        given = {step.name for step in self.steps if step.name}
+        names: list[str] = []
+        for step in self.steps:
+            name, count = step.name or step.kind.verb, 1
+            while not step.name and (name in given or name in names):
+                count += 1
+                name = f"{step.kind.verb}_{count}"
+            names.append(name)
+        return tuple(names)
+
+    def wired(self) -> tuple[Wired, ...]:
+        """Every step with what it takes from which others.
+
+        Raises:
+            WiringError: a step cannot be wired.
+        """
+        return wire(self._nodes(), self.seeds.types)
+
+    def _nodes(self) -> tuple[Node, ...]:
+        names = self.step_names
+        return tuple(
+            Node(name, step.agent, _numbers(number, name, step, names))
+            for number, (name, step) in enumerate(zip(names, self.steps, strict=True))
+        )
+
+    def runs_on(self, library: Backend) -> Backend:
+        """Who runs the steps, in a library with this backend."""
+        return library if self.backend == "library" else self.backend
+
+
+def check_for_backend(pipelines: Sequence[PipelineConfig], library: Backend) -> None:
+    """Refuse what the backend of a library cannot do.
+
+    Raises:
+        ValidationError: at the pipeline and step that is to blame; the message says what to do.
+    """
+    for place, pipeline in enumerate(pipelines):
+        where = ("pipelines", place)
+        backend = pipeline.runs_on(library)
+        if backend == "aionvision" and library == "local":
+            _fail("backend 'aionvision' of a pipeline needs that of the library", where, "backend")
+        if backend == "local" and pipeline.mode == "single_call":
+            reason = "a single call is one to the platform: it needs the backend 'aionvision'"
+            _fail(reason, where, "mode")
+        for step in pipeline.wired():
+            problem = _not_remote(pipeline, step) if backend == "aionvision" else None
+            apply = pipeline.steps[step.number].apply
+            if backend == "local" and apply and apply.to == "platform":
+                problem = (
+                    f"{said(step.number, step)}: 'to: platform' needs the backend 'aionvision'"
+                )
+            if library == "local" and apply and apply.to == "tags":
+                problem = (
+                    f"{said(step.number, step)}: tags are those of the remote library, which needs the backend "
+                    "'aionvision' of the library; 'to: folder' and 'to: s3' work without"
+                )
+            if problem:
+                _fail(problem, where, "steps", step.number)
+
+
+def _not_remote(pipeline: PipelineConfig, step: Wired) -> str | None:
+    """Why a step cannot run at the platform as it is; None where it can."""
+    apply = pipeline.steps[step.number].apply
+    name = said(step.number, step)
+    if pipeline.mode == "single_call":
+        if step.agent == "folder" and (apply is None or apply.to != "platform"):
+            return (
+                f"{name} moves files in a single call: say 'apply: {{to: platform, confirm: true}}' to have that, or leave "
+                "'mode' away to have a plan"
+            )
+        return None
+    for kind, given in step.inputs.items():
+        if kind in CARRIED:
+            continue
+        others = ", ".join(repr(pipeline.step_names[i]) for i in given if i != SEEDS)
+        return (
+            f"{name} takes {kind} from {others}, which a call of its own cannot carry (only images and documents): say "
+            "'mode: single_call', or name other steps in depends_on"
+        )
+    return None
+
+
+def _numbers(
+    number: int, name: str, step: StepConfig, names: Sequence[str]
+) -> tuple[int, ...] | None:
+    """`depends_on` as numbers of steps."""
+    if step.depends_on is None:
+        return None
+    found: list[int] = []
+    for other in step.depends_on:
+        if isinstance(other, str) and other not in names:
+            raise WiringError(
+                number,
+                "depends_on",
+                f"{said(number, Node(name, step.agent))} depends on {other!r}, which there is not; steps are "
+                f"{', '.join(names)}",
+            )
+        found.append(names.index(other) if isinstance(other, str) else other)
+    return tuple(dict.fromkeys(found))
+
+
+def _unknown_agent(named: str) -> PydanticCustomError:
+    return PydanticCustomError(
+        "unknown_agent",
+        "{named} is no agent; there are {agents}",
+        {"named": repr(named), "agents": ", ".join(f"{v} ({k.name})" for v, k in VERBS.items())},
+    )
+
+
+def _refuse(pipeline: PipelineConfig, number: int, field: str, reason: str) -> NoReturn:
+    """Raise an error that is placed at a step."""
+    if getattr(pipeline.steps[number], field, None) is None:
+        _fail(reason, ("steps", number))
+    _fail(reason, ("steps", number), field)
+
+
+def _fail(reason: str, where: tuple[str | int, ...], *field: str | int) -> NoReturn:
+    kind = PydanticCustomError("pipeline", "{reason}", {"reason": reason})
+    details = InitErrorDetails(type=kind, loc=(*where, *field), input=None)
+    raise ValidationError.from_exception_data("PipelineConfig", [details])
+
+
+__all__ = [
+    "MOST_CALL_STEPS",
+    "ApplyConfig",
+    "Backend",
+    "PipelineConfig",
+    "SeedsConfig",
+    "StepConfig",
+    "check_for_backend",
+]
