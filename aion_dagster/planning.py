@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +14,11 @@ from aion_dagster.backends.local import LocalBackend
 from aion_dagster.backends.protocol import UploadingBackend, VisionBackend
 from aion_dagster.compute.picture_pass import PassSettings
 from aion_dagster.config import DatasetConfig, LibraryConfig
-from aion_dagster.errors import ConfigError
+from aion_dagster.errors import ConfigError, StorageError
 from aion_dagster.identity import digest
+from aion_dagster.recipes import Digest, Recipe
 from aion_dagster.search.library_tables import shared_index
-from aion_dagster.storage.ledger_records import Build
+from aion_dagster.storage.ledger_records import BatchRecord, Build
 from aion_dagster.storage.store import Store
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ class Planner:
     config: LibraryConfig
     store: Store
     backend: VisionBackend
-    _prints: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    _recipes: dict[str, Recipe] = field(default_factory=dict)
 
     @cached_property
     def labels(self) -> str:
@@ -216,31 +217,37 @@ class Planner:
         return self._made("labels") or _labels_print([], [])
 
     @cached_property
-    def _records(self) -> dict[str, tuple[str, bool]]:
-        """Batch → digest of its manifest, and whether a blocking check failed."""
-        return {
-            b.key: (b.manifest_digest, b.blocked_reason is not None)
-            for b in self.store.ledger.batches()
-        }
+    def records(self) -> dict[str, BatchRecord]:
+        """Batch → what the ledger says of it, in the order of recording."""
+        return {b.key: b for b in self.store.ledger.batches()}
 
     def batch(self, batch: str) -> dict[str, str]:
         """Asset → fingerprint of what it is made from when it is made now: with the labels that are imported.
 
         The label files may have changed since; what is made now is stale then, and `expected` differs.
         """
-        return self._batch(batch, self._stored_labels)
+        return self._batch(self._record(batch), self._stored_labels)
 
     def expected(self, batch: str) -> dict[str, str]:
         """Asset → fingerprint of what it should be made from: with the label files as they are now."""
-        return self._batch(batch, self.labels)
+        return self._batch(self._record(batch), self.labels)
 
-    def _batch(self, batch: str, labels: str) -> dict[str, str]:
-        key = (self._records[batch][0], labels)
-        if key not in self._prints:
-            self._prints[key] = self._fingerprints(*key)
-        return self._prints[key]
+    def _record(self, batch: str) -> BatchRecord:
+        """One batch; the others are not read for that."""
+        if "records" in self.__dict__:
+            return self.records[batch]
+        found = self.store.ledger.batch(batch)
+        if found is None:
+            raise StorageError(f"The ledger knows no batch {batch!r}.")
+        return found
 
-    def _fingerprints(self, manifest: str, labels: str) -> dict[str, str]:
+    def _batch(self, record: BatchRecord, labels: str) -> dict[str, str]:
+        if labels not in self._recipes:
+            self._recipes[labels] = Recipe(partial(self._fingerprints, labels))
+        return self._recipes[labels].fingerprints(record.manifest_digest)
+
+    def _fingerprints(self, labels: str, manifest: str, digest: Digest) -> dict[str, str]:
+        """By asset, for a batch of this manifest; whatever depends on the batch follows from `manifest` by `digest`."""
         settings = pass_settings(self.config)
         # Which files are pictures depends on which are documents.
         files: list[object] = [
@@ -270,7 +277,8 @@ class Planner:
             identity = self.backend.identity("embed_images")
             prints["image_embeddings"] = digest([picture, identity, LOGIC["image_embeddings"]])
         if self.config.documents:
-            prints |= dict.fromkeys(DOCUMENT_TABLES, self._documents_print(files))
+            documents = digest([files, self._document_parameters(), LOGIC["documents"]])
+            prints |= dict.fromkeys(DOCUMENT_TABLES, documents)
         prints["label_matches"] = digest([picture, labels, LOGIC["annotations"]])
         prints["label_losses"] = prints["label_matches"]
         prints["annotations"] = digest([prints["label_matches"], detected])
@@ -281,17 +289,15 @@ class Planner:
             prints["write_back"] = digest([made, wanted])
         return prints
 
-    def _documents_print(self, files: list[object]) -> str:
+    def _document_parameters(self) -> str:
         from aion_dagster.backends.document_settings import (
             document_parameters,
             remote_document_parameters,
         )
 
         if has_remote_documents(self.config):
-            parameters = remote_document_parameters(self._engine, self.backend)
-        else:
-            parameters = document_parameters(document_settings(self.config), self.backend)
-        return digest([files, parameters, LOGIC["documents"]])
+            return remote_document_parameters(self._engine, self.backend)
+        return document_parameters(document_settings(self.config), self.backend)
 
     def made(self, batch: str, asset: str, unfinished: Sequence[str]) -> tuple[str, dict[str, int]]:
         """The fingerprint to record for what was made now, and the `info` of its build.
@@ -347,14 +353,14 @@ class Planner:
 
         A batch whose labels were never matched would pass for one without any.
         """
-        usable = {key for key, (_, blocked) in self._records.items() if not blocked}
+        usable = {key for key, record in self.records.items() if record.blocked_reason is None}
         for asset in REQUIRED:
             usable &= self._built(asset).keys()
         return usable
 
     def _built(self, asset: str) -> dict[str, str]:
         """Batch → fingerprint of what the asset was made from."""
-        return {key: b.fingerprint for key, b in self.store.ledger.builds(asset).items()}
+        return self.store.ledger.fingerprints(asset)
 
     def _made(self, asset: str) -> str | None:
         """Fingerprint of what an unpartitioned asset was made from."""
@@ -379,34 +385,44 @@ class Planner:
 
     def plan(self) -> Plan:
         """The work that is left, as things stand."""
-        recorded = {a: self.store.ledger.builds(a) for a in partitioned_assets(self.config)}
-        batches: dict[str, tuple[str, ...]] = {}
-        incomplete: set[str] = set()
-        for key in self._records:
+        return replace(self.plan_of(self.records), whole=self._whole())
+
+    def plan_of(self, batches: Iterable[str]) -> Plan:
+        """The work that is left on some batches, and on what is about none; nothing is said of assets over all batches."""
+        wanted = list(batches)
+        built = {a: self._built(a) for a in partitioned_assets(self.config)} if wanted else {}
+        absent = {asset: self._absent(asset, prints, wanted) for asset, prints in built.items()}
+        stale: dict[str, tuple[str, ...]] = {}
+        for key in wanted:
             prints = self.expected(key)
-            stale = {
+            old = {
                 asset
-                for asset, builds in recorded.items()
-                if key not in builds
-                or builds[key].fingerprint != prints[asset]
-                or not self.store.tables.exists(asset, key)
+                for asset, made in built.items()
+                if made.get(key) != prints[asset] or key in absent[asset]
             }
-            if self._records[key][1]:
+            if self.records[key].blocked_reason is not None:
                 # Blocked: only a pass that finds it whole lets it in again.
-                stale |= set(decoded_tables(self.config))
-            if stale & set(ANNOTATION_TABLES):
-                stale |= set(ANNOTATION_TABLES)
-            if stale:
-                batches[key] = tuple(a for a in recorded if a in stale)
-                if all(a in recorded and _is_unfinished(recorded[a].get(key)) for a in stale):
-                    incomplete.add(key)
+                old |= set(decoded_tables(self.config))
+            if old & set(ANNOTATION_TABLES):
+                old |= set(ANNOTATION_TABLES)
+            if old:
+                stale[key] = tuple(a for a in built if a in old)
         return Plan(
             labels=self._is_stale("labels"),
-            batches=batches,
-            whole=self._whole(),
-            incomplete=frozenset(incomplete),
+            batches=stale,
+            whole=(),
+            incomplete=self._incomplete(stale),
             remote=tuple(a for a in remote_assets(self.config) if self._is_stale(a)),
         )
+
+    def _absent(self, asset: str, built: Mapping[str, str], batches: Iterable[str]) -> set[str]:
+        """Batches for which an asset was built and its table is not there."""
+        return self.store.tables.absent(asset, [key for key in batches if key in built])
+
+    def _incomplete(self, stale: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
+        """Batches that are stale only because rows failed that another time may bring."""
+        noted = self.store.ledger.builds_noting(UNFINISHED) if stale else set()
+        return frozenset(b for b, assets in stale.items() if {(a, b) for a in assets} <= noted)
 
     def _is_stale(self, asset: str) -> bool:
         if asset == "labels" and not self.config.labels and self._made("labels") is None:

@@ -159,16 +159,18 @@ def _checks(
     store = bench.store(context)
     files = rows = 0
     problems: dict[str, str | None] = {}
-    for record in store.ledger.batches():
-        if record.key in passes:
-            made = passes[record.key].images.num_rows
-            if bench.config.documents:
-                manifest_files = store.manifests.read(record.key)
-                made += sum(_is_document(bench.config, f) for f in manifest_files)
-            files, rows = files + record.file_count, rows + made
-            manifest = store.manifests.digest(record.key)
-            problems[record.key] = manifest_problem(record, manifest, made)
-            store.ledger.mark_blocked(record.key, problems[record.key])
+    for batch, result in passes.items():
+        record = store.ledger.batch(batch)
+        if record is None:
+            raise dg.Failure(f"The ledger knows no batch {batch!r}.", allow_retries=False)
+        made = result.images.num_rows
+        if bench.config.documents:
+            manifest_files = store.manifests.read(batch)
+            made += sum(_is_document(bench.config, f) for f in manifest_files)
+        files, rows = files + record.file_count, rows + made
+        manifest = store.manifests.digest(batch)
+        problems[batch] = manifest_problem(record, manifest, made)
+        store.ledger.mark_blocked(batch, problems[batch])
     yield manifest_check(bench.names, problems, files=files, rows=rows)
     images = [p.images for p in passes.values()]
     yield unreadable_check(bench.names, _concat(images), limit=bench.config.max_unreadable_share)

@@ -33,6 +33,7 @@ from aion_dagster.resources.instance import embedded_instance, report_dead_runs
 from aion_dagster.resources.naming import Names
 from aion_dagster.resources.sources import SourceReader, build_source
 from aion_dagster.sensors.new_files import adopted_events
+from aion_dagster.sensors.runs import known_partitions
 from aion_dagster.storage.store import Store
 
 _ALLOCATIONS = 20_000
@@ -241,7 +242,7 @@ class Run:
         """Make the instance know every batch; report what exists without running it again."""
         names = Names(self._config.name)
         recorded = [b.key for b in self._store.ledger.batches()]
-        known = set(self._instance.get_existing_dynamic_partitions(names.partitions_name, recorded))
+        known = known_partitions(names, recorded, self._instance)
         missing = [b for b in recorded if b not in known]
         if missing:
             self._instance.add_dynamic_partitions(names.partitions_name, missing)

@@ -13,6 +13,7 @@ from aion_dagster.errors import SourceError, StoreLockedError
 from aion_dagster.planning import partitioned_assets, remote_assets, whole_assets
 from aion_dagster.resources.access import open_store
 from aion_dagster.resources.naming import Names
+from aion_dagster.sensors.runs import known_partitions
 from aion_dagster.sensors.scanning import Cursor, Scan, scan_sources
 from aion_dagster.sensors.work import Work
 from aion_dagster.storage.store import Store
@@ -125,7 +126,7 @@ def _result(
     without a run, so that a new instance over a full store costs nothing.
     """
     names = Names(config.name)
-    known = instance.get_existing_dynamic_partitions(names.partitions_name, work.recorded)
+    known = known_partitions(names, work.recorded, instance)
     requests, adopted = [work.labels()] if work.plan.labels else work.requests(), list[str]()
     if (
         not work.plan.labels

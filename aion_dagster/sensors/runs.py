@@ -24,6 +24,9 @@ AT_WORK = [
 
 _KEYS_AT_ONCE = 500
 
+_PARTITIONS_AT_ONCE = 10_000
+"""In one statement; SQLite has a limit of its variables (32,766, in old versions 999)."""
+
 
 def batches_at_work(
     names: Names, assets: Iterable[str], instance: dg.DagsterInstance
@@ -53,4 +56,15 @@ def asked_for(run_keys: Iterable[str], instance: dg.DagsterInstance) -> frozense
         for run in instance.get_runs(dg.RunsFilter(tags={RUN_KEY: chunk})):
             if run.status != dg.DagsterRunStatus.NOT_STARTED:
                 found.add(run.tags[RUN_KEY])
+    return frozenset(found)
+
+
+def known_partitions(
+    names: Names, batches: Iterable[str], instance: dg.DagsterInstance
+) -> frozenset[str]:
+    """Those of `batches` that the instance has partitions for."""
+    keys = iter(batches)
+    found: set[str] = set()
+    while chunk := list(islice(keys, _PARTITIONS_AT_ONCE)):
+        found |= instance.get_existing_dynamic_partitions(names.partitions_name, chunk)
     return frozenset(found)

@@ -19,8 +19,7 @@ class Work:
     """What is to be done, as things stand when it is made.
 
     Attributes:
-        plan: stale assets by batch.
-        recorded: keys of all batches, in the order of recording.
+        plan: stale assets by batch; nothing about assets over all batches, which follow by themselves.
         at_work: batches that some run is about.
     """
 
@@ -29,12 +28,14 @@ class Work:
         self._config, self._store, self._instance = config, store, instance
         self._names = Names(config.name)
         self._planner = Planner(config, store, configured_backend(config))
-        self.plan = self._planner.plan()
-        records = store.ledger.batches()
-        self.recorded = [b.key for b in records]
-        self._started = {b.key for b in records if b.started_at is not None}
-        running = batches_at_work(self._names, partitioned_assets(config), instance)
-        self.at_work = running.intersection(self.recorded)
+        self.plan = self._planner.plan_of(self._planner.records)
+        self.at_work = batches_at_work(self._names, partitioned_assets(config), instance)
+        self.at_work &= self._planner.records.keys()
+
+    @property
+    def recorded(self) -> list[str]:
+        """Keys of all batches, in the order of recording."""
+        return list(self._planner.records)
 
     @cached_property
     def wanted(self) -> dict[str, dg.RunRequest]:
@@ -54,7 +55,7 @@ class Work:
                 partition_key=batch,
                 asset_selection=[self._names.key(a) for a in self.plan.batches[batch]],
             )
-            for batch in sorted(open_batches, key=self._started.__contains__)
+            for batch in sorted(open_batches, key=self._has_started)
             if keys[batch] not in asked
         }
 
@@ -86,6 +87,9 @@ class Work:
         if asked_for([key], self._instance):
             return []
         return [dg.RunRequest(run_key=key, asset_selection=[self._names.key("library")])]
+
+    def _has_started(self, batch: str) -> bool:
+        return self._planner.records[batch].started_at is not None
 
     def _run_key(self, batch: str) -> str:
         inputs: list[object] = [self._config.store, self._planner.expected(batch)]

@@ -94,6 +94,20 @@ class ResultLedger:
         with self._database.read() as connection:
             return {row.partition: _build(row) for row in connection.execute(query)}
 
+    def fingerprints(self, asset: str) -> dict[str, str]:
+        """What the latest build of every partition of an asset was made from; a tenth of the time of `builds`."""
+        query = sa.select(BUILDS.c.partition, BUILDS.c.fingerprint).where(BUILDS.c.asset == asset)
+        with self._database.read() as connection:
+            return dict(connection.execute(query).tuples().all())
+
+    def builds_noting(self, name: str) -> set[tuple[str, str]]:
+        """Assets and partitions whose build has something under this name in its `info`."""
+        query = sa.select(BUILDS.c.asset, BUILDS.c.partition, BUILDS.c.info)
+        query = query.where(BUILDS.c.info.contains(f'"{name}":', autoescape=True))
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        return {(r.asset, r.partition) for r in rows if orjson.loads(r.info).get(name)}
+
 
 def _operation_id(operation: str, parameters: str) -> sa.Select[tuple[int]]:
     return sa.select(OPERATIONS.c.id).where(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -26,8 +28,19 @@ from aion_dagster.storage.staged import StagedTable, TableWriter, Written
 UNPARTITIONED: Final = frozenset({"library", "near_duplicates", "links", "usage"})
 """Tables that are written as a whole; all others have one file per batch."""
 
+LISTED_SECONDS: Final = 600.0
+"""How long the listing of a bucket is believed by the process that made it."""
+
 _FILE = "part.parquet"
 _BATCH = pa.field("batch", pa.string())
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """The batches of a table in a bucket, and when they were listed."""
+
+    at: float
+    batches: set[str]
 
 
 class TableStore:
@@ -52,6 +65,7 @@ class TableStore:
         self._scratch = scratch
         self._schemas = tables
         self._unpartitioned = unpartitioned
+        self._listed: dict[str, _Listed] = {}
 
     def has_fixed_schema(self, table: str) -> bool:
         """True for the tables of `schemas.TABLES`; false for a team's own."""
@@ -165,6 +179,23 @@ class TableStore:
             return any(True for _ in self._written_batches(table))
         return self.path(table, batch).is_file()
 
+    def absent(self, table: str, batches: Iterable[str]) -> set[str]:
+        """Those of `batches` that a partitioned table has not been written for.
+
+        A bucket is listed now and then, and in between asked for what was not there alone: what somebody else deletes
+        is missed for `LISTED_SECONDS`, or until another process looks.
+        """
+        if not isinstance(self.root, BucketPath):
+            return set(batches) - set(self._written_batches(table))
+        listed = self._listed.get(table)
+        if listed is None or time.monotonic() - listed.at > LISTED_SECONDS:
+            listed = _Listed(time.monotonic(), set(self._written_batches(table)))
+            self._listed[table] = listed
+        missing = set(batches) - listed.batches
+        found = {batch for batch in missing if self.exists(table, batch)}
+        listed.batches.update(found)
+        return missing - found
+
     def batches(self, table: str) -> list[str]:
         """The batches that a table has been written for, sorted; empty for a table written as a whole."""
         return sorted(self._written_batches(table)) if self.is_partitioned(table) else []
@@ -172,6 +203,7 @@ class TableStore:
     def delete(self, table: str, batch: str | None = None) -> bool:
         """Remove the file of a table (and batch); False where there was none."""
         path = self.path(table, batch)
+        self._listed.pop(table, None)
         with storage_errors("delete", path):
             try:
                 path.unlink()

@@ -34,6 +34,25 @@ def features(*image_ids: str) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=schemas.VISUAL_FEATURES)
 
 
+def test_what_is_absent_is_looked_for_what_was_there_is_believed_for_a_while(
+    store: Store, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = BATCHES
+    store.tables.write("visual_features", features("a"), batch=first)
+    assert store.tables.absent("visual_features", BATCHES) == {second}
+    store.tables.write("visual_features", features("b"), batch=second)
+    assert store.tables.absent("visual_features", BATCHES) == set()
+    place = store.tables.path("visual_features", first)
+    assert isinstance(place, BucketPath)
+    place.unlink()  # as somebody else would
+    assert store.tables.absent("visual_features", BATCHES) == set()
+    monkeypatch.setattr("aion_dagster.storage.tables.LISTED_SECONDS", 0.0)
+    assert store.tables.absent("visual_features", BATCHES) == {first}
+    monkeypatch.setattr("aion_dagster.storage.tables.LISTED_SECONDS", 600.0)
+    store.tables.delete("visual_features", second)
+    assert store.tables.absent("visual_features", BATCHES) == set(BATCHES)
+
+
 def test_tables_are_written_whole_and_read_lazily_across_batches(store: Store, bucket: str) -> None:
     for batch, ids in zip(BATCHES, (("a", "b"), ("c",)), strict=True):
         written = store.tables.write("visual_features", features(*ids), batch=batch)

@@ -233,6 +233,14 @@ def test_deleting_a_batch_removes_its_folder(tables: TableStore) -> None:
     assert list((tables.root / "visual_features").iterdir()) == []
 
 
+def test_batches_without_a_file_are_absent_whatever_their_folder(tables: TableStore) -> None:
+    assert tables.absent("visual_features", BATCHES) == set(BATCHES)
+    tables.write("visual_features", features(["a"]), batch=BATCHES[0])
+    (tables.root / "visual_features" / f"batch={BATCHES[1]}").mkdir()
+    assert tables.absent("visual_features", BATCHES[:2]) == {BATCHES[1]}
+    assert tables.absent("visual_features", []) == set()
+
+
 def test_rows_are_taken_by_id_across_batches(tables: TableStore) -> None:
     tables.write("variants", pictures(200), batch=BATCHES[0])
     tables.write("variants", pictures(3), batch=BATCHES[1])
