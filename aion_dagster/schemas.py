@@ -6,6 +6,10 @@ from typing import Final
 
 import pyarrow as pa
 
+VERSION: Final = 1
+"""Of the schemas below. Columns may be added and types widened without a new one: older files are read with nulls and casts
+then. Whatever else changes raises it, with a step in `storage.table_versions`."""
+
 VARIANTS: Final[dict[str, int]] = {
     "tiny_64": 64,
     "small_256": 256,

@@ -60,7 +60,7 @@ class TableIOManager(_StoreIOManager):
         if context.has_asset_partitions:
             keys = list(context.asset_partition_keys)
         for batch, built in _by_batch(context, obj, keys).items():
-            written, schema = self._write(table, batch, built.value)
+            written, schema = self._write(table, batch, built)
             facts = {
                 **table_metadata(schema, written.rows, written.uri, written.size_bytes),
                 **built.metadata,
@@ -114,14 +114,24 @@ class TableIOManager(_StoreIOManager):
             )
         return tables.dataset(table).filter(ds.field("batch").isin(batches))
 
-    def _write(self, table: str, batch: str | None, value: Any) -> tuple[Written, pa.Schema]:
+    def _write(self, table: str, batch: str | None, built: Built) -> tuple[Written, pa.Schema]:
+        """Write a table, whose file says what it was made from: a lost ledger is made anew from that."""
+        value, facts = built.value, {"fingerprint": built.fingerprint, "info": dict(built.info)}
         if isinstance(value, StagedTable):
+            value.note(**facts)
             with value:
                 return value.commit(), value.schema
         tables = self._store.tables
         rows = _rows(table, value)
         schema = tables.schema(table) if tables.has_fixed_schema(table) else rows.schema
-        return tables.write(table, rows, batch=batch, schema=schema), schema
+        parts = rows if isinstance(rows, pa.RecordBatchReader) else [rows]
+        with tables.writer(table, batch=batch, schema=schema) as writer:
+            writer.note(**facts)
+            for part in parts:
+                writer.append(
+                    pa.Table.from_batches([part]) if isinstance(part, pa.RecordBatch) else part
+                )
+        return writer.written, schema
 
 
 def _rows(table: str, value: Any) -> pa.Table | pa.RecordBatchReader:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from aion_dagster.errors import StorageError
 from aion_dagster.storage.places import Place, address, filesystem
+
+FACTS: Final = "aion_dagster"
+"""Where the facts of a file stand in the metadata of its footer."""
 
 ROW_GROUP_ROWS: Final = 16_384
 BINARY_ROW_GROUP_ROWS: Final = 64
@@ -93,10 +97,11 @@ class RowGroupWriter:
         if self._pending_rows >= self._rows_per_group:
             self._write(pa.concat_tables(self._pending), final=False)
 
-    def close(self) -> None:
-        """Write what is left and the footer."""
+    def close(self, facts: Mapping[str, Any]) -> None:
+        """Write what is left and the footer, in which `facts` stand as JSON."""
         if self._pending_rows:
             self._write(pa.concat_tables(self._pending), final=True)
+        self._writer.add_key_value_metadata({FACTS: orjson.dumps(dict(facts)).decode()})
         self._writer.close()
 
     def abandon(self) -> None:
@@ -113,6 +118,28 @@ class RowGroupWriter:
             self._writer.write_table(group, row_group_size=size)
         rest = data.slice(full)
         self._pending, self._pending_rows = [rest], rest.num_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """What a file says of itself: how many rows it has, and facts about its making."""
+
+    rows: int
+    facts: Mapping[str, Any]
+
+
+def read_footer(place: Place) -> Footer:
+    """The footer of a table's file; one of an earlier version of this package has no facts.
+
+    Raises:
+        StorageError: the file is damaged.
+    """
+    try:
+        with parquet_file(place) as file:
+            stored = (file.metadata.metadata or {}).get(FACTS.encode())
+            return Footer(file.metadata.num_rows, orjson.loads(stored) if stored else {})
+    except (pa.ArrowInvalid, OSError, orjson.JSONDecodeError) as error:
+        raise StorageError(f"{place} cannot be read: {error}.") from error
 
 
 def parquet_file(place: Place, *, memory_map: bool = False) -> pq.ParquetFile:

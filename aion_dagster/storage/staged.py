@@ -6,10 +6,11 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pyarrow as pa
 
+from aion_dagster import schemas
 from aion_dagster.errors import StorageError
 from aion_dagster.storage.durable import hidden_sibling, make_folder, storage_errors
 from aion_dagster.storage.parquet import Layout, RowGroupWriter, conform
@@ -45,6 +46,11 @@ class TableWriter:
             self._file = pa.OSFile(str(self._temporary), "wb")
         self._writer = RowGroupWriter(self._file, schema, Layout.of(schema))
         self._closed = False
+        self._facts: dict[str, Any] = {"schema": schemas.VERSION}
+
+    def note(self, **facts: Any) -> None:
+        """Have the file tell facts about its making, which JSON can hold; too late once it is finished."""
+        self._facts.update(facts)
 
     def append(self, data: pa.Table) -> None:
         """Add rows; columns are put in order and cast.
@@ -75,7 +81,7 @@ class StagedTable(TableWriter):
         if self._closed:
             return
         with storage_errors("write", self.path):
-            self._writer.close()
+            self._writer.close(self._facts)
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()

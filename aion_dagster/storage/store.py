@@ -12,6 +12,7 @@ from typing import Final, Self
 
 import orjson
 
+from aion_dagster import schemas
 from aion_dagster.errors import ConfigError, StorageError
 from aion_dagster.storage import durable
 from aion_dagster.storage.durable import make_folder, storage_errors
@@ -22,12 +23,17 @@ from aion_dagster.storage.lock_postgres import advisory_lock
 from aion_dagster.storage.manifests import ManifestStore
 from aion_dagster.storage.places import Place, local_folder, place_of, write_bytes
 from aion_dagster.storage.shared_file import SharedFile
+from aion_dagster.storage.table_versions import bring_up_to_date
 from aion_dagster.storage.tables import TableStore
 from aion_dagster.storage.tablesets import TableSetStore
 
 FORMAT_VERSION: Final = 1
 MARKER: Final = "aion-store.json"
 """The file that makes a folder a store; sources step round folders that hold it."""
+
+_FORMAT, _TABLES = "format", "tables"
+_MARK: Final = {_FORMAT: FORMAT_VERSION, _TABLES: schemas.VERSION}
+"""What the marker holds: how a store is laid out, and the version of its tables' schemas."""
 
 FOLDERS: Final = (
     "tables",
@@ -119,7 +125,7 @@ class Store:
         local = local_folder(home)
         local = local if library == "default" else local / library
         for place in dict.fromkeys((home, root)):
-            _check_format(place)
+            found = _marker(place)
             if create:
                 _prepare(place)
         if create:
@@ -128,7 +134,10 @@ class Store:
             with storage_errors("create", lock_path(local)):
                 lock_path(local).touch()
         url = ledger_url or os.environ.get(LEDGER_VARIABLE) or None
-        return cls(home, root, local, library, url)
+        store = cls(home, root, local, library, url)
+        if found is not None and found[_TABLES] < schemas.VERSION:
+            store._migrate_tables(create)
+        return store
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -181,6 +190,17 @@ class Store:
         """Close it."""
         self.close()
 
+    def _migrate_tables(self, may_write: bool) -> None:
+        """Write the tables of an earlier version as today's, then say so in the marker."""
+        if not may_write:
+            raise StorageError(
+                f"The tables in {self.root} are of an earlier version; bring them up to date with:"
+                f" aion-dagster run --store {self.home}"
+            )
+        with self.lock(what="a migration of tables"):
+            bring_up_to_date(self.tables)
+            write_bytes(self.root / MARKER, orjson.dumps(_MARK))
+
     def _sweep_manifests(self) -> int:
         """Remove manifests whose batch was never recorded because all their files came into other batches.
 
@@ -201,29 +221,37 @@ class Store:
         return removed
 
 
-def _check_format(folder: Place) -> None:
+def _marker(folder: Place) -> dict[str, int] | None:
+    """What the marker of a store says; None where there is none.
+
+    Raises:
+        StorageError: a newer version of this package wrote it, or it is damaged.
+    """
     marker = folder / MARKER
     with storage_errors("read", marker):
         try:
-            found = orjson.loads(marker.read_bytes())["format"]
+            found = {_TABLES: 1, **orjson.loads(marker.read_bytes())}
+            is_newer = [name for name, known in _MARK.items() if found[name] > known]
         except FileNotFoundError:
-            return
+            return None
         except (orjson.JSONDecodeError, KeyError, TypeError) as error:
             raise StorageError(
-                f"{marker} is damaged ({error}). Write {{'format': 1}} into it."
+                f"{marker} is damaged ({error}). Write {orjson.dumps(_MARK).decode()} into it."
             ) from error
-    if found > FORMAT_VERSION:
+    for name in is_newer:
+        of = "" if name == _FORMAT else " of its tables"
         raise StorageError(
-            f"The store {folder} has format {found}, this version knows {FORMAT_VERSION}:"
+            f"The store {folder} has format {found[name]}{of}, this version knows {_MARK[name]}:"
             " install a newer aion_dagster."
         )
+    return found
 
 
 def _prepare(place: Place) -> None:
     if isinstance(place, Path):
         make_folder(place)
     if not (place / MARKER).is_file():
-        write_bytes(place / MARKER, orjson.dumps({"format": FORMAT_VERSION}))
+        write_bytes(place / MARKER, orjson.dumps(_MARK))
     if isinstance(place, Path) and not durable.is_writable(place):
         raise StorageError(
             f"The store {place} cannot be written; check the owner of the folder or choose another store."
