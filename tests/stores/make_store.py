@@ -1,6 +1,6 @@
 """Makes the small store of this release: `python tests/stores/make_store.py`, once for each release; older ones stay.
 
-Its pictures come from a bucket, so that no path of a machine stands in it; the bucket's content is `pictures.py`'s.
+Its pictures come from a bucket, so that no path of a machine stands in it; what the bucket holds stands in `release_pictures.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent), str(HERE)]
+sys.path.insert(0, str(HERE.parent))
 
 from release_pictures import BUCKET, FIRST, SECOND, put_pictures  # noqa: E402
 from s3_server import ENVIRONMENT, s3_server  # noqa: E402
