@@ -36,14 +36,7 @@ def search_documents(
     Raises:
         StorageError: there is no index, or a table cannot be read.
     """
-    among = tables.documents_satisfying(filters)
-    depth = max(limit, DEPTH)
-    words = tables.words.search_chunks(query, depth, documents=among)
-    meaning: list[Hit] = []
-    if embed is not None and len(tables.chunk_vectors):
-        known = pa.array(tables.words.chunk_ids(among), pa.string())
-        mask = pc.is_in(tables.chunk_vectors.ids, known).to_numpy()
-        meaning = nearest_meaning(embed, tables.chunk_vectors, query, depth, mask)
+    words, meaning = rankings(tables, embed, query, filters, max(limit, DEPTH))
     hits = reciprocal_rank([words, meaning], limit=limit)
     ids = [hit.image_id for hit in hits]
     chunks, matches = tables.words.chunks(ids), tables.words.chunk_matches(query, ids)
@@ -52,6 +45,19 @@ def search_documents(
         _found(hit, chunks[hit.image_id], matches.get(hit.image_id, ()), near.get(hit.image_id))
         for hit in hits
     ]
+
+
+def rankings(
+    tables: LibraryTables, embed: Embed | None, query: str, filters: DocumentFilters, depth: int
+) -> tuple[list[Hit], list[Hit]]:
+    """The pieces by words alone and by meaning alone, best first, at most `depth` of each."""
+    among = tables.documents_satisfying(filters)
+    words = tables.words.search_chunks(query, depth, documents=among)
+    if embed is None or not len(tables.chunk_vectors):
+        return words, []
+    known = pa.array(tables.words.chunk_ids(among), pa.string())
+    mask = pc.is_in(tables.chunk_vectors.ids, known).to_numpy()
+    return words, nearest_meaning(embed, tables.chunk_vectors, query, depth, mask)
 
 
 def _found(
