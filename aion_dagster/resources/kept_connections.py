@@ -1,9 +1,9 @@
-"""Dagster's SQLite storages with connections that are kept, for a process that writes many events.
+"""Dagster's storages with connections that are kept, for a process that writes many events.
 
-Stock storages make a new SQLAlchemy engine for every statement, so that each one opens the file, compiles its SQL and
-checkpoints the log anew: two thirds of the time that bookkeeping takes; and they look at
-the database's schema again for every event of an asset, and for its partition several times. The files are the same either way, and other
-processes may use them with the stock classes at the same time.
+Stock storages connect anew for every statement. On SQLite each one opens the file, compiles its SQL and checkpoints the log anew:
+two thirds of the time that bookkeeping takes; on PostgreSQL a server process is started for each. And they look at the
+database's schema again for every event of an asset, and for its partition several times. The databases are the same either way,
+and other processes may use them with the stock classes at the same time.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import dagster as dg
 import sqlalchemy as sa
@@ -33,30 +34,65 @@ Connect = Callable[..., AbstractContextManager[sa.Connection]]
 
 @contextmanager
 def kept_connections(instance: dg.DagsterInstance) -> Iterator[None]:
-    """Keep the connections of an embedded instance open until the block ends; other kinds of storage are left alone."""
-    engines = _Engines()
-    with ExitStack() as stack:
-        stack.callback(engines.close)
-        events, runs = instance.event_log_storage, instance.run_storage
-        if _is(
-            events,
-            "SqliteEventLogStorage",
-            "_connect",
-            "_db_lock",
-            "_initialized_dbs",
-            "path_for_shard",
-        ):
-            stack.enter_context(_replaced(events, "_connect", _event_connect(events, engines)))
-            for name in ("has_table", "_has_asset_key_col_on_connection"):
-                if hasattr(events, name):
-                    once = _once(getattr(events, name), lambda arguments: arguments[-1:])
-                    stack.enter_context(_replaced(events, name, once))
-            if hasattr(events, "has_dynamic_partition"):
-                once = _once(events.has_dynamic_partition, lambda arguments: arguments)
-                stack.enter_context(_replaced(events, "has_dynamic_partition", once))
-        if _is(runs, "SqliteRunStorage", "connect", "_conn_string"):
-            stack.enter_context(_replaced(runs, "connect", _run_connect(runs, engines)))
+    """Keep an instance's connections open until the block ends, or an outer one; other kinds of storage are left alone."""
+    storage: Any = instance.event_log_storage
+    if storage in _KEPT:
         yield
+        return
+    _KEPT.add(storage)
+    with ExitStack() as stack:
+        stack.callback(_KEPT.discard, storage)
+        for kind in (_keep_sqlite, _keep_postgres):
+            kind(instance, stack)
+        yield
+
+
+_KEPT: WeakSet[Any] = WeakSet()
+"""Storages of events whose connections are kept now."""
+
+
+def _keep_sqlite(instance: dg.DagsterInstance, stack: ExitStack) -> None:
+    """Keep the connections of the stock storages for SQLite."""
+    engines = _Engines()
+    stack.callback(engines.close)
+    events, runs = instance.event_log_storage, instance.run_storage
+    parts = ("_connect", "_db_lock", "_initialized_dbs", "path_for_shard")
+    if _is(events, "SqliteEventLogStorage", *parts):
+        stack.enter_context(_replaced(events, "_connect", _event_connect(events, engines)))
+        _ask_once(events, stack)
+    if _is(runs, "SqliteRunStorage", "connect", "_conn_string"):
+        stack.enter_context(_replaced(runs, "connect", _run_connect(runs, engines)))
+
+
+def _keep_postgres(instance: dg.DagsterInstance, stack: ExitStack) -> None:
+    """Keep the connections of dagster-postgres' storages, which use whatever engine they have."""
+    events: Any = instance.event_log_storage
+    runs: Any = instance.run_storage
+    for storage, name in ((events, "PostgresEventLogStorage"), (runs, "PostgresRunStorage")):
+        # Where passwords are tokens, the stock engine gets them when it connects.
+        if not _is(storage, name, "_engine") or getattr(storage, "_token_provider", None):
+            continue
+        stock: sa.Engine = storage._engine
+        # The first statement after a restart of the server finds that out before anything is lost.
+        kept = sa.create_engine(
+            stock.url, isolation_level="AUTOCOMMIT", pool_size=1, pool_pre_ping=True
+        )
+        stack.callback(kept.dispose)
+        stack.callback(setattr, storage, "_engine", stock)
+        storage._engine = kept
+        if storage is events:
+            _ask_once(events, stack)
+
+
+def _ask_once(events: Any, stack: ExitStack) -> None:
+    """Have the storage of events look once at what stays as it is."""
+    for name in ("has_table", "_has_asset_key_col_on_connection"):
+        if hasattr(events, name):
+            once = _once(getattr(events, name), lambda arguments: arguments[-1:])
+            stack.enter_context(_replaced(events, name, once))
+    if hasattr(events, "has_dynamic_partition"):
+        once = _once(events.has_dynamic_partition, lambda arguments: arguments)
+        stack.enter_context(_replaced(events, "has_dynamic_partition", once))
 
 
 def _is(storage: Any, name: str, *attributes: str) -> bool:
