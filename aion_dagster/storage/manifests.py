@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -14,9 +17,20 @@ from aion_dagster.errors import StorageError
 from aion_dagster.identity import BATCH_KEY_PATTERN, manifest_digest
 from aion_dagster.storage import durable
 from aion_dagster.storage.durable import storage_errors
-from aion_dagster.storage.parquet import parquet_file
+from aion_dagster.storage.parquet import FACTS, parquet_file, read_footer
 from aion_dagster.storage.places import Place, write_bytes
 from aion_dagster.values import FileRef
+
+
+_WRITTEN, _MERGED = "written_at", "merged"
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class ManifestFacts(NamedTuple):
+    """What a manifest says of itself: when it was written, and which batches its batch takes the place of."""
+
+    written_at: datetime
+    merged: tuple[str, ...]
 
 
 class ManifestStore:
@@ -32,8 +46,13 @@ class ManifestStore:
             raise StorageError(f"{batch!r} is no batch key (1 to 64 of a-z, 0-9 and -).")
         return self.root / f"{batch}.parquet"
 
-    def write(self, batch: str, files: Sequence[FileRef]) -> str:
+    def write(self, batch: str, files: Sequence[FileRef], *, merged: Sequence[str] = ()) -> str:
         """Write the manifest of a batch, in the order of names; writing it again changes nothing.
+
+        Args:
+            batch: its key.
+            files: what it consists of.
+            merged: the batches that it takes the place of.
 
         Returns:
             The file's URI.
@@ -48,8 +67,34 @@ class ManifestStore:
                     f"The manifest {path} holds other files; a batch never changes. Move it away to go on."
                 )
             return path.as_uri()
-        write_bytes(path, _encode(files))
+        facts = {_WRITTEN: datetime.now(UTC).isoformat(), _MERGED: list(merged)}
+        write_bytes(path, _encode(files, facts))
         return path.as_uri()
+
+    def facts(self, batch: str) -> ManifestFacts:
+        """When the manifest of a batch was written, and what it takes the place of; without reading its rows.
+
+        Raises:
+            StorageError: there is no such manifest, or it is damaged.
+        """
+        path = self.path(batch)
+        facts = read_footer(path).facts
+        if _WRITTEN in facts:
+            written = datetime.fromisoformat(facts[_WRITTEN])
+        elif isinstance(path, Path):  # of an earlier version of this package
+            written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        else:
+            written = max((f.modified_at for f in self.read(batch)), default=_LONG_AGO)
+        return ManifestFacts(written, tuple(facts.get(_MERGED, ())))
+
+    def rewrite(self, batch: str, files: Sequence[FileRef]) -> None:
+        """Replace a manifest by one of fewer files. A batch never changes, but for what is erased from it.
+
+        Raises:
+            StorageError: it cannot be written; the old one is as it was.
+        """
+        path = self.path(batch)
+        write_bytes(path, _encode(files, read_footer(path).facts))
 
     def read(self, batch: str) -> list[FileRef]:
         """The files of a batch, in the order of their names.
@@ -92,9 +137,11 @@ class ManifestStore:
         return durable.sweep(self.root) if isinstance(self.root, Path) else 0
 
 
-def _encode(files: Sequence[FileRef]) -> bytes:
+def _encode(files: Sequence[FileRef], facts: Mapping[str, Any]) -> bytes:
     ordered = sorted(files, key=lambda f: (f.source, f.name, f.uri, f.version))
     columns = {n: [getattr(f, n) for f in ordered] for n in schemas.MANIFEST.names}
     sink = io.BytesIO()
-    pq.write_table(pa.table(columns, schema=schemas.MANIFEST), sink, compression="zstd")
+    with pq.ParquetWriter(sink, schemas.MANIFEST, compression="zstd") as writer:
+        writer.write_table(pa.table(columns, schema=schemas.MANIFEST))
+        writer.add_key_value_metadata({FACTS: orjson.dumps(dict(facts)).decode()})
     return sink.getvalue()
