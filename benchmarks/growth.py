@@ -1,6 +1,9 @@
 """What grows with the number of batches: a tick, a run's bookkeeping, the library, a dataset; with a picture.
 
-usage: growth.py [--sizes 100,1000,10000] [--postgres] [--picture FILE.svg] [--keep FOLDER] [--json FILE]
+usage: growth.py [--sizes 100,1000,10000] [--postgres] [--picture FILE.svg]
+       growth.py --keep FOLDER --sizes N --grow; growth.py --keep FOLDER --sizes N [--figures FILE]
+
+The second form makes a library of one size, which takes longer than everything else, and measures it some other time.
 
 A batch of one small picture is computed; the library grows by copies of it: files in the source's folder, manifests and
 ledger rows as ingestion makes them, partitions, tables of one row, materializations in the Dagster instance. What is
@@ -11,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import shutil
@@ -32,9 +36,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sizes", default="100,1000,10000")
     parser.add_argument("--postgres", action="store_true", help="ledger and instance there")
     parser.add_argument("--picture", type=Path, help="an SVG of the curves")
-    parser.add_argument("--json", type=Path, help="figures of this run, and of earlier ones")
+    parser.add_argument("--figures", type=Path, help="JSON of earlier figures, to be added to")
     parser.add_argument("--keep", type=Path, help="work here, and leave everything")
-    return parser.parse_args()
+    parser.add_argument("--grow", action="store_true", help="make the library, measure nothing")
+    options = parser.parse_args()
+    options.sizes = [int(size) for size in options.sizes.split(",")]
+    return options
 
 
 class Growth:
@@ -45,7 +52,7 @@ class Growth:
 
         self._inbox = folder / "inbox"
         self._inbox.mkdir(parents=True, exist_ok=True)
-        self._drawn = 0
+        self._drawn = sum(1 for _ in self._inbox.rglob("*.png"))
         config = {
             "sources": [{"type": "folder", "path": str(self._inbox), "name": "inbox"}],
             "datasets": [{"name": "default", "exports": []}],
@@ -55,11 +62,14 @@ class Growth:
             "max_unfinished_batches": 1000,
         }
         self.library = GrownLibrary(folder, config, instance)
-        self._draw(1)
-        self.library.tick()
-        (first,) = self.library.store.ledger.batches()
-        self._template = first.key
-        self.library.run_batch(first.key)
+        if not self._drawn:
+            self._draw(1)
+            self.library.tick()
+            self.library.run_batch(self._template)
+
+    @property
+    def _template(self) -> str:
+        return self.library.store.ledger.batches()[0].key
 
     def _draw(self, number: int) -> None:
         """More pictures; settled, that is not from just now."""
@@ -114,10 +124,77 @@ class Growth:
         }
 
 
-def main() -> None:
-    """Measure, and print a table and JSON."""
+_WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT, _BOTTOM = 720, 420, 60, 40, 170, 50
+_COLORS = ("#3366cc", "#dc6a28", "#2a9d5b", "#8e44ad", "#c0392b", "#7a7a7a", "#b8860b")
+
+
+def picture(sizes: dict[str, dict[str, float]]) -> str:
+    """Seconds over batches, both logarithmic, as SVG."""
+    counts = [int(size) for size in sizes]
+    names = list(next(iter(sizes.values())))
+    values = [row[name] for row in sizes.values() for name in names]
+    left, right = math.log10(counts[0]), math.log10(counts[-1])
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+
+    def x(count: float) -> float:
+        share = (math.log10(count) - left) / ((right - left) or 1)
+        return round(_LEFT + share * (_WIDTH - _LEFT - _RIGHT), 1)
+
+    def y(seconds: float) -> float:
+        share = (math.log10(seconds) - low) / (high - low)
+        return round(_HEIGHT - _BOTTOM - share * (_HEIGHT - _TOP - _BOTTOM), 1)
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
+        'font-family="sans-serif" font-size="12">',
+        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>',
+        f'<text x="{_LEFT}" y="22" font-size="14">Seconds by the number of batches known</text>',
+    ]
+    for power in range(low, high + 1):
+        at = y(10.0**power)
+        parts.append(
+            f'<path d="M{_LEFT} {at}H{_WIDTH - _RIGHT}" stroke="#dddddd"/>'
+            f'<text x="{_LEFT - 6}" y="{at + 4}" text-anchor="end">{10.0**power:g}</text>'
+        )
+    parts += [
+        f'<text x="{x(count)}" y="{_HEIGHT - _BOTTOM + 20}" text-anchor="middle">{count:,}</text>'
+        for count in counts
+    ]
+    for place, name in enumerate(names):
+        color = _COLORS[place % len(_COLORS)]
+        points = [(x(int(size)), y(row[name])) for size, row in sizes.items()]
+        line = " ".join(f"{a},{b}" for a, b in points)
+        parts.append(f'<polyline points="{line}" fill="none" stroke="{color}" stroke-width="2"/>')
+        parts += [f'<circle cx="{a}" cy="{b}" r="3" fill="{color}"/>' for a, b in points]
+        height = _TOP + 10 + place * 20
+        parts.append(
+            f'<path d="M{_WIDTH - _RIGHT + 20} {height}h20" stroke="{color}" stroke-width="2"/>'
+            f'<text x="{_WIDTH - _RIGHT + 46}" y="{height + 4}">{name.replace("_", " ")}</text>'
+        )
+    return "\n".join([*parts, "</svg>", ""])
+
+
+def figures(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, float]]:
+    """Seconds by size and what was measured."""
     from grown_library import instance_at
 
+    found: dict[str, dict[str, float]] = {}
+    with instance_at(folder, postgres=options.postgres) as instance:
+        growth = Growth(folder, instance)
+        for size in options.sizes:
+            if options.grow or options.keep is None:
+                made = growth.grow(size)
+                told = {name: round(seconds, 1) for name, seconds in made.items()}
+                print(f"{size} batches made: {told}", file=sys.stderr, flush=True)
+            if not options.grow:
+                measured = growth.measure()
+                found[str(size)] = {name: round(s, 3) for name, s in measured.items()}
+                print(size, found[str(size)], file=sys.stderr, flush=True)
+    return found
+
+
+def main() -> None:
+    """Measure, and print a table and JSON."""
     options = arguments()
     folder = options.keep or Path(tempfile.mkdtemp(prefix="growth-"))
     report: dict[str, Any] = {
@@ -125,26 +202,22 @@ def main() -> None:
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "load_before": round(os.getloadavg()[0], 1),
-        "sizes": {},
     }
     try:
-        with instance_at(folder, postgres=options.postgres) as instance:
-            growth = Growth(folder, instance)
-            for size in map(int, options.sizes.split(",")):
-                made = growth.grow(size)
-                print(
-                    f"{size} made: { {k: round(v, 1) for k, v in made.items()} }", file=sys.stderr
-                )
-                measured = growth.measure()
-                report["sizes"][size] = {name: round(s, 3) for name, s in measured.items()}
-                print(size, report["sizes"][size], file=sys.stderr, flush=True)
+        found = figures(options, folder)
     finally:
         if options.keep is None:
             shutil.rmtree(folder, ignore_errors=True)
-    columns = list(next(iter(report["sizes"].values())))
-    print(f"{'batches':>8} " + " ".join(f"{c:>16}" for c in columns))
+    if options.figures is not None:
+        before = json.loads(options.figures.read_text()) if options.figures.exists() else {}
+        found = before.get("sizes", {}) | found
+    report["sizes"] = dict(sorted(found.items(), key=lambda item: int(item[0])))
+    if options.figures is not None:
+        options.figures.write_text(json.dumps(report))
+    if options.picture is not None:
+        options.picture.write_text(picture(report["sizes"]))
     for size, row in report["sizes"].items():
-        print(f"{size:>8} " + " ".join(f"{row[c]:>16.3f}" for c in columns))
+        print(f"{size:>8} " + ", ".join(f"{name} {seconds}" for name, seconds in row.items()))
     print(json.dumps(report))
 
 
