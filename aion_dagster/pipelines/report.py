@@ -1,0 +1,99 @@
+"""A step's result as Markdown; texts come from outside and are escaped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from aion_dagster.pipelines.local_plan import plan_counts
+from aion_dagster.pipelines.material import Material
+from aion_dagster.pipelines.results import Source, StepResult
+
+MADE_BY: Final[Mapping[str, str]] = {
+    "index": "Found by the library's index on this machine.",
+    "tables": "Computed from the library's tables on this machine; no model wrote this.",
+    "extractive": "Extractive: every sentence stands as it is in the evidence; no model wrote this.",
+    "model": "Written by the model {model} from the evidence below; every sentence names what it rests on.",
+    "aionvision": "Answered by the Aionvision platform.",
+}
+
+_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>|#~])")
+_MOST_ITEMS: Final = 100
+
+
+def markdown(result: StepResult, title: str) -> str:
+    """The whole report: who made it, what it says sentence by sentence, and the sources by number."""
+    lines = [
+        f"# {escaped(title)}",
+        "",
+        f"*{escaped(MADE_BY[result.made_by].format(model=result.model))}*",
+        "",
+    ]
+    if result.summary:
+        lines += [escaped(result.summary), ""]
+    if result.text:
+        # The platform's own Markdown, with HTML made harmless.
+        lines += [result.text.replace("<", "&lt;"), ""]
+    numbers: dict[Source, int] = {}
+    section = None
+    for sentence in result.sentences:
+        if sentence.section != section:
+            section = sentence.section
+            lines += ["", f"## {escaped(section)}", ""]
+        marks = "".join(f"[{numbers.setdefault(s, len(numbers) + 1)}]" for s in sentence.sources)
+        lines.append(f"- {escaped(sentence.text)} {marks}")
+    lines += _plan(result)
+    lines += _items(result)
+    if numbers:
+        lines += ["", "## Sources", ""]
+        lines += [f"{number}. {s.kind} `{s.id}`" for s, number in numbers.items()]
+    return "\n".join(lines).strip() + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text on one line that Markdown and HTML take as nothing but text."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return _SPECIAL.sub(r"\\\1", line.replace("&", "&amp;"))
+
+
+def missing_sources(result: StepResult, material: Material) -> list[str]:
+    """What a result refers to and the library does not have; sentences without any source."""
+    wanted: dict[str, set[str]] = {}
+    problems = [f"no source: {s.text[:80]}" for s in result.sentences if not s.sources]
+    for sentence in result.sentences:
+        for source in sentence.sources:
+            wanted.setdefault(source.kind, set()).add(source.id)
+    for kind, ids in wanted.items():
+        problems += [
+            f"{kind} {i} is not there" for i in sorted(ids - _existing(material, kind, ids))
+        ]
+    problems += [f"left out: {text[:120]}" for text in result.unfounded]
+    return problems
+
+
+def _plan(result: StepResult) -> list[str]:
+    if not result.plan:
+        return []
+    rows = [f"| {escaped(f)} | {n} |" for f, n in plan_counts(result.plan).items()]
+    return ["", "## Plan", "", "| folder | files |", "|---|---|", *rows]
+
+
+def _items(result: StepResult) -> list[str]:
+    if not result.items:
+        return []
+    rows = [
+        f"| {i.kind} | {escaped(i.name or '')} | {'' if i.score is None else f'{i.score:.3f}'} | "
+        f"{escaped((i.text or '')[:160])} | `{i.id or i.remote_id}` |"
+        for i in result.items[:_MOST_ITEMS]
+    ]
+    more = len(result.items) - _MOST_ITEMS
+    return [
+        "",
+        "## Found",
+        "",
+        "| kind | name | score | why | id |",
+        "|---|---|---|---|---|",
+        *rows,
+        *([f"\n… and {more} more"] if more > 0 else []),
+    ]
