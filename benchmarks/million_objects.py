@@ -1,6 +1,9 @@
 """A bucket of a million objects: ticks of the sensor, a pass without news, new ones among the old, peak memory.
 
-usage: million_objects.py [--objects N] [--new N] [--postgres] [--keep FOLDER]
+usage: million_objects.py [--objects N] [--new N] [--postgres]
+       million_objects.py --keep FOLDER --prepare; million_objects.py --keep FOLDER
+
+The second form takes the objects in, and measures what comes later some other time.
 
 The listing comes from `bucket_server.py`, in a process of its own, which has its pages ready and tells the time that it took.
 All objects are taken in by `ingest`, as the sensor does it; that their batches are done is made up: builds in the ledger,
@@ -24,7 +27,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
@@ -43,6 +46,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--new", type=int, default=1_000)
     parser.add_argument("--postgres", action="store_true", help="ledger and instance there")
     parser.add_argument("--keep", type=Path, help="work here, and leave everything")
+    parser.add_argument("--prepare", action="store_true", help="take the objects in, no more")
     return parser.parse_args()
 
 
@@ -104,10 +108,11 @@ def _spent(endpoint: str) -> float:
 class Bench:
     """The library over the bucket, and the process that evaluates its ticks."""
 
-    def __init__(self, folder: Path, endpoint: str, instance: Any, home: str) -> None:
+    def __init__(self, folder: Path, endpoint: str, instance: Any) -> None:
         from grown_library import GrownLibrary
 
-        self._folder, self._endpoint, self._home = folder, endpoint, home
+        self._folder, self._endpoint = folder, endpoint
+        self._home = instance.root_directory
         self.library = GrownLibrary(folder, settings(endpoint), instance)
         self.waits: defaultdict[str, list[float]] = defaultdict(list)
 
@@ -152,46 +157,62 @@ class Bench:
         return self._batch
 
 
-def measured(
-    options: argparse.Namespace, folder: Path, say: Callable[[str], None]
-) -> dict[str, Any]:
-    """Everything that is measured, in the order in which it happens."""
-    from grown_library import instance_at
-
+def prepared(bench: Bench) -> dict[str, Any]:
+    """Have all objects taken in, and their batches done."""
     from aion_dagster.ingest import ingest
     from aion_dagster.resources.sources import build_source
+
+    library = bench.library
+    report: dict[str, Any] = {"first": bench.ticks(FIRST_TICKS)}
+    say(f"first ticks: {report['first']}")
+    begun = time.perf_counter()
+    source = build_source(library.config.sources[0], max_bytes=2**30)
+    taken = ingest(source, library.store)
+    report["taking_in_seconds"] = round(time.perf_counter() - begun, 1)
+    say(f"{taken.files} further files taken in, {report['taking_in_seconds']} s")
+    library.pretend()
+    library.materialized()
+    say(f"{len(library.store.ledger.batches())} batches made up")
+    return report
+
+
+def measured(bench: Bench, endpoint: str) -> dict[str, Any]:
+    """A pass without news, and one with."""
+    report: dict[str, Any] = {"batches": len(bench.library.store.ledger.batches())}
+    report["nothing_new"] = bench.ticks(ask=True)
+    say(f"nothing new: {report['nothing_new']}")
+    urlopen(Request(f"{endpoint}/add", method="POST")).close()
+    report["some_new"] = bench.ticks(ask=True)
+    say(f"some new: {report['some_new']}")
+    report["waits"] = {
+        name: {
+            "median": round(statistics.median(waits), 3),
+            "longest": round(max(waits), 3),
+            "times": len(waits),
+        }
+        for name, waits in bench.waits.items()
+    }
+    return report
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def everything(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """What was asked for, in the order in which it happens."""
+    from grown_library import instance_at
 
     report: dict[str, Any] = {"objects": options.objects}
     with (
         bucket(options.objects, options.new) as endpoint,
         instance_at(folder, postgres=options.postgres) as instance,
     ):
-        bench = Bench(folder, endpoint, instance, instance.root_directory)
-        library = bench.library
-        report["first"] = bench.ticks(FIRST_TICKS)
-        say(f"first ticks: {report['first']}")
-        begun = time.perf_counter()
-        source = build_source(library.config.sources[0], max_bytes=2**30)
-        taken = ingest(source, library.store)
-        report["taking_in_seconds"] = round(time.perf_counter() - begun, 1)
-        say(f"{taken.files} further files taken in, {report['taking_in_seconds']} s")
-        library.pretend()
-        library.materialized()
-        report["batches"] = len(library.store.ledger.batches())
-        say(f"{report['batches']} batches made up")
-        report["nothing_new"] = bench.ticks(ask=True)
-        say(f"nothing new: {report['nothing_new']}")
-        urlopen(Request(f"{endpoint}/add", method="POST")).close()
-        report["some_new"] = bench.ticks(ask=True)
-        say(f"{options.new} new: {report['some_new']}")
-        report["waits"] = {
-            name: {
-                "median": round(statistics.median(waits), 3),
-                "longest": round(max(waits), 3),
-                "times": len(waits),
-            }
-            for name, waits in bench.waits.items()
-        }
+        bench = Bench(folder, endpoint, instance)
+        if options.prepare or options.keep is None:
+            report |= prepared(bench)
+        if not options.prepare:
+            report |= measured(bench, endpoint)
     return report
 
 
@@ -208,7 +229,7 @@ def main() -> None:
     folder.mkdir(exist_ok=True)
     load = os.getloadavg()[0]
     try:
-        report = measured(options, folder, lambda text: print(text, file=sys.stderr, flush=True))
+        report = everything(options, folder)
         place = folder / "store" / "ledger.sqlite"
         if place.is_file():
             report["ledger_mib"] = round(place.stat().st_size / 2**20)
@@ -222,12 +243,14 @@ def main() -> None:
         "load_before": round(load, 1),
     }
     for name in ("first", "nothing_new", "some_new"):
+        if name not in report:
+            continue
         one = report[name]
         print(
             f"{name:12} {one['ticks']} ticks, {one['seconds']} s, slowest {one['slowest']} s, {one['new_files']} new files in "
             f"{one['new_batches']} batches, {one['peak_mib']} MiB; the server {one['server_cpu_seconds']} s"
         )
-    for name, one in report["waits"].items():
+    for name, one in report.get("waits", {}).items():
         print(f"{name:12} {one['median']} s, longest {one['longest']} s of {one['times']}")
     print(json.dumps(report))
 
