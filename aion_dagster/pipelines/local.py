@@ -59,6 +59,11 @@ class LocalAgents:
         writer = self.writer.identity if self.writer else "extractive"
         return f"local-{LOGIC}/{self.text_model or 'words'}/{writer}"
 
+    @property
+    def is_remote(self) -> bool:
+        """No."""
+        return False
+
     def state(self, step: StepConfig, batch: str | None) -> Any:  # noqa: ARG002 - as `Agents`
         """The tables as they stand: of the batch, else of the library."""
         ledger = self.store.ledger

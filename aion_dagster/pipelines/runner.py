@@ -69,6 +69,7 @@ class PipelineRun:
         for step in self.wired:
             if step.number not in steps:
                 self._take_up(step)
+        _ = self.seeds  # before several threads ask for them
         with ThreadPoolExecutor(self.pipeline.parallel, thread_name_prefix="step") as pool:
             running: dict[Future[Finished], int] = {}
             left = dict(steps)
@@ -100,12 +101,23 @@ class PipelineRun:
 
     @cached_property
     def seeds(self) -> Given:
-        """What the pipeline starts from."""
+        """What the pipeline starts from.
+
+        Raises:
+            UnavailableError: ids that the library does not know, where the platform is not asked.
+        """
         material = Material(self.store, self.batch)
         seeds = self.pipeline.seeds
         images = [p.id for p in material.pictures()] if _every(seeds.images) else seeds.images
         documents = list(material.documents()) if _every(seeds.documents) else seeds.documents
-        return seeded_items(material, list(images), list(documents))
+        given = seeded_items(material, list(images), list(documents))
+        strangers = [str(item.remote_id) for item in given.items if item.id is None]
+        if strangers and not self.agents.is_remote:
+            raise UnavailableError(
+                f"seeds of pipeline {self.pipeline.name!r}: {strangers[0]!r} ({len(strangers)} in all) is not in the "
+                "library"
+            )
+        return given
 
     def fingerprint(self, step: Wired) -> str:
         """What a step's result is made from: its question, what it is given, and what else an answer depends on."""
@@ -164,7 +176,7 @@ class PipelineRun:
         """Why a step cannot be run any more; None where it can, now or later."""
         for other in step.waits_for:
             if other in lost:
-                return lost[other] if "failed" in lost[other] else f"skipped: {lost[other]}"
+                return lost[other]
             if other not in steps and other not in self._done:
                 name = self.wired[other].name
                 return f"{name!r}, which it takes from, was never run; materialize it first"

@@ -38,6 +38,11 @@ class Agents(Protocol):
         """Who answers and in which version: with another one, steps are run anew."""
         ...
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether the platform is asked, which may know ids that the library does not."""
+        ...
+
     def state(self, step: StepConfig, batch: str | None) -> Any:
         """What an answer depends on beside the question: JSON that changes with it."""
         ...
