@@ -17,6 +17,7 @@ COMMANDS = {
     "search": "find pictures by words, by color or by looks",
     "costs": "show what paid calls cost, by day and operation",
     "retry": "try again what failed for a time, or with --all for good",
+    "ledger": "make a lost or damaged ledger anew from what the store holds",
     "status": "show the configuration in force and what stands in the store",
 }
 
@@ -69,18 +70,20 @@ def parser() -> argparse.ArgumentParser:
     _search_arguments(_command(commands, "search"))
     _costs_arguments(_command(commands, "costs"))
     _retry_arguments(_command(commands, "retry"))
+    _ledger_arguments(commands)
     _command(commands, "status").add_argument("--json", action="store_true", help="as JSON")
     return top
 
 
 def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, what: str = ""
 ) -> argparse.ArgumentParser:
-    """A command with the arguments that all of them have."""
+    """A command with the arguments that all of them have; `what` it does stands in `COMMANDS`."""
+    what = what or COMMANDS[name]
     command = commands.add_parser(
         name,
-        help=COMMANDS[name],
-        description=f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}.",
+        help=what,
+        description=f"{what[0].upper()}{what[1:]}.",
         allow_abbrev=False,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -217,6 +220,22 @@ def _retry_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--json", action="store_true", help="one JSON object as the last line of output"
     )
+
+
+def _ledger_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    whole = commands.add_parser("ledger", help=COMMANDS["ledger"], allow_abbrev=False)
+    actions = whole.add_subparsers(dest="action", required=True, metavar="ACTION")
+    command = _command(actions, "rebuild", COMMANDS["ledger"])
+    command.add_argument(
+        "--force", action="store_true", help="even where the ledger fits the store"
+    )
+    _careful_arguments(command)
+
+
+def _careful_arguments(command: argparse.ArgumentParser) -> None:
+    """Those of commands that change a store and can say before what they would do."""
+    command.add_argument("--dry-run", action="store_true", help="change nothing, only tell")
+    command.add_argument("--json", action="store_true", help="as JSON")
 
 
 def _positive(text: str) -> int:

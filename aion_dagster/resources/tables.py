@@ -189,9 +189,9 @@ class TableSetIOManager(_StoreIOManager):
         name = self._name(context.asset_key)
         built: Built = obj
         version = built.value.version if isinstance(built.value, Dataset) else built.fingerprint
-        written = self._store.sets.write(
-            name, version, built.value.tables(), built.value.info(), renew=True
-        )
+        # A lost ledger is made anew from what the store tells.
+        info = {**built.value.info(), "fingerprint": built.fingerprint}
+        written = self._store.sets.write(name, version, built.value.tables(), info, renew=True)
         context.add_output_metadata({"dagster/uri": str(written), **built.metadata})
         rows = built.value.images.num_rows
         self._store.ledger.record_build(

@@ -13,18 +13,18 @@ from aion_dagster.storage.call_records import Cap, Spent
 from aion_dagster.storage.ledger_budgets import calls_of_run
 from aion_dagster.storage.ledger_calls import PaidCalls
 from aion_dagster.storage.ledger_database import Database, now
-from aion_dagster.storage.ledger_erasure import ErasureLedger
 from aion_dagster.storage.ledger_paces import SharedPace
 from aion_dagster.storage.ledger_records import (
     BatchRecord,
     BatchStatus,
     Counts,
 )
+from aion_dagster.storage.ledger_retired import RetiredLedger
 from aion_dagster.storage.ledger_spending import spending
 from aion_dagster.storage.ledger_tables import BATCHES, BUILDS, FILES, RESULTS
 
 
-class Ledger(ErasureLedger):
+class Ledger(RetiredLedger):
     """A small database beside the store, or a server by URL; every write is one transaction.
 
     Safe for several threads and processes. Every method raises StorageError where the database cannot be used.
@@ -67,6 +67,10 @@ class Ledger(ErasureLedger):
     def __exit__(self, *_: object) -> None:
         """Close it."""
         self.close()
+
+    def damage(self) -> str | None:
+        """What is wrong with the database itself, as far as it can tell; None where nothing is."""
+        return self._database.damage()
 
     def batch(self, key: str) -> BatchRecord | None:
         """One batch; None where it is unknown."""

@@ -45,6 +45,14 @@ class Database:
             bring_up_to_date(self._engine, self.where, schema)
         self._pid = os.getpid()
 
+    def damage(self) -> str | None:
+        """What an SQLite file's own check finds wrong with it; None where that is nothing, and on other databases."""
+        if self._engine.dialect.name != "sqlite":
+            return None
+        with self.read() as connection:
+            found = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
+        return None if found == "ok" else f"{self.where}: {found}"
+
     def close(self) -> None:
         """Close all connections; the next transaction opens new ones."""
         self._engine.dispose()

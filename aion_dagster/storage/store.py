@@ -47,12 +47,16 @@ FOLDERS: Final = (
 LOCAL_FOLDERS: Final = ("scratch", "index", "locks")
 """What a store in a bucket has on each machine."""
 
+LEDGER_FILE: Final = "ledger.sqlite"
+
 LEDGER_VARIABLE: Final = "AION_LEDGER_URL"
 """Environment variable with the SQLAlchemy URL of the ledger: it may hold a password, which no file should."""
 
 _SWEPT: Final = ("reports", "index", "scratch", "locks/holders")
 
-RESERVED: Final = frozenset({*FOLDERS, "dagster", "media", "models", "scratch", "default"})
+RESERVED: Final = frozenset(
+    {*FOLDERS, "dagster", "media", "models", "scratch", "default", "forgotten"}
+)
 """Names in a store that no library may have."""
 
 _LIBRARY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
@@ -144,7 +148,7 @@ class Store:
         """The ledger, opened when it is first asked for."""
         if self.ledger_url is not None:
             return Ledger(self.ledger_url, library=self.library)
-        return Ledger.at(self.local / "ledger.sqlite")
+        return Ledger.at(self.local / LEDGER_FILE)
 
     def shared_file(self, folder: str, name: str) -> SharedFile:
         """A file that this machine works on, and gives to the others: `index/words.sqlite`."""
@@ -201,14 +205,14 @@ class Store:
             bring_up_to_date(self.tables)
             write_bytes(self.root / MARKER, orjson.dumps(_MARK))
 
-    def _sweep_manifests(self) -> int:
-        """Remove manifests whose batch was never recorded because all their files came into other batches.
+    def overtaken_manifests(self) -> list[str]:
+        """Batches that have a manifest and were never recorded, because all their files came into other batches.
 
-        A manifest with files that the ledger does not know stays: it may be what a lost ledger is rebuilt from.
+        One with files that the ledger does not know is none of them: it may be what a lost ledger is rebuilt from.
         """
         recorded = {batch.key for batch in self.ledger.batches()}
-        removed = 0
-        for key in set(self.manifests.batches()) - recorded:
+        found = []
+        for key in sorted(set(self.manifests.batches()) - recorded):
             files = self.manifests.read(key)
             for source in {f.source for f in files}:
                 known = self.ledger.known_versions(
@@ -217,8 +221,11 @@ class Store:
                 if any(f.version not in known.get(f.uri, ()) for f in files if f.source == source):
                     break
             else:
-                removed += self.manifests.delete(key)
-        return removed
+                found.append(key)
+        return found
+
+    def _sweep_manifests(self) -> int:
+        return sum(self.manifests.delete(key) for key in self.overtaken_manifests())
 
 
 def _marker(folder: Place) -> dict[str, int] | None:

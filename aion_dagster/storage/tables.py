@@ -67,6 +67,14 @@ class TableStore:
         self._unpartitioned = unpartitioned
         self._listed: dict[str, _Listed] = {}
 
+    def names(self) -> list[str]:
+        """Every table that has been begun, a team's own too; sorted."""
+        if not self.root.is_dir():
+            return []
+        with storage_errors("list", self.root):
+            found = {p.name for p in self.root.iterdir() if not p.name.startswith(".")}
+        return sorted(n if n in self._schemas else n.replace(".", "/") for n in found)
+
     def has_fixed_schema(self, table: str) -> bool:
         """True for the tables of `schemas.TABLES`; false for a team's own."""
         return table in self._schemas

@@ -1,0 +1,210 @@
+"""`aion-dagster ledger rebuild`: after it the store is as before, and no run finds anything to do."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from small_library import Run, coco, draw_picture, tree
+
+from aion_dagster.cli import main
+from aion_dagster.storage import Ledger, Store
+
+Rebuild = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def rebuild(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Rebuild:
+    """`aion-dagster ledger rebuild --json`."""
+
+    def call(*arguments: str, store: Path | str | None = None) -> dict[str, Any]:
+        place = ["--store", str(store or tmp_path / "store"), "--json"]
+        capsys.readouterr()
+        code = main(["ledger", "rebuild", *arguments, *place])
+        out, err = capsys.readouterr()
+        assert code == 0, err
+        found: dict[str, Any] = json.loads(out)
+        return found
+
+    return call
+
+
+def live(folder: Path, store: str) -> None:
+    """Have a library of which files changed, came back and went."""
+    pictures = folder / "pictures"
+    for i in range(9):
+        draw_picture(pictures / ("a" if i % 2 else "b") / f"{i}.jpg", i)
+    (pictures / "notes.txt").write_text("Cats sleep. Dogs do not.")
+    names = [f"{'a' if i % 2 else 'b'}/{i}.jpg" for i in range(6)]
+    boxes = [(i, "cat" if i % 3 else "dog", [10.0 + i, 20.0, 50.0, 40.0]) for i in range(5)]
+    (folder / "labels.json").write_text(json.dumps(coco([(n, 320, 240) for n in names], boxes)))
+    arguments = ["--labels", str(folder / "labels.json"), "--documents", "txt", "--export", "coco"]
+    _run([str(pictures), *arguments, "--batch-size", "4"], store)
+    first = pictures / "a" / "1.jpg"
+    before = first.read_bytes(), first.stat()
+    draw_picture(first, 77)
+    draw_picture(pictures / "a" / "3.jpg", 78)
+    (pictures / "b" / "0.jpg").unlink()
+    shutil.copy(pictures / "b" / "2.jpg", pictures / "copy.jpg")
+    (pictures / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    _run([], store)
+    first.write_bytes(before[0])
+    os.utime(first, ns=(before[1].st_atime_ns, before[1].st_mtime_ns))
+    (pictures / "b" / "4.jpg").unlink()
+    _run([], store)
+
+
+def _run(arguments: list[str], store: str) -> None:
+    with redirect_stdout(io.StringIO()):
+        assert main(["run", *arguments, "--store", store]) == 0
+
+
+@pytest.fixture(scope="module")
+def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store, never changed."""
+    folder = tmp_path_factory.mktemp("lived")
+    live(folder, str(folder / "store"))
+    with closing(sqlite3.connect(folder / "store" / "ledger.sqlite")) as ledger:
+        ledger.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return folder / "store"
+
+
+@pytest.fixture
+def store(lived_in: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(lived_in, tmp_path / "store"))
+
+
+def facts(ledger: Ledger) -> dict[str, Any]:
+    """What a ledger knows, but for numbers and moments."""
+    builds = {
+        asset: {p: (b.fingerprint, b.rows) for p, b in ledger.builds(asset).items()}
+        for asset in ("images", "variants", "annotations", "documents", "document_chunks", "library",
+                      "near_duplicates", "labels", "dataset/main", "dataset/main/coco", "dataset/main/card")
+    }  # fmt: skip
+    builds["search_index"] = {
+        p: (b.fingerprint, 0) for p, b in ledger.builds("search_index").items()
+    }
+    return {
+        "batches": [(b.key, b.seq, b.file_count, b.manifest_digest, b.started_at is not None) for b in ledger.batches()],
+        "current": sorted(ledger.current_versions()),
+        "deleted": sorted(ledger.deletions()),
+        "revision": ledger.revision(),
+        "results": ledger.counts().results,
+        "builds": builds,
+    }  # fmt: skip
+
+
+def test_a_lost_ledger_is_made_anew_and_nothing_is_left_to_do(
+    run: Run, rebuild: Rebuild, store: Path, tmp_path: Path
+) -> None:
+    with Ledger.at(store / "ledger.sqlite") as ledger:
+        before = facts(ledger)
+    exports = tree(store / "exports")
+    for file in store.glob("ledger.sqlite*"):
+        file.unlink()
+    told = rebuild("--dry-run")
+    assert "is missing" in told["problem"]
+    assert not (store / "ledger.sqlite").exists()
+    done = rebuild()
+    assert done["rebuilt"] == told["rebuilt"]
+    with Ledger.at(store / "ledger.sqlite") as ledger:
+        assert facts(ledger) == before
+    again = run()
+    assert (again["files"], again["batches"]) == (0, 0)
+    assert "no work was done" in again["output"]
+    assert tree(store / "exports") == exports
+    assert rebuild()["problem"] is None
+    draw_picture(tmp_path / "more" / "new.jpg", 99)
+    assert run(tmp_path / "more")["files"] == 1
+
+
+def test_what_can_be_read_of_a_damaged_ledger_is_carried_over(
+    rebuild: Rebuild, store: Path
+) -> None:
+    file = store / "ledger.sqlite"
+    with Ledger.at(file) as ledger:
+        before = facts(ledger)
+    with closing(sqlite3.connect(file)) as source:
+        source.execute("UPDATE budgets SET calls = 7")
+        source.execute("DELETE FROM results")
+        source.execute("DELETE FROM files WHERE batch_seq = 2")
+        source.execute("DELETE FROM batches WHERE seq = 2")
+        source.commit()
+    done = rebuild()
+    assert "does not know 1 batches that have tables" in done["problem"]
+    assert done["rebuilt"]["carried"] > 0
+    assert Path(done["rebuilt"]["kept"]).is_file()
+    with Ledger.at(file) as ledger:
+        assert facts(ledger) == before
+    with closing(sqlite3.connect(file)) as source:
+        assert {row[0] for row in source.execute("SELECT calls FROM budgets")} == {7}
+    file.write_bytes(file.read_bytes()[:9000] + b"\0" * 9000)
+    assert rebuild()["rebuilt"]["batches"] == len(before["batches"])
+    with Ledger.at(file) as ledger:
+        assert facts(ledger) == before
+
+
+def test_a_ledger_on_postgres_is_made_anew(
+    run: Run,
+    rebuild: Rebuild,
+    postgres_database: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AION_LEDGER_URL", postgres_database)
+    live(tmp_path, str(tmp_path / "store"))
+    with Ledger(postgres_database) as ledger:
+        before = facts(ledger)
+    engine = sa.create_engine(postgres_database, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        emptied = "batches, files, results, operations, tombstones, counters"
+        connection.execute(sa.text(f"TRUNCATE {emptied} CASCADE"))
+        connection.execute(sa.text("DROP TABLE builds"))
+        connection.execute(sa.text("UPDATE budgets SET calls = 7"))
+    assert rebuild()["rebuilt"]["batches"] == len(before["batches"])
+    with Ledger(postgres_database) as ledger:
+        assert facts(ledger) == before
+    with engine.connect() as connection:
+        assert set(connection.scalars(sa.text("SELECT calls FROM budgets"))) == {7}
+        assert sa.inspect(connection).get_schema_names() == ["information_schema", "public"]
+    assert "no work was done" in run()["output"]
+    draw_picture(tmp_path / "pictures" / "new.jpg", 99)
+    assert run()["files"] == 1
+
+
+def test_a_store_in_a_bucket_tells_its_ledger(
+    run: Run, rebuild: Rebuild, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AION_LOCAL", str(tmp_path / "local"))
+    place = f"s3://{bucket}/library"
+    for i in range(3):
+        draw_picture(tmp_path / "pictures" / f"{i}.jpg", i)
+    run(tmp_path / "pictures", "--batch-size", "2", "--export", "csv", store=place)
+    opened = Store.open(place, create=False)
+    before = facts(opened.ledger)
+    opened.close()
+    for file in opened.local.glob("ledger.sqlite*"):
+        file.unlink()
+    rebuild(store=place)
+    with Store.open(place, create=False) as store:
+        assert facts(store.ledger) == before
+    assert "no work was done" in run(store=place)["output"]
+
+
+def test_a_store_at_work_is_left_alone(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["ledger", "rebuild", "--force", "--store", str(store)]
+    with Store.open(store) as opened, opened.lock(exclusive=False, what="run 123"):
+        assert main(command) == 1
+    assert "is in use by run 123" in capsys.readouterr().err
+    assert main(command) == 0
+    assert "old ledger" in capsys.readouterr().out
