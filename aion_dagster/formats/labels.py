@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from aion_dagster import schemas
 from aion_dagster.errors import LabelError
-from aion_dagster.formats.read_coco import is_coco, load_json, read_coco
+from aion_dagster.formats.json_stream import read_json
+from aion_dagster.formats.read_coco import is_coco, read_coco
 from aion_dagster.formats.read_voc import read_voc
 from aion_dagster.formats.read_yolo import CLASS_FILES, DATA_FILES, read_yolo
 from aion_dagster.formats.text_files import files_below
@@ -42,7 +43,7 @@ def read_labels(path: Path) -> LabelSet:
         raise LabelError(f"{path}: no such file or folder; {_EXPECTED}")
     suffix = path.suffix.lower()
     if suffix == ".json":
-        return read_coco(load_json(path), path.name)
+        return read_coco(read_json(path), path.name)
     if suffix in (".yaml", ".yml"):
         return read_yolo(path.parent)
     if suffix == ".xml":
@@ -72,7 +73,7 @@ def _coco_files(root: Path) -> list[tuple[str, Any]]:
     instances = [p for p in paths if p.name.startswith("instances_")]
     found = []
     for path in instances or paths:
-        content = load_json(path)
+        content = read_json(path)
         if is_coco(content):
             found.append((path.relative_to(root).as_posix(), content))
         elif instances:

@@ -157,12 +157,13 @@ def test_a_bad_mask_is_a_loss_and_its_box_stays(tmp_path, mask):
     assert lost(labels) == [("invalid", "a.json: annotation 1")]
 
 
-def test_rule_08_captions_are_not_read_as_boxes(tmp_path):
-    labels = read(
-        tmp_path / "a.json", coco(annotations=[row(), {"id": 2, "image_id": 0, "caption": "hi"}])
-    )
-    assert labels.annotations.num_rows == 1
-    assert [kind for kind, _ in lost(labels)] == ["dropped"]
+def test_rule_08_captions_are_kept_apart_from_boxes(tmp_path):
+    captions = [{"id": 2, "image_id": 0, "caption": "hi"}, {"id": 3, "image_id": 0, "caption": 5}]
+    labels = read(tmp_path / "a.json", coco(annotations=[row(), *captions]))
+    assert labels.annotations["origin"].to_pylist() == [None, "captions"]
+    assert labels.annotations["text"].to_pylist() == [None, "hi"]
+    assert labels.annotations["bbox"][1].as_py() is None
+    assert lost(labels) == [("invalid", "a.json: annotation 3")]
 
 
 @pytest.mark.parametrize(
