@@ -18,6 +18,8 @@ COMMANDS = {
     "costs": "show what paid calls cost, by day and operation",
     "retry": "try again what failed for a time, or with --all for good",
     "ledger": "make a lost or damaged ledger anew from what the store holds",
+    "gc": "list what nothing in the store refers to any more; with --yes remove it",
+    "forget": "list all that is known of a picture or document; with --yes erase it everywhere, for good",
     "status": "show the configuration in force and what stands in the store",
 }
 
@@ -70,6 +72,8 @@ def parser() -> argparse.ArgumentParser:
     _search_arguments(_command(commands, "search"))
     _costs_arguments(_command(commands, "costs"))
     _retry_arguments(_command(commands, "retry"))
+    _gc_arguments(_command(commands, "gc"))
+    _forget_arguments(_command(commands, "forget"))
     _ledger_arguments(commands)
     _command(commands, "status").add_argument("--json", action="store_true", help="as JSON")
     return top
@@ -236,6 +240,63 @@ def _careful_arguments(command: argparse.ArgumentParser) -> None:
     """Those of commands that change a store and can say before what they would do."""
     command.add_argument("--dry-run", action="store_true", help="change nothing, only tell")
     command.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _gc_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--yes", action="store_true", help="remove it; otherwise it is listed")
+    command.add_argument(
+        "--older-than",
+        type=_hours,
+        default=24.0,
+        metavar="HOURS",
+        help="leave alone what was written within so many hours",
+    )
+    command.add_argument(
+        "--keep-versions",
+        type=_positive,
+        metavar="N",
+        help="also remove versions of datasets and labels, but for the current one, those that exports are made of, and"
+        " the N that were written last (default: all stay)",
+    )
+    command.add_argument(
+        "--no-wait", action="store_true", help="fail at once where another process uses the store"
+    )
+    command.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _forget_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "what",
+        nargs="*",
+        metavar="URI|SHA",
+        help="a file's URI or path, the SHA-256 of its bytes, or its id; none to end what was interrupted",
+    )
+    command.add_argument("--yes", action="store_true", help="erase it; otherwise it is listed")
+    command.add_argument(
+        "--remote",
+        choices=["keep", "ours", "all"],
+        default="keep",
+        help="delete it at the Aionvision platform, too: what this library sent there, or all",
+    )
+    command.add_argument(
+        "--no-rebuild",
+        action="store_true",
+        help="leave library, datasets, exports and index to the next run; until then they are missing",
+    )
+    command.add_argument(
+        "--no-wait", action="store_true", help="fail at once where another process uses the store"
+    )
+    command.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _hours(text: str) -> float:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = -1.0
+    if not 0 <= hours < 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number of hours, 0 or more")
+    return hours
 
 
 def _positive(text: str) -> int:

@@ -232,6 +232,11 @@ class Planner:
         """Asset → fingerprint of what it should be made from: with the label files as they are now."""
         return self._batch(self._record(batch), self.labels)
 
+    def batch_with(self, batch: str, manifest_digest: str) -> dict[str, str]:
+        """As `batch`, were its manifest another one."""
+        record = replace(self._record(batch), manifest_digest=manifest_digest)
+        return self._batch(record, self._stored_labels)
+
     def _record(self, batch: str) -> BatchRecord:
         """One batch; the others are not read for that."""
         if "records" in self.__dict__:

@@ -22,6 +22,7 @@ from aion_dagster.backends.document_rows import (
 )
 from aion_dagster.backends.document_settings import REMOTE_OPERATION, remote_document_parameters
 from aion_dagster.backends.documents import DocumentTables, vectors_of
+from aion_dagster.backends.forgotten import FORGOTTEN
 from aion_dagster.backends.known_documents import KnownDocuments
 from aion_dagster.backends.originals import Reader
 from aion_dagster.backends.protocol import Original
@@ -112,6 +113,8 @@ class _Work:
             return self._done(refused(ref, "too_large", str(error)))
         except (SourceError, OSError) as error:
             return self._done(refused(ref, "unreadable", str(error) or type(error).__name__))
+        if self.known.is_forgotten(sha256):
+            return self._done(refused(ref, "unsupported", FORGOTTEN))
         self._know(sha256, ref)
         return ref, sha256
 

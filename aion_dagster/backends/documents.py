@@ -18,6 +18,7 @@ from aion_dagster.backends.document_rows import (
     refused,
 )
 from aion_dagster.backends.document_settings import DocumentSettings, document_parameters
+from aion_dagster.backends.forgotten import FORGOTTEN
 from aion_dagster.backends.known_documents import KnownDocuments
 from aion_dagster.backends.protocol import VisionBackend
 from aion_dagster.compute.documents.chunks import ChunkSettings, chunk
@@ -146,6 +147,8 @@ class _Work:
         except (SourceError, OSError) as error:
             return refused(ref, "unreadable", str(error) or type(error).__name__)
         sha256 = hashlib.sha256(data).hexdigest()
+        if known.is_forgotten(sha256):
+            return refused(ref, "unsupported", FORGOTTEN)
         if sha256 not in self._facts:
             facts = known.facts(sha256)
             if facts is not None:

@@ -31,6 +31,10 @@ class KnownDocuments:
         self._copied: dict[str, dict[str, int]] = defaultdict(dict)
         self.reused = 0
 
+    def is_forgotten(self, sha256: str) -> bool:
+        """Whether a content was erased, and is not to be read again."""
+        return bool(self._store.ledger.forgotten_contents([sha256]))
+
     def facts(self, sha256: str) -> dict[str, Any] | None:
         """The facts that an earlier batch holds; its pieces are noted to be copied."""
         tables, name = self._store.tables, document_id(sha256)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from aion_dagster import schemas
+from aion_dagster.backends.forgotten import forgotten_picture
 from aion_dagster.compute.contact_sheet import contact_sheet
 from aion_dagster.compute.picture_pass import PassSettings, PictureInput, Reused, run_pass
 from aion_dagster.compute.picture_workers import Job, PictureWorkers
@@ -131,6 +132,7 @@ class _Gathering:
         self._colors: list[pa.Table] = []
         self._features: list[pa.Table] = []
         self._where: dict[str, str] = {}
+        self._forgotten: set[str] = set()
         self._copied: set[str] = set()
         self._reused = 0
         self._thumbnails: list[bytes] = []
@@ -143,7 +145,7 @@ class _Gathering:
         return ["images", *(t for t in CONTENT_TABLES if t in self._settings.parts)]
 
     def known(self, hashes: Sequence[str]) -> Collection[str]:
-        """Which contents have all their results in an earlier batch that is still there."""
+        """Which contents have all their results in an earlier batch that is still there, or were erased."""
         self._before_asking(hashes)
         found = self._store.ledger.find_results(
             self._settings.operation(), self._settings.parameters(), list(hashes)
@@ -155,7 +157,9 @@ class _Gathering:
             and all(self._store.tables.exists(t, batch) for t in self._needed)
         }
         self._where.update(usable)
-        return usable.keys()
+        forgotten = self._store.ledger.forgotten_contents(hashes)
+        self._forgotten |= forgotten
+        return usable.keys() | forgotten
 
     def add(self, images: pa.Table, colors: pa.Table, features: pa.Table) -> None:
         self._images.append(images)
@@ -164,6 +168,11 @@ class _Gathering:
 
     def add_reused(self, reused: Sequence[Reused]) -> list[pa.Table]:
         """Copy the rows of contents that are known; gives their variants, a table per earlier batch."""
+        erased = [r for r in reused if r.sha256 in self._forgotten]
+        reused = [r for r in reused if r.sha256 not in self._forgotten]
+        if erased:
+            bare = [forgotten_picture(r.ref, r.size_bytes) for r in erased]
+            self._images.append(pa.Table.from_pylist(bare, schema=schemas.IMAGES))
         if not reused:
             return []
         self._reused += len(reused)

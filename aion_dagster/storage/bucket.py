@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -196,6 +197,62 @@ class BucketPath:
                     self._client.delete_objects(
                         Bucket=self._bucket, Delete={"Objects": keys, "Quiet": True}
                     )
+
+    def entries(self) -> Iterator[tuple[BucketPath, int, datetime]]:
+        """As `files`, each with its size and when it was written."""
+        for page in self._pages():
+            for item in page.get("Contents", ()):
+                if not item["Key"].endswith("/"):
+                    place = BucketPath(self._bucket, item["Key"])
+                    yield place, item["Size"], item["LastModified"]
+
+    def entry(self) -> tuple[int, datetime] | None:
+        """Size of the object and when it was written; None where there is none."""
+        try:
+            with _errors("look at", self):
+                found = self._client.head_object(Bucket=self._bucket, Key=self._key)
+        except FileNotFoundError:
+            return None
+        return found["ContentLength"], found["LastModified"]
+
+    def purge_versions(self) -> int:
+        """Remove for good what a bucket with versioning keeps of this object, and of those below, from before.
+
+        What is there now stays. Where the bucket keeps no versions there is nothing to remove.
+
+        Returns:
+            How many versions and marks of deletion were removed.
+        """
+        pages = self._client.get_paginator("list_object_versions")
+        removed = 0
+        with _errors("delete old versions of", self):
+            for page in pages.paginate(Bucket=self._bucket, Prefix=self._key):
+                old = [v for v in page.get("Versions", ()) if not v["IsLatest"]]
+                gone = [
+                    {"Key": each["Key"], "VersionId": each["VersionId"]}
+                    for each in (*old, *page.get("DeleteMarkers", ()))
+                    if each["Key"] == self._key or each["Key"].startswith(self._below)
+                ]
+                if gone:
+                    self._client.delete_objects(
+                        Bucket=self._bucket, Delete={"Objects": gone, "Quiet": True}
+                    )
+                removed += len(gone)
+        return removed
+
+    def uploads(self) -> Iterator[tuple[BucketPath, str, datetime]]:
+        """Uploads in parts below that were begun and not finished: place, id, when they were begun."""
+        pages = self._client.get_paginator("list_multipart_uploads")
+        with _errors("list", self):
+            for page in pages.paginate(Bucket=self._bucket, Prefix=self._below):
+                for item in page.get("Uploads", ()):
+                    place = BucketPath(self._bucket, item["Key"])
+                    yield place, item["UploadId"], item["Initiated"]
+
+    def abort_upload(self, upload: str) -> None:
+        """Give up an upload in parts of this object: the parts that are there take space."""
+        with _errors("delete", self):
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._key, UploadId=upload)
 
     @property
     def _below(self) -> str:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from aion_dagster.errors import StorageError
 from aion_dagster.storage.ledger_database import chunks, now
-from aion_dagster.storage.ledger_files import alone, file_key, fold_name, outdate
+from aion_dagster.storage.ledger_files import alone, file_key, outdate
 from aion_dagster.storage.ledger_results import insert_for
 from aion_dagster.storage.ledger_scans import ScanLedger
 from aion_dagster.storage.ledger_tables import (
@@ -139,21 +139,6 @@ class ErasureLedger(ScanLedger):
                         found.add(batch)
         return found
 
-    def names_in_use(
-        self, basenames: Collection[str], without: Collection[FileVersion]
-    ) -> set[str]:
-        """Those base names, folded, that a file has whose versions are not all among `without`."""
-        gone = {(file_key(f.source, f.uri), f.version) for f in without}
-        found = set()
-        columns = (FILES.c.basename, FILES.c.file_key, FILES.c.version)
-        with self._database.read() as connection:
-            for names in chunks({fold_name(name) for name in basenames}):
-                query = sa.select(*columns).where(FILES.c.basename.in_(names))
-                for name, key, version in connection.execute(query):
-                    if (bytes(key), version) not in gone:
-                        found.add(name)
-        return found
-
     def erase(
         self,
         files: Collection[FileVersion],
@@ -193,6 +178,15 @@ class ErasureLedger(ScanLedger):
                     .values(fingerprint=each.new)
                 )
             _erase_mentions(connection, mentions)
+
+    def forget_batches(self, batches: Collection[str]) -> None:
+        """Forget results and builds of batches that are no more; those that are recorded are left alone."""
+        with self._database.write() as connection:
+            for these in chunks(batches):
+                known = sa.select(BATCHES.c.key).where(BATCHES.c.key.in_(these))
+                gone = set(these).difference(connection.scalars(known))
+                connection.execute(RESULTS.delete().where(RESULTS.c.batch.in_(gone)))
+                connection.execute(BUILDS.delete().where(BUILDS.c.partition.in_(gone)))
 
     def compact_database(self) -> None:
         """Have the database give up the bytes of rows that were deleted.

@@ -137,12 +137,6 @@ def test_a_uri_leads_to_its_versions_and_batches(ledger: Ledger) -> None:
     assert found == [(GONE._replace(version="0"), "b1"), (GONE, "b2")]
     assert ledger.versions_of("file:///x/unknown.jpg") == []
     assert ledger.batches_of([GONE]) == {"b2"}
-    assert ledger.names_in_use(["THE%20bride.jpg", "other.jpg"], [GONE]) == {
-        "the%20bride.jpg",
-        "other.jpg",
-    }
-    both = [version for version, _ in found]
-    assert ledger.names_in_use(["the%20bride.jpg", "other.jpg"], both) == {"other.jpg"}
 
 
 def test_the_bytes_leave_the_file_of_an_sqlite_ledger(tmp_path: Path) -> None:

@@ -1,0 +1,156 @@
+"""`aion-dagster forget`: erase pictures and documents everywhere, and keep them from coming back."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+
+from aion_dagster.commands.run import run_on
+from aion_dagster.commands.settings import store_config
+from aion_dagster.commands.summary import plural
+from aion_dagster.config import LibraryConfig
+from aion_dagster.erasure import (
+    Erasure,
+    RemoteObject,
+    erase,
+    is_forgotten,
+    pending,
+    plan_erasure,
+)
+from aion_dagster.errors import ConfigError
+from aion_dagster.resources.access import open_store
+from aion_dagster.resources.instance import INSTANCE_FOLDER
+from aion_dagster.storage.places import local_folder, place_of
+from aion_dagster.storage.store import Store
+
+_KINDS: Final = ("file", "document")
+_HISTORY: Final = ("history", "schedules", "storage")
+"""Folders of an embedded instance; the next command makes new ones, and reports in them what the store has."""
+
+
+def forget(args: Namespace) -> int:
+    """Say what would be erased; with `--yes` erase it, and make what was made of it anew."""
+    config = store_config(args)
+    if not args.yes:
+        with Store.open(config.store, library=config.name, create=False) as store:
+            _tell([*pending(store), *_planned(store, args.what)], args, done=False)
+        return 0
+    store = open_store(config.store, config.name)
+    with store.lock(wait=not args.no_wait, on_wait=_say, what="aion-dagster forget"):
+        store.sweep()
+        # Those that an earlier call began come first: what is planned now may lie in the same files.
+        for erasure in (begun := pending(store)):
+            _carry_out(config, store, erasure, args.remote)
+        erasures = _planned(store, args.what)
+        for erasure in erasures:
+            _carry_out(config, store, erasure, args.remote)
+        _tell([*begun, *erasures], args, done=True)
+    if (begun or erasures) and not args.no_rebuild:
+        args.jobs, args.dataset, args.json = 1, None, False
+        return run_on(args, config, take_in=False)
+    return 0
+
+
+def _planned(store: Store, whats: Sequence[str]) -> list[Erasure]:
+    """What each argument stands for.
+
+    Raises:
+        ConfigError: nothing is known of one, so that nothing is erased.
+    """
+    found = []
+    for what in whats:
+        erasure = plan_erasure(store, what)
+        if erasure is not None:
+            found.append(erasure)
+        elif is_forgotten(store, what):
+            _say(f"{what} was erased before.")
+        else:
+            raise ConfigError(
+                f"nothing is known of {what!r} in {store.root}; give the SHA-256 of a file's bytes, the id of a"
+                " picture or document, the URI of a file as the tables have it, or its path"
+            )
+    return found
+
+
+def _carry_out(config: LibraryConfig, store: Store, erasure: Erasure, remote: str) -> None:
+    """At the platform first: whoever knows the ids is about to be erased."""
+    chosen = _chosen(erasure.remote, remote)
+    if chosen:
+        from aion_dagster.backends.aionvision import AionvisionBackend
+        from aion_dagster.backends.aionvision_removal import delete_remote
+
+        ids = {kind: [r.remote_id for r in chosen if r.kind == kind] for kind in _KINDS}
+        delete_remote(AionvisionBackend(config.aionvision), ids["file"], ids["document"])
+    erase(config, store, erasure)
+
+
+def _chosen(remote: Sequence[RemoteObject], which: str) -> list[RemoteObject]:
+    if which == "keep":
+        return []
+    return [r for r in remote if which == "all" or not r.was_there]
+
+
+def _tell(erasures: Sequence[Erasure], args: Namespace, *, done: bool) -> None:
+    if args.json:
+        print(json.dumps({"done": done, "forgotten": [_facts(e) for e in erasures]}))  # noqa: T201
+        return
+    for erasure in erasures:
+        print("\n".join(_lines(erasure, args.remote, done=done)))  # noqa: T201 - the command's output
+    if not erasures:
+        print("Nothing is to be erased.")  # noqa: T201
+        return
+    if not done:
+        print("Nothing was erased: add --yes to erase it.")  # noqa: T201
+    print(_history(store_config(args)))  # noqa: T201
+
+
+def _history(config: LibraryConfig) -> str:
+    """What is left to Dagster's own commands: it never changes a history, it only ends it."""
+    home = local_folder(place_of(config.store)) / INSTANCE_FOLDER
+    folders = " ".join(shlex.quote(str(home / f)) for f in _HISTORY if (home / f).is_dir())
+    how = f"rm -r {folders}" if folders else "see docs/runbook.md, 'Forget'"
+    return (
+        "Dagster's history of runs still holds small previews, and names of files. To delete it, while no command works"
+        f" on the store:\n  {how}"
+    )
+
+
+def _facts(erasure: Erasure) -> dict[str, Any]:
+    """An erasure as JSON, by its counts; names only in what is asked for."""
+    found = erasure.found
+    return {
+        "contents": sorted(erasure.target.sha256s),
+        "files": sorted({f.uri for f in erasure.target.files}),
+        "tables": dict(sorted(Counter(t for t, _ in found.tables).items())),
+        "manifests": len(found.manifests),
+        "sets": [f"{name} {version}" for name, version in sorted(found.sets)],
+        "exports": [f"{dataset}/{name}" for dataset, name in sorted(found.exports)],
+        "remote": [r.remote_id for r in erasure.remote],
+    }
+
+
+def _lines(erasure: Erasure, remote: str, *, done: bool) -> list[str]:
+    facts = _facts(erasure)
+    lines = [f"{'Erased' if done else 'To be erased'}: {plural(len(facts['contents']), 'content')}"]
+    lines += [f"  content {sha}" for sha in facts["contents"]]
+    lines += [f"  file {uri}" for uri in facts["files"]]
+    lines += [f"  table {t}: {plural(n, 'file')} written anew" for t, n in facts["tables"].items()]
+    lines += [f"  {plural(facts['manifests'], 'manifest')}"] if facts["manifests"] else []
+    lines += [f"  set {name}" for name in facts["sets"]]
+    lines += [f"  export {name}" for name in facts["exports"]]
+    chosen = _chosen(erasure.remote, remote)
+    word = "deleted" if done else "to be deleted"
+    for each in erasure.remote:
+        there = ", which had it before" if each.was_there else ""
+        fate = word if each in chosen else "stays; --remote ours or --remote all deletes it"
+        lines.append(f"  {each.kind} {each.remote_id} at the platform{there}: {fate}")
+    return lines
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - the command's output
