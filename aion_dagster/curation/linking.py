@@ -33,6 +33,15 @@ def link(parent: Places, first: Places, second: Places) -> None:
         np.minimum.at(parent, np.maximum(a, b), np.minimum(a, b))
 
 
+def link_equal(parent: Places, places: Places, codes: npt.NDArray[np.int64]) -> None:
+    """Join the components of all places that have the same code."""
+    order = np.argsort(codes, kind="stable")
+    ranked, own = places[order], codes[order]
+    starts = np.flatnonzero(np.concatenate(([True], own[1:] != own[:-1]))) if len(own) else own
+    first = np.repeat(starts, np.diff(np.append(starts, len(own))))
+    link(parent, ranked[first], ranked)
+
+
 def linked(count: int, first: Places, second: Places) -> Places:
     """The component of each of `count` places under the given links, named by its smallest member."""
     parent = np.arange(count, dtype=np.int64)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aion_dagster import schemas
-from aion_dagster.curation import near_duplicates
+from aion_dagster.curation import hash_links
 from aion_dagster.curation.groups import group_ids
 from aion_dagster.curation.near_duplicates import InvalidHashError, near_duplicate_groups
 
@@ -62,7 +62,7 @@ def test_dividing_large_buckets_loses_no_pair(hashes: list[int], distance: int) 
     ]
     ids = [f"id{i:02}" for i in range(len(hashes))]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(near_duplicates, "BUCKET_LIMIT", 2)
+        patch.setattr(hash_links, "BUCKET_LIMIT", 2)
         assert found(ids, spread, distance) == brute_force(ids, spread, distance)
         assert found(ids, hashes, distance) == brute_force(ids, hashes, distance)
 
