@@ -224,25 +224,6 @@ class Store:
                 found.append(key)
         return found
 
-    def overtaken_manifests(self) -> list[str]:
-        """Batches that have a manifest and were never recorded, because all their files came into other batches.
-
-        One with files that the ledger does not know is none of them: it may be what a lost ledger is rebuilt from.
-        """
-        recorded = {batch.key for batch in self.ledger.batches()}
-        found = []
-        for key in sorted(set(self.manifests.batches()) - recorded):
-            files = self.manifests.read(key)
-            for source in {f.source for f in files}:
-                known = self.ledger.known_versions(
-                    source, [f.uri for f in files if f.source == source]
-                )
-                if any(f.version not in known.get(f.uri, ()) for f in files if f.source == source):
-                    break
-            else:
-                found.append(key)
-        return found
-
     def _sweep_manifests(self) -> int:
         return sum(self.manifests.delete(key) for key in self.overtaken_manifests())
 
