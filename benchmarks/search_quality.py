@@ -44,8 +44,8 @@ def measured(place: Path, misses: bool = False) -> dict[str, Any]:
     tables = LibraryTables(opened, backend.identity("embed_text"), None)
     asked_for = questions(names)
     result: dict[str, Any] = {"pages": len(names), "questions": len(asked_for)}
-    for part in ("tuned", "held out"):
-        some = [q for q in asked_for if q.tuned is (part == "tuned")]
+    for part in ("all", "tuned", "held out"):
+        some = [q for q in asked_for if part == "all" or q.tuned is (part == "tuned")]
         for way in WAYS:
             result[f"{part}, {way}"] = means(
                 some, lambda text, way=way: found_pages(tables, backend.embed_text, text, way)

@@ -21,6 +21,22 @@ _BEGINNING: Final = 160
 """Characters of a piece of a document that are shown where no word of it was asked for."""
 
 
+_FAVOUR: Final = 10
+"""k of the fusion: how little the first places are favoured."""
+
+_WEIGHTS: Final = (0.5, 1.0)
+"""How much words and meaning count.
+
+Chosen on 50 questions for 379 pages (benchmarks/search_quality.py): recall@10 0.909 and nDCG@10 0.862, where words alone have
+0.686 and 0.603, vectors alone 0.863 and 0.825, and equal weights with k = 60 have 0.909 and 0.822.
+"""
+
+
+def joined(words: Sequence[Hit], meaning: Sequence[Hit], limit: int) -> list[Hit]:
+    """Both rankings as one."""
+    return reciprocal_rank([words, meaning], k=_FAVOUR, limit=limit, weights=_WEIGHTS)
+
+
 def search_documents(
     tables: LibraryTables, embed: Embed | None, query: str, filters: DocumentFilters, limit: int
 ) -> list[FoundChunk]:
@@ -37,7 +53,7 @@ def search_documents(
         StorageError: there is no index, or a table cannot be read.
     """
     words, meaning = rankings(tables, embed, query, filters, max(limit, DEPTH))
-    hits = reciprocal_rank([words, meaning], limit=limit)
+    hits = joined(words, meaning, limit)
     ids = [hit.image_id for hit in hits]
     chunks, matches = tables.words.chunks(ids), tables.words.chunk_matches(query, ids)
     near = {hit.image_id: hit.score for hit in meaning}

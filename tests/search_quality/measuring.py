@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from aion_dagster.search.document_search import rankings
-from aion_dagster.search.fusion import reciprocal_rank
+from aion_dagster.search.document_search import joined, rankings
 from aion_dagster.search.library import ALL_DOCUMENTS
 from aion_dagster.search.library_tables import LibraryTables
 from aion_dagster.search.texts import DEPTH, Embed
@@ -45,8 +44,8 @@ def questions(there: Iterable[str]) -> list[Question]:
 def found_pages(tables: LibraryTables, embed: Embed, question: str, way: Way) -> list[str]:
     """The first pages that are found in one way."""
     words, meaning = rankings(tables, embed, question, ALL_DOCUMENTS, DEPTH)
-    lists = {"words": [words], "vectors": [meaning], "both": [words, meaning]}[way]
-    hits = reciprocal_rank(lists, limit=2 * DEPTH)
+    both = joined(words, meaning, 2 * DEPTH)
+    hits = {"words": words, "vectors": meaning, "both": both}[way]
     chunks = tables.words.chunks([hit.image_id for hit in hits])
     return list(dict.fromkeys(named(chunks[hit.image_id].name) for hit in hits))[:FIRST]
 

@@ -6,19 +6,23 @@ import ast
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 LONGEST = 8_000
 """Characters of a page: descriptions hold histories of changes that nobody searches."""
 
 
-def write_pages(folder: Path) -> list[str]:
-    """Write every page as `<name>.md`; their names, `pkg:<package>` and `py:<module>`, as `named` makes them of files."""
+def write_pages(
+    folder: Path, longest: int = LONGEST, only: Collection[str] | None = None
+) -> list[str]:
+    """Write every page (or some) as `<name>.md`; their names, `pkg:<package>` and `py:<module>`, as `named` makes them."""
     folder.mkdir(parents=True, exist_ok=True)
     names = []
     for name, text in (*_packages(), *_modules()):
-        (folder / f"{name.replace(':', '@')}.md").write_text(text[:LONGEST])
+        if only is not None and name not in only:
+            continue
+        (folder / f"{name.replace(':', '@')}.md").write_text(text[:longest])
         names.append(name)
     return sorted(names)
 
