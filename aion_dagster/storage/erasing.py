@@ -115,8 +115,6 @@ def erase(store: Store, target: Target, found: Found, prints: Sequence[Reprint] 
     for place in touched:
         if isinstance(place, BucketPath):
             place.purge_versions()
-    for copy in store.local.glob("ledger.sqlite.*.backup"):
-        copy.unlink()  # made before a migration: it holds everything
 
 
 def table_names(store: Store) -> list[str]:

@@ -6,6 +6,7 @@ import hashlib
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -189,7 +190,7 @@ class ErasureLedger(ScanLedger):
                 connection.execute(BUILDS.delete().where(BUILDS.c.partition.in_(gone)))
 
     def compact_database(self) -> None:
-        """Have the database give up the bytes of rows that were deleted.
+        """Have the database give up the bytes of rows that were deleted; remove older copies of an SQLite file.
 
         Raises:
             StorageError: SQLite: another process holds the ledger open at an old state.
@@ -262,6 +263,8 @@ def _erase_mentions(connection: sa.Connection, mentions: Collection[str]) -> Non
 
 
 def _compact_sqlite(file: str) -> None:
+    for copy in Path(file).parent.glob(f"{Path(file).name}.*"):
+        copy.unlink()  # made before a migration or by a rebuild: it holds what was deleted
     try:
         with closing(sqlite3.connect(file, timeout=_WAIT_SECONDS, isolation_level=None)) as opened:
             opened.execute("VACUUM")
