@@ -17,6 +17,7 @@ from aion_dagster.assets.image_embeddings import image_embedding_asset
 from aion_dagster.assets.labels import annotation_assets, label_asset
 from aion_dagster.assets.library import library_asset, near_duplicate_asset, search_index_asset
 from aion_dagster.assets.pictures import picture_assets
+from aion_dagster.assets.pipelines import pipeline_asset, pipeline_job, pipeline_schedule
 from aion_dagster.assets.workbench import Advance, Workbench, keys, silent
 from aion_dagster.backends.pictures_ahead import PicturesAhead
 from aion_dagster.checks.sources import scanned_check
@@ -88,7 +89,11 @@ def build_definitions(
     if offers_retry(config):
         make = partial(build_definitions, quiet=True)
         jobs.append(retry_job(config, in_force, make, (BATCH_JOB, LIBRARY_JOB)))
-    schedules = []
+    schedules: list[Any] = []
+    for pipeline in config.pipelines:
+        jobs.append(pipeline_job(bench, pipeline))
+        if pipeline.is_scheduled:
+            schedules.append(pipeline_schedule(bench, pipeline, jobs[-1]))
     if config.ingest == "schedule":
         take_in = take_in_job(config, in_force)
         jobs.append(take_in)
@@ -129,6 +134,7 @@ def library_assets(bench: Workbench) -> list[Any]:
         assets.append(dataset_asset(bench, dataset))
         assets += [export_asset(bench, dataset, e) for e in dataset.exports]
         assets.append(card_asset(bench, dataset))
+    assets += [pipeline_asset(bench, pipeline) for pipeline in config.pipelines]
     return assets
 
 

@@ -62,7 +62,7 @@ def relevant(sentences: Sequence[Sentence], intent: str, most: int) -> list[Sent
     """
     texts = Texts(s.text for s in sentences)
     ranked = [i for i, _ in texts.ranked(intent)]
-    ranked += [i for i in _in_turn(sentences) if i not in set(ranked)]
+    ranked = ranked or _in_turn(sentences)
     chosen: list[int] = []
     words: list[set[str]] = []
     for i in ranked[:MOST_EVIDENCE]:

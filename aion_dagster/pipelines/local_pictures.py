@@ -87,6 +87,8 @@ def picture_clusters(
 
 def _clusters(material: Material, pictures: Sequence[Picture]) -> list[Assigned]:
     named = picture_clusters(material, pictures) if len(pictures) > 2 else {}
+    if len(set(named.values())) < 2:
+        return []
     return [Assigned(name, "image", image, "cluster") for image, name in named.items()]
 
 
@@ -181,7 +183,7 @@ def _grouped(
 def _light(pictures: Sequence[Picture]) -> Iterator[Sentence]:
     found: Mapping[str, list[Picture]] = _having(pictures)
     for word in sorted(found, key=lambda w: (-len(found[w]), w)):
-        text = f"{_of(found[word], pictures)} {_are(found[word])} {word}."
+        text = f"{_of(found[word], pictures)} {_are(found[word])} of {word} brightness."
         yield Sentence("Light", text, picture_sources(found[word]))
 
 

@@ -191,7 +191,9 @@ class Material:
 
     def _images(self, ids: Collection[str] | None) -> pa.Table:
         """Rows of usable pictures, one per id: of the batch, else of the library."""
-        chosen = None if ids is None else ds.field("image_id").isin(pa.array(sorted(ids)))
+        chosen = (
+            None if ids is None else ds.field("image_id").isin(pa.array(sorted(ids), pa.string()))
+        )
         if self._batch is None:
             if not self._store.tables.exists("library"):
                 return pa.table({name: pa.array([], pa.string()) for name in _IMAGES})

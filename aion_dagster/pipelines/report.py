@@ -65,9 +65,7 @@ def missing_sources(result: StepResult, material: Material) -> list[str]:
         for source in sentence.sources:
             wanted.setdefault(source.kind, set()).add(source.id)
     for kind, ids in wanted.items():
-        problems += [
-            f"{kind} {i} is not there" for i in sorted(ids - material.existing(kind, ids))
-        ]
+        problems += [f"{kind} {i} is not there" for i in sorted(ids - material.existing(kind, ids))]
     problems += [f"left out: {text[:120]}" for text in result.unfounded]
     return problems
 

@@ -94,6 +94,13 @@ class PipelineRun:
                         lost[finished.number] = f"{finished.name!r} failed"
                     yield finished
 
+    def result(self, number: int) -> StepResult | None:
+        """The result of a step, of this run or an earlier one; None where it has none."""
+        if number not in self._done:
+            self._take_up(self.wired[number])
+        kept = self._done.get(number)
+        return None if kept is None else kept.result
+
     @cached_property
     def wired(self) -> tuple[Wired, ...]:
         """The steps with what they take."""

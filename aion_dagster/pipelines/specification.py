@@ -217,6 +217,10 @@ class PipelineConfig(Strict):
             raise ValueError(
                 "schedule: a pipeline over batches is 'manual' or 'on_new'; a cron expression is for seeds of other kinds"
             )
+        for number, step in enumerate(self.steps):
+            if step.apply is not None and self.seeds.by_batch:
+                reason = f"step {number}: a plan over one batch is not carried out; leave 'apply' or the seeds by batch away"
+                _refuse(self, number, "apply", reason)
         taken = [n for n in self.step_names if self.step_names.count(n) > 1]
         if taken:
             number = len(self.step_names) - 1 - self.step_names[::-1].index(taken[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from aion_dagster.config import LibraryConfig
+from aion_dagster.pipelines.asset_names import pipeline_assets
 from aion_dagster.planning import remote_assets, whole_assets
 from aion_dagster.resources.naming import Names
 
@@ -22,7 +23,8 @@ def automation_sensor(config: LibraryConfig) -> dg.AutomationConditionSensorDefi
 
 
 def followed_assets(config: LibraryConfig) -> tuple[str, ...]:
-    """Assets that are made by themselves: those over all batches, and those about a remote account."""
+    """Assets that are made by themselves: those over all batches, those about a remote account, steps of pipelines."""
     is_watched = config.backend == "aionvision" and config.aionvision.remote_library.daily
     observed = ("remote_library",) if is_watched else ()
-    return (*whole_assets(config), *remote_assets(config), *observed)
+    steps = [a for p in config.pipelines if p.schedule == "on_new" for a in pipeline_assets(p)]
+    return (*whole_assets(config), *remote_assets(config), *observed, *steps)
