@@ -15,6 +15,7 @@ COMMANDS = {
     "run": "take in new files, compute everything about them, curate and export",
     "dev": "open the Dagster UI on the store, with the sources watched",
     "search": "find pictures by words, by color or by looks",
+    "pipeline": "list the configured pipelines of agents, or run one",
     "costs": "show what paid calls cost, by day and operation",
     "retry": "try again what failed for a time, or with --all for good",
     "ledger": "make a lost or damaged ledger anew from what the store holds",
@@ -70,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
     _run_arguments(_command(commands, "run"))
     _dev_arguments(_command(commands, "dev"))
     _search_arguments(_command(commands, "search"))
+    _pipeline_arguments(commands)
     _costs_arguments(_command(commands, "costs"))
     _retry_arguments(_command(commands, "retry"))
     _gc_arguments(_command(commands, "gc"))
@@ -206,6 +208,20 @@ def _search_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--limit", type=_positive, default=20, metavar="N", help="most results")
     command.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _pipeline_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    whole = commands.add_parser("pipeline", help=COMMANDS["pipeline"], allow_abbrev=False)
+    actions = whole.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = _command(actions, "list", "show the pipelines and what their steps take from")
+    running = _command(actions, "run", "run a pipeline; what stands already is not done again")
+    running.add_argument("name", metavar="NAME", help="one of those that 'list' shows")
+    running.add_argument("--again", action="store_true", help="ask everything anew")
+    running.add_argument(
+        "--no-wait", action="store_true", help="fail at once where another process uses the store"
+    )
+    for action in (listing, running):
+        action.add_argument("--json", action="store_true", help="as JSON")
 
 
 def _costs_arguments(command: argparse.ArgumentParser) -> None:

@@ -21,6 +21,7 @@ from aion_dagster.pipelines.report import markdown, missing_sources
 from aion_dagster.pipelines.results import StepResult
 from aion_dagster.pipelines.runner import Finished, PipelineRun
 from aion_dagster.pipelines.single_call import SingleCallRun
+from aion_dagster.resources.naming import Names
 from aion_dagster.storage.store import Store
 
 OCCASION_TAG = "aion_dagster/occasion"
@@ -73,10 +74,15 @@ def pipeline_asset(bench: Workbench, pipeline: PipelineConfig) -> dg.AssetsDefin
     return run_steps
 
 
+def pipeline_job_name(names: Names, pipeline: PipelineConfig) -> str:
+    """The name of the job of a pipeline."""
+    return names.job(f"run_pipeline_{pipeline.name}")
+
+
 def pipeline_job(bench: Workbench, pipeline: PipelineConfig) -> Any:
     """The job of a pipeline."""
     return dg.define_asset_job(
-        bench.names.job(f"run_pipeline_{pipeline.name}"),
+        pipeline_job_name(bench.names, pipeline),
         selection=keys(bench.names, [*step_assets(pipeline), *applied_assets(pipeline).values()]),
         description=f"All steps of the pipeline {pipeline.name}.",
     )

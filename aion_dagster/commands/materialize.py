@@ -80,11 +80,11 @@ class Materializer:
             raise_on_error=False,
             tags={COMMAND_TAG: "run"},
         )
-        return Outcome(batch or "", tuple(_errors(result)))
+        return Outcome(batch or "", tuple(run_errors(result)))
 
 
-def _errors(result: dg.ExecuteInProcessResult) -> Iterator[str]:
-    """Messages of failed steps, then of failed checks that block."""
+def run_errors(result: dg.ExecuteInProcessResult, *, checks: bool = True) -> Iterator[str]:
+    """Messages of failed steps, then (unless not `checks`) of failed checks that block."""
     found = False
     for event in result.all_events:
         if event.is_step_failure:
@@ -92,7 +92,7 @@ def _errors(result: dg.ExecuteInProcessResult) -> Iterator[str]:
             data = event.step_failure_data
             message = _message(data.error, data.user_failure_data)
             yield f"{event.step_key}: {message[:LIMIT]}"
-    for evaluation in result.get_asset_check_evaluations():
+    for evaluation in result.get_asset_check_evaluations() if checks else ():
         if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR:
             found = True
             key = evaluation.asset_key.to_user_string()

@@ -1,0 +1,168 @@
+"""`aion-dagster pipeline list|run NAME`: the configured pipelines, and one of them run through Dagster."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import uuid
+from argparse import Namespace
+from datetime import UTC, datetime
+from typing import Any
+
+from aion_dagster.commands.materialize import run_errors
+from aion_dagster.commands.quiet import quiet_console
+from aion_dagster.commands.settings import check_reachable, store_config
+from aion_dagster.config import LibraryConfig, PipelineConfig
+from aion_dagster.costs import INVOCATION
+from aion_dagster.errors import ConfigError
+from aion_dagster.pipelines.asset_names import pipeline_assets
+from aion_dagster.pipelines.kept import Stored, begin_occasion, stored
+from aion_dagster.pipelines.runner import check_library
+from aion_dagster.resources.access import open_store
+from aion_dagster.storage.store import Store
+
+
+def pipeline(args: Namespace) -> int:
+    """Carry out the command; the exit status."""
+    config = store_config(args)
+    return _list(config, args) if args.action == "list" else _run(config, args)
+
+
+def _list(config: LibraryConfig, args: Namespace) -> int:
+    """Every pipeline with its steps and what each takes from."""
+    if args.json:
+        print(json.dumps([_plain(config, p) for p in config.pipelines]))  # noqa: T201 - the command's output
+        return 0
+    for one in config.pipelines:
+        mode = "in one call" if one.mode == "single_call" else "step by step"
+        print(f"{one.name}  {one.runs_on(config.backend)}, {mode}, {one.schedule}")  # noqa: T201
+        for step in one.wired():
+            before = ", ".join(one.step_names[i] for i in step.waits_for)
+            after = f" after {before}" if before else ""
+            print(f"  {step.number}  {step.name} ({step.agent}){after}")  # noqa: T201
+    if not config.pipelines:
+        print("no pipelines are configured")  # noqa: T201
+    return 0
+
+
+def _plain(config: LibraryConfig, one: PipelineConfig) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "backend": one.runs_on(config.backend),
+        "mode": one.mode,
+        "schedule": one.schedule,
+        "steps": [
+            {
+                "name": s.name,
+                "agent": s.agent,
+                "after": [one.step_names[i] for i in s.waits_for],
+                "asset": f"pipeline/{one.name}/{s.name}",
+            }
+            for s in one.wired()
+        ],
+    }
+
+
+def _run(config: LibraryConfig, args: Namespace) -> int:
+    """Run a pipeline on its library; steps whose results stand are not run again."""
+    begun = time.perf_counter()
+    quiet_console()
+    one = _named(config, args.name)
+    check_reachable(config)
+    store = open_store(config.store, config.name)
+    os.environ[INVOCATION] = uuid.uuid4().hex
+    with store.lock(
+        wait=not args.no_wait, on_wait=_say, what=f"aion-dagster pipeline run {one.name}"
+    ):
+        store.sweep()
+        check_library(store)
+        if args.again:
+            begin_occasion(store, one.name, datetime.now(UTC).isoformat())
+        statuses, errors = _materialized(config, store, one)
+    found = {name: _found(store, one, name, status) for name, status in statuses.items()}
+    calls = store.ledger.calls_of_run(os.environ[INVOCATION])
+    _tell(found, errors)
+    if args.json:
+        result = {
+            "pipeline": one.name,
+            "steps": {name: facts for name, (_, facts) in found.items()},
+            "paid_calls": calls,
+            "seconds": round(time.perf_counter() - begun, 3),
+        }
+        print(json.dumps(result))  # noqa: T201 - the command's output
+    return 1 if errors else 0
+
+
+def _materialized(
+    config: LibraryConfig, store: Store, one: PipelineConfig
+) -> tuple[dict[str, str], list[str]]:
+    """How each step ended, and what went wrong; batch after batch where steps are partitioned."""
+    from aion_dagster.assets.pipelines import pipeline_job_name
+    from aion_dagster.definitions import build_definitions
+    from aion_dagster.resources.instance import COMMAND_TAG, embedded_instance, report_dead_runs
+    from aion_dagster.resources.naming import Names
+
+    names = Names(config.name)
+    job = build_definitions(config, quiet=True).resolve_job_def(pipeline_job_name(names, one))
+    batches: list[str | None] = [None]
+    if one.seeds.by_batch:
+        batches = [b.key for b in store.ledger.batches() if b.blocked_reason is None]
+    statuses = dict.fromkeys(one.step_names, "skipped")
+    errors: list[str] = []
+    with embedded_instance(config.store) as instance:
+        report_dead_runs(instance, config.store)
+        for batch in batches:
+            result = job.execute_in_process(
+                instance=instance,
+                partition_key=batch,
+                raise_on_error=False,
+                asset_selection=[names.key(a) for a in pipeline_assets(one)],
+                tags={COMMAND_TAG: "pipeline"},
+            )
+            errors += [f"{batch}: {e}" if batch else e for e in run_errors(result, checks=False)]
+            for check in result.get_asset_check_evaluations():
+                step = names.asset(check.asset_key).rpartition("/")[2]
+                if check.check_name == "completed":
+                    statuses[step] = str(check.metadata["status"].value)
+                elif not check.passed:
+                    errors.append(f"check {check.check_name} of {step}: {check.description}")
+    return statuses, errors
+
+
+def _named(config: LibraryConfig, name: str) -> PipelineConfig:
+    for one in config.pipelines:
+        if one.name == name:
+            return one
+    known = ", ".join(p.name for p in config.pipelines) or "none"
+    raise ConfigError(f"there is no pipeline {name!r}; configured are: {known}")
+
+
+def _found(
+    store: Store, one: PipelineConfig, name: str, status: str
+) -> tuple[Stored | None, dict[str, Any]]:
+    """What there is of a step now, as JSON."""
+    kept = None if one.seeds.by_batch else stored(store, one.name, name)
+    if kept is None or status in ("failed", "skipped"):
+        return kept, {"status": status}
+    return kept, {
+        "status": status,
+        "made_by": kept.result.made_by,
+        "summary": kept.result.summary,
+        "report": str(kept.report),
+    }
+
+
+def _tell(found: dict[str, tuple[Stored | None, dict[str, Any]]], errors: list[str]) -> None:
+    width = max(map(len, found), default=0)
+    for name, (_, facts) in found.items():
+        print(f"{name:<{width}}  {facts['status']:<9}  {facts.get('summary', '')}".rstrip())  # noqa: T201
+        if "report" in facts:
+            print(f"{'':<{width}}  {'':<9}  {facts['report']}")  # noqa: T201
+    for error in errors:
+        _say(f"failed: {error}")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - the command's output
