@@ -22,6 +22,7 @@ from aion_dagster.storage.ledger_records import (
 from aion_dagster.storage.ledger_retired import RetiredLedger
 from aion_dagster.storage.ledger_spending import spending
 from aion_dagster.storage.ledger_tables import BATCHES, BUILDS, FILES, RESULTS
+from aion_dagster.storage.reply_log import ReplyLog
 
 
 class Ledger(RetiredLedger):
@@ -33,6 +34,10 @@ class Ledger(RetiredLedger):
     def __init__(self, url: str | sa.URL, *, library: str = "default") -> None:
         """Open the ledger at an SQLAlchemy URL; any but the default library has a schema of its own on PostgreSQL."""
         super().__init__(Database(url, schema=None if library == "default" else f"aion_{library}"))
+        place = sa.make_url(url)
+        is_file = place.get_backend_name() == "sqlite" and place.database
+        # A server's transactions take no turns.
+        self._replies = ReplyLog(Path(f"{place.database}-replies")) if is_file else None
 
     @classmethod
     def at(cls, path: Path) -> Self:
@@ -41,7 +46,7 @@ class Ledger(RetiredLedger):
 
     def paid_calls(self, run: str, caps: Sequence[Cap] = ()) -> PaidCalls:
         """The journal in which this process notes the paid calls of `run`, within `caps`."""
-        return PaidCalls(self._database, run=run, caps=caps)
+        return PaidCalls(self._database, run=run, caps=caps, replies=self._replies)
 
     def pace(self, name: str, requests_per_minute: int) -> SharedPace:
         """The pace of an account, shared by all processes of this ledger."""

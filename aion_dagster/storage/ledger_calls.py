@@ -6,6 +6,7 @@ import socket
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from aion_dagster.storage.ledger_budgets import Budgets
 from aion_dagster.storage.ledger_database import Database, chunks, now
 from aion_dagster.storage.ledger_paces import SharedPace
 from aion_dagster.storage.ledger_tables import CALLS
+from aion_dagster.storage.reply_log import ReplyLog
 
 LEASE: Final = timedelta(minutes=15)
 """How long a call stays with a process of another machine that says nothing more of it."""
@@ -38,18 +40,21 @@ class PaidCalls:
         run: str,
         caps: Sequence[Cap] = (),
         clock: Callable[[], datetime] = now,
+        replies: ReplyLog | None = None,
     ) -> None:
-        """Note calls of `run`, within `caps`."""
+        """Note calls of `run`, within `caps`; `replies` keeps answers that wait for their turn in the ledger."""
         self._database = database
         self._budgets = Budgets(run, caps)
         self._run = run
         self._clock = clock
+        self._replies = replies
         self._host = socket.gethostname()
         self._owner = f"{self._host}/{process.identity()}"
         self.tally = Tally()
 
     def look(self, keys: Sequence[CallKey]) -> list[Begun]:
         """How these calls stand, without beginning any."""
+        self._settle_left()
         with self._database.read() as connection:
             rows = _rows(connection, keys)
             return [self._standing(key, rows.get(key.digest)) for key in keys]
@@ -68,6 +73,7 @@ class PaidCalls:
         Returns:
             How each stands, in the order of `keys`.
         """
+        self._settle_left()
         with self._database.write() as connection:
             left = self._budgets.lock(connection, self._clock())
             rows = _rows(connection, keys)
@@ -149,28 +155,48 @@ class PaidCalls:
 
     def settled(self, results: Mapping[CallKey, Settlement]) -> None:
         """These calls were answered; meant to be called at once, so it does not wait for the disk."""
-        with self._database.write(synced=False) as connection:
+        with (
+            nullcontext() if self._replies is None else self._replies.holding(results),
+            self._database.write(synced=False) as connection,
+        ):
             for key, result in results.items():
-                connection.execute(
-                    CALLS.update()
-                    .where(CALLS.c.call_key == key.digest)
-                    .values(
-                        state="settled",
-                        remote_id=sa.func.coalesce(result.remote_id, CALLS.c.remote_id),
-                        payload=_packed(result.payload),
-                        reason=None,
-                        kind=None,
-                        retryable=None,
-                        credits=CALLS.c.credits + result.credits,
-                        input_tokens=CALLS.c.input_tokens + result.input_tokens,
-                        output_tokens=CALLS.c.output_tokens + result.output_tokens,
-                        milliseconds=result.milliseconds,
-                        updated_at=self._clock(),
-                    )
-                )
-                self._budgets.spend(connection, self._clock(), key.what, result=result)
+                self._settle(connection, key.digest, key.what, result)
         for result in results.values():
             self.tally.add(result)
+
+    def _settle(
+        self, connection: sa.Connection, digest: bytes, what: tuple[str, str], result: Settlement
+    ) -> None:
+        connection.execute(
+            CALLS.update()
+            .where(CALLS.c.call_key == digest)
+            .values(
+                state="settled",
+                remote_id=sa.func.coalesce(result.remote_id, CALLS.c.remote_id),
+                payload=_packed(result.payload),
+                reason=None,
+                kind=None,
+                retryable=None,
+                credits=CALLS.c.credits + (result.credits or 0.0),
+                input_tokens=CALLS.c.input_tokens + result.input_tokens,
+                output_tokens=CALLS.c.output_tokens + result.output_tokens,
+                milliseconds=result.milliseconds,
+                updated_at=self._clock(),
+            )
+        )
+        self._budgets.spend(connection, self._clock(), what, result=result)
+
+    def _settle_left(self) -> None:
+        """Settle what dead processes read and did not live to note."""
+        for place, answers in () if self._replies is None else self._replies.left():
+            with self._database.write() as connection:
+                for digest, result in answers:
+                    query = sa.select(CALLS).where(CALLS.c.call_key == digest)
+                    row = connection.execute(query).one_or_none()
+                    # Who else found the file, or the dead process itself, may have noted it already.
+                    if row is not None and row.state in ("sent", "accepted"):
+                        self._settle(connection, digest, (row.operation, row.engine), result)
+            place.unlink(missing_ok=True)
 
     def failed(self, key: CallKey, reason: str, *, kind: str, retryable: bool) -> None:
         """No usable answer came; `retryable` where another time may help."""
