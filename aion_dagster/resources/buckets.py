@@ -17,6 +17,7 @@ from botocore.utils import parse_timestamp
 from dagster_aws.s3 import S3Resource
 
 from aion_dagster.errors import CredentialsError, SourceError
+from aion_dagster.resources.listings import read_listings
 from aion_dagster.source_configs import S3SourceConfig
 
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
@@ -33,7 +34,7 @@ class BucketResource(S3Resource):
 
     def get_client(self) -> Any:
         """A client of boto3, which threads may share."""
-        return self.session().client(
+        client = self.session().client(
             "s3",
             region_name=self.region_name,
             endpoint_url=self.endpoint_url,
@@ -41,6 +42,8 @@ class BucketResource(S3Resource):
             verify=self.verify,
             config=self._settings(s3={"addressing_style": "path" if self.path_style else "auto"}),
         )
+        read_listings(client, _moment)
+        return client
 
     def get_queue_client(self, queue_url: str) -> Any:
         """A client for the queue at this address, in the region that the address names."""
