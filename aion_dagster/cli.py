@@ -18,9 +18,10 @@ COMMANDS = {
     "pipeline": "list the configured pipelines of agents, or run one",
     "costs": "show what paid calls cost, by day and operation",
     "retry": "try again what failed for a time, or with --all for good",
-    "ledger": "make a lost or damaged ledger anew from what the store holds",
     "gc": "list what nothing in the store refers to any more; with --yes remove it",
     "forget": "list all that is known of a picture or document; with --yes erase it everywhere, for good",
+    "compact": "merge small batches into larger ones",
+    "ledger": "make a lost or damaged ledger anew from what the store holds",
     "status": "show the configuration in force and what stands in the store",
 }
 
@@ -76,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
     _retry_arguments(_command(commands, "retry"))
     _gc_arguments(_command(commands, "gc"))
     _forget_arguments(_command(commands, "forget"))
+    _compact_arguments(_command(commands, "compact"))
     _ledger_arguments(commands)
     _command(commands, "status").add_argument("--json", action="store_true", help="as JSON")
     return top
@@ -242,22 +244,6 @@ def _retry_arguments(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _ledger_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    whole = commands.add_parser("ledger", help=COMMANDS["ledger"], allow_abbrev=False)
-    actions = whole.add_subparsers(dest="action", required=True, metavar="ACTION")
-    command = _command(actions, "rebuild", COMMANDS["ledger"])
-    command.add_argument(
-        "--force", action="store_true", help="even where the ledger fits the store"
-    )
-    _careful_arguments(command)
-
-
-def _careful_arguments(command: argparse.ArgumentParser) -> None:
-    """Those of commands that change a store and can say before what they would do."""
-    command.add_argument("--dry-run", action="store_true", help="change nothing, only tell")
-    command.add_argument("--json", action="store_true", help="as JSON")
-
-
 def _gc_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--yes", action="store_true", help="remove it; otherwise it is listed")
     command.add_argument(
@@ -313,6 +299,52 @@ def _hours(text: str) -> float:
     if not 0 <= hours < 1_000_000:
         raise argparse.ArgumentTypeError(f"{text!r} must be a number of hours, 0 or more")
     return hours
+
+
+def _ledger_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    whole = commands.add_parser("ledger", help=COMMANDS["ledger"], allow_abbrev=False)
+    actions = whole.add_subparsers(dest="action", required=True, metavar="ACTION")
+    command = _command(actions, "rebuild", COMMANDS["ledger"])
+    command.add_argument(
+        "--force", action="store_true", help="even where the ledger fits the store"
+    )
+    _careful_arguments(command)
+
+
+def _compact_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--older-than",
+        type=_days,
+        default=7.0,
+        metavar="DAYS",
+        help="leave alone what was taken in within so many days",
+    )
+    command.add_argument(
+        "--batch-size",
+        type=_positive,
+        metavar="N",
+        help="files in a merged batch, at most (default: as for new batches)",
+    )
+    command.add_argument(
+        "--no-wait", action="store_true", help="fail at once where another process uses the store"
+    )
+    _careful_arguments(command)
+
+
+def _careful_arguments(command: argparse.ArgumentParser) -> None:
+    """Those of commands that change a store and can say before what they would do."""
+    command.add_argument("--dry-run", action="store_true", help="change nothing, only tell")
+    command.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = -1
+    if not 0 <= days < 100_000:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number of days, 0 or more")
+    return days
 
 
 def _positive(text: str) -> int:

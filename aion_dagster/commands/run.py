@@ -33,6 +33,7 @@ from aion_dagster.resources.instance import embedded_instance, report_dead_runs
 from aion_dagster.resources.naming import Names
 from aion_dagster.resources.sources import SourceReader, build_source
 from aion_dagster.sensors.new_files import adopted_events
+from aion_dagster.sensors.merged import retired_partitions
 from aion_dagster.sensors.runs import known_partitions
 from aion_dagster.storage.store import Store
 
@@ -246,6 +247,8 @@ class Run:
         missing = [b for b in recorded if b not in known]
         if missing:
             self._instance.add_dynamic_partitions(names.partitions_name, missing)
+        for batch in retired_partitions(names, self._store, self._instance):
+            self._instance.delete_dynamic_partition(names.partitions_name, batch)
         for batch in missing:
             if batch not in plan.batches:
                 for event in adopted_events(self._config, batch):

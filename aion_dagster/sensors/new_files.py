@@ -13,6 +13,7 @@ from aion_dagster.errors import SourceError, StoreLockedError
 from aion_dagster.planning import partitioned_assets, remote_assets, whole_assets
 from aion_dagster.resources.access import open_store
 from aion_dagster.resources.naming import Names
+from aion_dagster.sensors.merged import retired_partitions
 from aion_dagster.sensors.runs import known_partitions
 from aion_dagster.sensors.scanning import Cursor, Scan, scan_sources
 from aion_dagster.sensors.work import Work
@@ -149,7 +150,10 @@ def _result(
         raise SourceError("; ".join(found.problems))
     return dg.SensorResult(
         run_requests=requests,
-        dynamic_partitions_requests=_add(names, missing),
+        dynamic_partitions_requests=[
+            *_add(names, missing),
+            *_delete(names, retired_partitions(names, store, instance)),
+        ],
         asset_events=events,
         skip_reason=None if requests else _nothing(work, found, adopted),
         cursor=after.dump(),
@@ -181,6 +185,12 @@ def _nothing(work: Work, found: Scan, adopted: list[str]) -> str:
 def _add(names: Names, batches: list[str]) -> list[dg.AddDynamicPartitionsRequest]:
     chosen = batches[:MOST_PARTITIONS]
     return [names.partitions.build_add_request(chosen)] if chosen else []
+
+
+def _delete(names: Names, batches: list[str]) -> list[dg.DeleteDynamicPartitionsRequest]:
+    """Batches that were merged into others have no partition."""
+    chosen = batches[:MOST_PARTITIONS]
+    return [names.partitions.build_delete_request(chosen)] if chosen else []
 
 
 def adopted_events(config: LibraryConfig, batch: str) -> list[dg.AssetMaterialization]:

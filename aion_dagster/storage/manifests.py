@@ -21,7 +21,6 @@ from aion_dagster.storage.parquet import FACTS, parquet_file, read_footer
 from aion_dagster.storage.places import Place, write_bytes
 from aion_dagster.values import FileRef
 
-
 _WRITTEN, _MERGED = "written_at", "merged"
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -15,6 +15,7 @@ import orjson
 from aion_dagster import schemas
 from aion_dagster.errors import ConfigError, StorageError
 from aion_dagster.storage import durable
+from aion_dagster.storage.compaction import Compaction, recover
 from aion_dagster.storage.durable import make_folder, storage_errors
 from aion_dagster.storage.exports import ExportStore
 from aion_dagster.storage.ledger import Ledger
@@ -86,7 +87,7 @@ class Store:
         self.local = local
         self.library = library
         scratch = None if isinstance(root, Path) else local / "scratch"
-        self.tables = TableStore(root / "tables", scratch=scratch)
+        self.tables = TableStore(root / "tables", scratch=scratch, hidden=self._hidden)
         self.manifests = ManifestStore(root / "manifests")
         self.sets = TableSetStore(root / "sets")
         self.exports = ExportStore(root / "exports", scratch)
@@ -150,6 +151,11 @@ class Store:
             return Ledger(self.ledger_url, library=self.library)
         return Ledger.at(self.local / LEDGER_FILE)
 
+    def _hidden(self) -> set[str]:
+        """Batches that are being merged, as far as nobody is to read them now."""
+        found = Compaction.read(self.root)
+        return set() if found is None else found.hidden(b.key for b in self.ledger.batches())
+
     def shared_file(self, folder: str, name: str) -> SharedFile:
         """A file that this machine works on, and gives to the others: `index/words.sqlite`."""
         return SharedFile(self.local / folder / name, self.root / folder / name)
@@ -170,11 +176,14 @@ class Store:
     def sweep(self) -> int:
         """Remove what killed processes left: temporary files, staging folders, run locks, overtaken manifests.
 
+        Merging of batches that one of them began is undone or finished.
+
         To be called under the exclusive lock. What a living process of this machine writes is left alone.
 
         Returns:
             How many files and folders were removed.
         """
+        recover(self)
         removed = self.tables.sweep() + self.manifests.sweep() + self.sets.sweep()
         removed += self.exports.sweep()
         for folder in (self.local, *(self.local / name for name in _SWEPT)):
@@ -210,7 +219,7 @@ class Store:
 
         One with files that the ledger does not know is none of them: it may be what a lost ledger is rebuilt from.
         """
-        recorded = {batch.key for batch in self.ledger.batches()}
+        recorded = {batch.key for batch in self.ledger.batches()} | self.ledger.retired().keys()
         found = []
         for key in sorted(set(self.manifests.batches()) - recorded):
             files = self.manifests.read(key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +59,13 @@ class TableStore:
         unpartitioned: Collection[str] = UNPARTITIONED,
         *,
         scratch: Path | None = None,
+        hidden: Callable[[], Collection[str]] = frozenset,
     ) -> None:
-        """Tables below `root`, with their schemas by name; `scratch` holds what is on its way into a bucket."""
+        """Tables below `root`, with their schemas by name; `scratch` holds what is on its way into a bucket.
+
+        `hidden` says which batches only those see that name them: they are being merged.
+        """
+        self._hidden = hidden
         self.root = root
         self._scratch = scratch
         self._schemas = tables
@@ -310,6 +315,12 @@ class TableStore:
         return sum(durable.sweep(Path(folder)) for folder in folders)
 
     def _written_batches(self, table: str) -> Iterator[str]:
+        hidden = self._hidden()
+        for key in self._there(table):
+            if key not in hidden:
+                yield key
+
+    def _there(self, table: str) -> Iterator[str]:
         folder = self._folder(table)
         if isinstance(folder, BucketPath):
             for file in folder.files():
