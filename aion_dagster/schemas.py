@@ -451,6 +451,22 @@ DATASET_IMAGES: Final = pa.schema(
 )
 """`file_name`: POSIX path relative to the images root of an export, unique without regard to case or extension."""
 
+ROW_HASHES: Final = pa.schema(
+    [("image_id", pa.string()), ("content", pa.binary(32)), ("check", pa.uint64())]
+)
+"""One row per picture of a dataset version, in its order; see `curation.row_hashes`."""
+
+LEFT_OUT: Final = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("name", pa.string()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+    ]
+)
+"""Pictures of the library that are not in a dataset: `reason` is no_size | not_selected | unlabelled | near_duplicate |
+quality; the first of them that holds counts."""
+
 TABLES: Final[dict[str, pa.Schema]] = {
     "images": IMAGES,
     "variants": VARIANT_ROWS,

@@ -157,7 +157,8 @@ class Dataset:
 
     `images` has schema `DATASET_IMAGES`, `annotations` `ANNOTATIONS`; both are sorted (by file_name; by image, then
     annotation_id), so that the same version gives the same bytes. Boxes are finite, upright pixels, inside the picture.
-    `version` is the fingerprint; `settings` what it was made with.
+    `version` is the fingerprint; `settings` what it was made with. `left_out` (schema `LEFT_OUT`) names the pictures of
+    the library that are not in it; `hashes` (`ROW_HASHES`) tells pictures that changed, None in older versions.
     """
 
     name: str
@@ -167,6 +168,8 @@ class Dataset:
     categories: tuple[Category, ...]
     losses: tuple[Loss, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    left_out: pa.Table = field(default_factory=schemas.LEFT_OUT.empty_table)
+    hashes: pa.Table | None = None
 
     def tables(self) -> dict[str, pa.Table]:
         """The dataset as named tables, for storage."""
@@ -175,6 +178,8 @@ class Dataset:
             "annotations": self.annotations,
             "categories": categories_table(self.categories),
             "losses": losses_table(self.losses),
+            "left_out": self.left_out,
+            **({} if self.hashes is None else {"row_hashes": self.hashes}),
         }
 
     def info(self) -> dict[str, Any]:
@@ -192,4 +197,6 @@ class Dataset:
             categories=categories_from_table(tables["categories"]),
             losses=losses_from_table(tables["losses"]),
             settings=info["settings"],
+            left_out=tables.get("left_out", schemas.LEFT_OUT.empty_table()),
+            hashes=tables.get("row_hashes"),
         )

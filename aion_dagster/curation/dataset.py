@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from aion_dagster import schemas
 from aion_dagster.curation.classes import class_order
 from aion_dagster.curation.cleaning import clean_annotations, conflicts
-from aion_dagster.curation.fingerprint import VERSION_LENGTH, dataset_fingerprint
-from aion_dagster.curation.groups import group_ids
-from aion_dagster.curation.splits import assign_splits
+from aion_dagster.curation.columns import flat, places_in, text
+from aion_dagster.curation.fingerprint import VERSION_LENGTH, fingerprint_of
+from aion_dagster.curation.group_keys import GroupKey, bonds, near_duplicate_bond
+from aion_dagster.curation.groups import group_places
+from aion_dagster.curation.keep_rule import DEFAULT_KEEP, KeepRule, keep_one
+from aion_dagster.curation.left_out import Choice, live_pictures
+from aion_dagster.curation.linking import Places
+from aion_dagster.curation.quality import Quality, keep_good
+from aion_dagster.curation.row_hashes import row_hashes
+from aion_dagster.curation.splits import UNPLACED, Earlier, Labelling, split_pictures
 from aion_dagster.values import Category, Dataset, Loss
 
 DEFAULT_SHARES: Final[Mapping[str, float]] = {"train": 0.8, "val": 0.1, "test": 0.1}
 MakeNames = Callable[[Sequence[str], Sequence[str]], tuple[list[str], tuple[Loss, ...]]]
-Row = dict[str, Any]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -31,8 +38,9 @@ class DatasetSettings:
     `origins`: whose annotations count (labels, text, codes). `unlabelled`: what becomes of pictures that no label
     source names. `classes`: an explicit order that also leaves other classes out; None takes the order of the
     label sources. `shares`: split → share. `near_duplicates`: "group" keeps them in one split, "keep_one" keeps the
-    best of each group, "ignore" treats them as strangers. `group_by`: what else must stay together. `min_score`:
-    annotations with a lower score are left out; those without a score stay.
+    best of each group (`keep` says which that is), "ignore" treats them as strangers. `group_by`: what else must stay
+    together. `min_score`: annotations with a lower score are left out; those without a score stay. `quality`: what a
+    picture must satisfy. `more`: further settings that a version stands for, such as what pictures were selected by.
     """
 
     name: str = "main"
@@ -42,16 +50,41 @@ class DatasetSettings:
     shares: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_SHARES))
     seed: int = 0
     near_duplicates: Literal["group", "keep_one", "ignore"] = "group"
-    group_by: tuple[Literal["folder", "source"], ...] = ()
+    keep: tuple[KeepRule, ...] = DEFAULT_KEEP
+    group_by: tuple[GroupKey, ...] = ()
     min_score: float | None = None
+    quality: Quality = Quality()
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     def fingerprintable(self) -> dict[str, Any]:
-        """The settings as JSON-serialisable values, for the fingerprint and for storage."""
-        values = asdict(self)
-        values["origins"], values["group_by"] = list(self.origins), list(self.group_by)
-        values["classes"] = None if self.classes is None else list(self.classes)
-        values["shares"] = {name: float(share) for name, share in sorted(self.shares.items())}
-        return values
+        """The settings as JSON-serialisable values, for the fingerprint and for storage; keys that were given are in `more`."""
+        return {
+            "name": self.name,
+            "origins": list(self.origins),
+            "unlabelled": self.unlabelled,
+            "classes": None if self.classes is None else list(self.classes),
+            "shares": {name: float(share) for name, share in sorted(self.shares.items())},
+            "seed": self.seed,
+            "near_duplicates": self.near_duplicates,
+            "keep": list(self.keep),
+            "group_by": [k for k in self.group_by if isinstance(k, str)],
+            "min_score": self.min_score,
+            "quality": {k: v for k, v in asdict(self.quality).items() if v is not None},
+            **self.more,
+        }
+
+
+@dataclass(frozen=True)
+class Before:
+    """What an earlier version fixes.
+
+    `splits`: image_id and split of pictures that do not move. `categories`: class names, whose indices are kept.
+    `hashes`: schema `ROW_HASHES`, for pictures that did not change.
+    """
+
+    splits: pa.Table | None = None
+    categories: tuple[str, ...] = ()
+    hashes: pa.Table | None = None
 
 
 def build_dataset(
@@ -60,12 +93,15 @@ def build_dataset(
     annotations: pa.Table,
     near_duplicates: pa.Table,
     categories: tuple[Category, ...],
-    labelled: Collection[str],
+    labelled: Collection[str] | pa.Array | pa.ChunkedArray,
     settings: DatasetSettings,
     make_names: MakeNames,
     losses: Sequence[Loss] = (),
     previous_splits: Mapping[str, str] | None = None,
     previous_categories: tuple[str, ...] = (),
+    before: Before | None = None,
+    selected: pa.Array | None = None,
+    measures: pa.Table | None = None,
 ) -> Dataset:
     """Build one version of a dataset; the same content gives the same version, whatever the order of rows.
 
@@ -78,52 +114,48 @@ def build_dataset(
         settings: what is wanted.
         make_names: export names for (names, SHA-256s), with the losses of renaming.
         losses: of reading and matching labels, passed through.
-        previous_splits: image_id → split of the earlier version; those pictures do not move.
-        previous_categories: class names of the earlier version, whose indices are kept.
+        previous_splits: image_id → split of the earlier version; those pictures do not move. In place of `before`.
+        previous_categories: class names of the earlier version, whose indices are kept. In place of `before`.
+        before: what the earlier version fixes.
+        selected: ids of the pictures that were asked for; None for all.
+        measures: image_id and what `settings.quality` wants measured.
 
     Raises:
-        ConfigError: shares or classes cannot be used.
+        ConfigError: shares, classes or group keys cannot be used.
     """
+    fixed = before or Before(_split_table(previous_splits), previous_categories)
     found = list(losses)
-    previous = dict(previous_splits or {})
-    live, unusable = _live(library)
-    found += unusable
-    cleaned, classes, problems = _usable(
-        annotations, live, categories, previous_categories, settings
-    )
+    choice = live_pictures(library)
+    if selected is not None:
+        asked = places_in(choice.pictures["image_id"], selected) >= 0
+        choice.keep(asked, "not_selected", "the selection does not ask for it")
+    keep_good(choice, settings.quality, measures)
+    cleaned, classes, problems = _usable(annotations, choice.pictures, categories, fixed.categories, settings)  # fmt: skip
     found += problems
-    named = set(labelled) | set(cleaned["image_id"].to_pylist())
-    rows = sorted(live.to_pylist(), key=lambda r: (r["name"], r["sha256"]))
-    rows, negatives = _unlabelled(rows, named, settings.unlabelled)
-    found += negatives
-    boxes = Counter(cleaned["image_id"].to_pylist())
+    named = _named(choice.pictures, labelled, cleaned)
+    named = _unlabelled(choice, named, settings.unlabelled)
+    earlier = _earlier(choice.pictures, fixed.splits)
     if settings.near_duplicates == "keep_one":
-        rows, dropped = _keep_one(rows, near_duplicates, named, boxes, previous)
-        found += dropped
-    cleaned = _of(cleaned, rows)
-    groups = group_ids([r["image_id"] for r in rows], _keys(rows, near_duplicates, settings))
-    splits, split_losses = assign_splits(
-        [r["image_id"] for r in rows], groups, _label_counts(rows, cleaned, named),
-        settings.shares, seed=settings.seed, previous=previous,
-    )  # fmt: skip
-    file_names, renamed = make_names([r["name"] for r in rows], [r["sha256"] for r in rows])
-    found += [*split_losses, *renamed, *_conflicts(rows, cleaned)]
-    for row, group, file_name in zip(rows, groups, file_names, strict=True):
-        row |= {"group_id": group, "file_name": file_name, "split": splits[row["image_id"]]}
-        row |= {"labelled": row["image_id"] in named, "locations": _ordered(row["locations"])}
-    return _assemble(settings, rows, cleaned, classes, found)
+        kept, best = keep_one(choice, near_duplicates, named, _box_counts(choice, cleaned), settings.keep)  # fmt: skip
+        named, earlier = named[kept], _inherited(earlier, kept, best)
+    pictures = choice.pictures
+    owners = places_in(cleaned["image_id"], pictures["image_id"])
+    cleaned = cleaned.filter(pa.array(owners >= 0)).combine_chunks()
+    owners = owners[owners >= 0]
+    groups = _groups(pictures, near_duplicates, settings)
+    labelling = _labelling(owners, cleaned, named)
+    codes, vocabulary, torn = _split(pictures, groups, labelling, settings, earlier)
+    file_names, renamed = make_names(pictures["name"].to_pylist(), pictures["sha256"].to_pylist())
+    found += [*choice.losses, *torn, *renamed, *_conflicts(pictures, cleaned)]
+    images = _images(pictures, file_names, groups, codes, vocabulary, named)
+    return _assemble(settings, images, cleaned, classes, found, choice.table, fixed.hashes)
 
 
-def _live(library: pa.Table) -> tuple[pa.Table, list[Loss]]:
-    """Current pictures, and losses for those without a size."""
-    current = pc.and_(pc.is_null(library["superseded_by"]), pc.is_null(library["deleted_at"]))
-    rows = library.filter(current)
-    sized = pc.and_(pc.greater(rows["width"], 0), pc.greater(rows["height"], 0))
-    sized = pc.fill_null(sized, fill_value=False)
-    bad = rows.filter(pc.invert(sized))["name"].to_pylist()
-    return rows.filter(sized), [
-        Loss("invalid", n, "the picture has no size; left out") for n in bad
-    ]
+def _split_table(splits: Mapping[str, str] | None) -> pa.Table | None:
+    if not splits:
+        return None
+    columns = {"image_id": list(splits), "split": list(splits.values())}
+    return pa.table(columns, schema=pa.schema([(c, pa.string()) for c in columns]))
 
 
 def _usable(
@@ -148,135 +180,160 @@ def _usable(
     return kept, classes, (*problems, *class_losses)
 
 
-def _unlabelled(
-    rows: list[Row], named: Collection[str], choice: Literal["include", "exclude"]
-) -> tuple[list[Row], list[Loss]]:
-    what = "left out" if choice == "exclude" else "stands among the pictures without objects"
-    losses = [
-        Loss("unlabelled", row["name"], f"no label source names it; {what}")
-        for row in rows
-        if row["image_id"] not in named
-    ]
-    return [r for r in rows if choice == "include" or r["image_id"] in named], losses
+def _named(
+    pictures: pa.Table,
+    labelled: Collection[str] | pa.Array | pa.ChunkedArray,
+    annotations: pa.Table,
+) -> Mask:
+    """Which pictures a label source names, or anything else says something about."""
+    if not isinstance(labelled, pa.Array | pa.ChunkedArray):
+        labelled = pa.array(sorted(labelled), pa.string())
+    ids = pa.concat_arrays([text(labelled), text(annotations["image_id"])])
+    return np.asarray(pc.is_in(text(pictures["image_id"]), value_set=ids).to_numpy(zero_copy_only=False))  # fmt: skip
 
 
-def _keep_one(
-    rows: list[Row],
-    near_duplicates: pa.Table,
-    named: Collection[str],
-    boxes: Mapping[str, int],
-    previous: dict[str, str],
-) -> tuple[list[Row], list[Loss]]:
-    """The best picture of each near-duplicate group; it inherits the split of the ones it replaces.
-
-    Labelled before unlabelled, then the largest area, most boxes, earliest capture, smallest id.
-    """
-    group_of = _group_of(near_duplicates)
-    members: dict[str, list[Row]] = {}
-    for row in rows:
-        image_id: str = row["image_id"]
-        members.setdefault(group_of.get(image_id, image_id), []).append(row)
-
-    def order(row: Row) -> tuple[Any, ...]:
-        return (
-            row["image_id"] not in named,
-            -row["width"] * row["height"],
-            -boxes.get(row["image_id"], 0),
-            row["captured_at"] or dt.datetime.max,
-            row["image_id"],
-        )
-
-    kept: list[Row] = []
-    losses: list[Loss] = []
-    for same in members.values():
-        best, *rest = sorted(same, key=order)
-        kept.append(best)
-        for row in rest:
-            if row["image_id"] in previous:
-                previous.setdefault(best["image_id"], previous[row["image_id"]])
-            count = boxes.get(row["image_id"], 0)
-            detail = f"near-duplicate of {best['name']}, which is kept (labelled, largest, most boxes, earliest)"
-            losses.append(Loss("deduplicated", row["name"], f"{detail}; {count} boxes go with it"))
-    return kept, losses
+def _unlabelled(choice: Choice, named: Mask, rule: Literal["include", "exclude"]) -> Mask:
+    if rule == "exclude":
+        choice.keep(named, "unlabelled", "no label source names it; left out")
+        return named[named]
+    nobody_s = choice.pictures["name"].filter(pa.array(~named)).to_pylist()
+    detail = "no label source names it; stands among the pictures without objects"
+    choice.losses += [Loss("unlabelled", name, detail) for name in nobody_s]
+    return named
 
 
-def _group_of(near_duplicates: pa.Table) -> dict[str, str]:
-    ids, groups = near_duplicates["image_id"].to_pylist(), near_duplicates["group_id"].to_pylist()
-    return dict(zip(ids, groups, strict=True))
+def _box_counts(choice: Choice, annotations: pa.Table) -> Places:
+    places = places_in(annotations["image_id"], choice.pictures["image_id"])
+    return np.bincount(places[places >= 0], minlength=choice.pictures.num_rows)
 
 
-def _keys(
-    rows: Sequence[Row], near_duplicates: pa.Table, settings: DatasetSettings
-) -> list[list[Hashable]]:
-    """What binds each picture to others."""
-    group_of = _group_of(near_duplicates) if settings.near_duplicates == "group" else {}
-    keys: list[list[Hashable]] = []
-    for row in rows:
-        own: list[Hashable] = []
-        if row["image_id"] in group_of:
-            own.append(("near", group_of[row["image_id"]]))
-        for place in row["locations"] or [row]:
-            if "source" in settings.group_by:
-                own.append(("source", place["source"]))
-            if "folder" in settings.group_by:
-                own.append(("folder", place["source"], place["name"].rpartition("/")[0]))
-        keys.append(own)
-    return keys
+def _earlier(pictures: pa.Table, splits: pa.Table | None) -> Earlier | None:
+    if splits is None or not splits.num_rows:
+        return None
+    places = places_in(pictures["image_id"], splits["image_id"])
+    encoded = flat(splits["split"], pa.string()).dictionary_encode()
+    codes = np.append(encoded.indices.to_numpy(), UNPLACED).astype(np.int8)
+    return Earlier(codes[places], encoded.dictionary.to_pylist())
 
 
-def _label_counts(
-    rows: Sequence[Row], annotations: pa.Table, named: Collection[str]
-) -> list[Counter[str]]:
-    """Per picture its boxes by class, and one of the nameless class if a label source names it at all.
+def _inherited(earlier: Earlier | None, kept: Mask, best: Places) -> Earlier | None:
+    """A picture that is kept and has no split takes that of one that it replaces, the one with the smallest id."""
+    if earlier is None:
+        return None
+    codes = earlier.codes.copy()
+    lost = np.flatnonzero(~kept & (codes >= 0))[::-1]
+    heirs = best[lost]
+    new = earlier.codes[heirs] < 0
+    codes[heirs[new]] = earlier.codes[lost[new]]
+    return Earlier(codes[kept], earlier.splits)
+
+
+def _groups(pictures: pa.Table, near_duplicates: pa.Table, settings: DatasetSettings) -> Places:
+    """The group of each picture, named by the place of its first member; pictures are in the order of ids."""
+    bound = list(bonds(pictures, settings.group_by))
+    if settings.near_duplicates == "group":
+        bound.append(near_duplicate_bond(pictures, near_duplicates))
+    return group_places(pictures.num_rows, bound)
+
+
+def _labelling(owners: Places, annotations: pa.Table, named: Mask) -> Labelling:
+    """The classes of each picture's boxes, and the nameless class for what a label source names at all.
 
     The nameless class spreads labelled pictures evenly, negatives included.
     """
-    counts: dict[str, Counter[str]] = {r["image_id"]: Counter() for r in rows}
-    ids, names = annotations["image_id"].to_pylist(), annotations["category"].to_pylist()
-    for image_id, name in zip(ids, names, strict=True):
-        counts[image_id][name] += 1
-    for image_id, own in counts.items():
-        if image_id in named:
-            own[""] += 1
-    return [counts[r["image_id"]] for r in rows]
+    encoded = flat(annotations["category"], pa.string()).dictionary_encode()
+    names = encoded.dictionary.to_pylist()
+    ranked = sorted(["", *names])
+    codes = np.array([ranked.index(n) for n in names], dtype=np.int64)
+    places = np.flatnonzero(named)
+    return Labelling(
+        np.concatenate([owners, places]),
+        np.concatenate([codes[encoded.indices.to_numpy()], np.zeros(len(places), np.int64)]),
+        ranked,
+    )
 
 
-def _of(annotations: pa.Table, rows: Sequence[Row]) -> pa.Table:
-    kept = pa.array([r["image_id"] for r in rows], pa.string())
-    return annotations.filter(pc.is_in(annotations["image_id"], value_set=kept))
+def _split(
+    pictures: pa.Table,
+    groups: Places,
+    labelling: Labelling,
+    settings: DatasetSettings,
+    earlier: Earlier | None,
+) -> tuple[npt.NDArray[np.int8], tuple[str, ...], tuple[Loss, ...]]:
+    heads, numbers = np.unique(groups, return_inverse=True)
+    names = pictures["image_id"].take(pa.array(heads)).to_pylist()
+    return split_pictures(
+        numbers, names, labelling, settings.shares, seed=settings.seed, earlier=earlier
+    )
 
 
-def _conflicts(rows: Sequence[Row], annotations: pa.Table) -> tuple[Loss, ...]:
-    names = {r["image_id"]: r["name"] for r in rows}
-    copied = [r["image_id"] for r in rows if len(r["locations"] or ()) > 1]
-    return conflicts(annotations, names, copied)
+def _conflicts(pictures: pa.Table, annotations: pa.Table) -> tuple[Loss, ...]:
+    several = pc.fill_null(pc.greater(pc.list_value_length(pictures["locations"]), 1), False)
+    copied = pictures.filter(several)
+    names = dict(zip(copied["image_id"].to_pylist(), copied["name"].to_pylist(), strict=True))
+    return conflicts(annotations, names, names)
 
 
-def _ordered(locations: Sequence[Row] | None) -> list[Row]:
-    return sorted(locations or (), key=lambda p: tuple(str(v) for v in p.values()))
+def _images(
+    pictures: pa.Table,
+    file_names: Sequence[str],
+    groups: Places,
+    codes: npt.NDArray[np.int8],
+    vocabulary: Sequence[str],
+    named: Mask,
+) -> pa.Table:
+    """Schema `DATASET_IMAGES`, in the order of file names."""
+    given = {
+        "file_name": pa.array(file_names, pa.string()),
+        "split": pa.array(vocabulary, pa.string()).take(pa.array(codes.astype(np.int32))),
+        "group_id": pictures["image_id"].take(pa.array(groups)),
+        "labelled": pa.array(named),
+        "locations": _ordered(pictures["locations"]),
+    }
+    columns = [given.get(n, pictures[n] if n in pictures.column_names else None) for n in schemas.DATASET_IMAGES.names]  # fmt: skip
+    table = pa.table(columns, schema=schemas.DATASET_IMAGES)
+    return table.sort_by("file_name").combine_chunks()
+
+
+def _ordered(locations: pa.ChunkedArray) -> pa.Array:
+    """Each picture's places in the order of their values; none where none are known."""
+    lists = flat(locations, locations.type)
+    counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    values = pc.list_flatten(lists)
+    edges = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
+    order = np.arange(len(values))
+    for row in np.flatnonzero(counts > 1).tolist():
+        start, end = int(edges[row]), int(edges[row + 1])
+        own = values[start:end].to_pylist()
+        ranked = sorted(range(len(own)), key=lambda i: tuple(str(v) for v in own[i].values()))
+        order[start:end] = start + np.array(ranked)
+    return pa.ListArray.from_arrays(pa.array(edges), values.take(pa.array(order)))
 
 
 def _assemble(
     settings: DatasetSettings,
-    rows: Sequence[Row],
+    images: pa.Table,
     annotations: pa.Table,
     classes: tuple[Category, ...],
     losses: Sequence[Loss],
+    left_out: pa.Table,
+    known: pa.Table | None,
 ) -> Dataset:
-    by_name = sorted(rows, key=lambda row: str(row["file_name"]))
-    images = pa.Table.from_pylist(by_name, schema=schemas.DATASET_IMAGES)
-    place = pc.index_in(annotations["image_id"], value_set=images["image_id"].combine_chunks())
-    order = annotations.append_column("place", place).sort_by(
+    place = places_in(annotations["image_id"], images["image_id"])
+    order = annotations.append_column("place", pa.array(place)).sort_by(
         [("place", "ascending"), ("annotation_id", "ascending")]
     )
     annotations = order.drop_columns("place").combine_chunks()
     chosen = settings.fingerprintable()
+    hashes = row_hashes(images, annotations, known)
     return Dataset(
         name=settings.name,
-        version=dataset_fingerprint(images, annotations, classes, chosen)[:VERSION_LENGTH],
+        version=fingerprint_of(images, hashes, classes, chosen)[:VERSION_LENGTH],
         images=images,
         annotations=annotations,
         categories=classes,
         losses=tuple(sorted(set(losses), key=lambda x: (x.kind, x.subject, x.detail))),
         settings=chosen,
+        left_out=left_out,
+        hashes=hashes,
     )

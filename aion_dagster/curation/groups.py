@@ -5,8 +5,24 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from aion_dagster.curation.linking import linked
+from aion_dagster.curation.linking import Places, link_equal, roots_of
+
+Bonds = tuple[Places, npt.NDArray[np.int64]]
+"""Places of pictures and a code for each: equal codes bind. A place may occur several times, or not at all."""
+
+
+def group_places(count: int, bonds: Iterable[Bonds]) -> Places:
+    """The group of each of `count` pictures, named by the place of its first member.
+
+    Two pictures that share a code of one kind of bond are in one group, directly or through others; a picture that
+    nothing binds is a group of its own.
+    """
+    parent = np.arange(count, dtype=np.int64)
+    for places, codes in bonds:
+        link_equal(parent, places, codes)
+    return roots_of(parent, np.arange(count, dtype=np.int64))
 
 
 def group_ids(image_ids: Sequence[str], keys: Sequence[Iterable[Hashable]]) -> list[str]:
@@ -22,19 +38,10 @@ def group_ids(image_ids: Sequence[str], keys: Sequence[Iterable[Hashable]]) -> l
     Returns:
         For each picture the smallest image_id of its group, independent of the order of rows.
     """
-    first_seen: dict[Hashable, int] = {}
-    left, right = [], []
-    for place, own in enumerate(keys):
-        for key in own:
-            other = first_seen.setdefault(key, place)
-            if other != place:
-                left.append(other)
-                right.append(place)
-    component = linked(
-        len(image_ids), np.array(left, dtype=np.int64), np.array(right, dtype=np.int64)
-    ).tolist()
-    smallest: dict[int, str] = {}
-    for root, image_id in zip(component, image_ids, strict=True):
-        if root not in smallest or image_id < smallest[root]:
-            smallest[root] = image_id
-    return [smallest[root] for root in component]
+    order = sorted(range(len(image_ids)), key=lambda i: image_ids[i])
+    codes: dict[Hashable, int] = {}
+    pairs = [(p, codes.setdefault(k, len(codes))) for p, i in enumerate(order) for k in keys[i]]
+    places, numbers = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    found = group_places(len(order), [(places, numbers)]).tolist()
+    group = {i: image_ids[order[root]] for i, root in zip(order, found, strict=True)}
+    return [group[i] for i in range(len(image_ids))]

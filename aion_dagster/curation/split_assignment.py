@@ -1,0 +1,222 @@
+"""The greedy assignment of groups to splits, over arrays."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from aion_dagster.curation.linking import Places
+
+TRAIN: Final = "train"
+VAL: Final = "val"
+
+Codes = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Bearers:
+    """How often groups bear labels: rows (group, label, count), sorted by group, then label; every row once.
+
+    The last label stands for pictures: each group bears it once per member.
+    """
+
+    groups: Places
+    labels: Codes
+    counts: Codes
+    label_count: int
+
+    @classmethod
+    def of(cls, group: Places, groups: int, places: Places, labels: Codes, kinds: int) -> Bearers:
+        """Count the labels of pictures by group.
+
+        Args:
+            group: for each picture its group, from 0.
+            groups: how many there are.
+            places: the picture of each label that is there.
+            labels: the label, from 0; sorted like the labels' names.
+            kinds: how many labels there are.
+        """
+        width = kinds + 1
+        keys = np.concatenate([group[places] * width + labels, group * width + kinds])
+        unique, counts = np.unique(keys, return_counts=True)
+        return cls(unique // width, unique % width, counts.astype(np.int64), width)
+
+    def totals(self, weights: npt.NDArray[np.bool_] | None = None) -> Codes:
+        """How often each label occurs, in all groups or those of a mask (groups,)."""
+        kept = slice(None) if weights is None else weights[self.groups]
+        sums = np.bincount(self.labels[kept], weights=self.counts[kept], minlength=self.label_count)
+        return sums.astype(np.int64)
+
+    def of_groups(self, mask: npt.NDArray[np.bool_]) -> Bearers:
+        """The rows of some groups."""
+        kept = mask[self.groups]
+        return Bearers(self.groups[kept], self.labels[kept], self.counts[kept], self.label_count)
+
+
+def ranks(names: Sequence[str], seed: int) -> Places:
+    """The order in which groups of these names are looked at, which a seed decides."""
+    tags = [hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest() for name in names]
+    numbers = np.frombuffer(b"".join(tags), ">u8").astype(np.uint64)
+    order = np.argsort(numbers, kind="stable")
+    if len(np.unique(numbers)) < len(numbers):
+        order = np.array(sorted(range(len(names)), key=lambda i: (tags[i], names[i])), np.int64)
+    return order.astype(np.int64)
+
+
+def deal_out(
+    bearers: Bearers,
+    fresh: Places,
+    split_of: npt.NDArray[np.int8],
+    splits: Sequence[str],
+    wanted: Sequence[float],
+) -> None:
+    """Give each fresh group a split; `split_of` is filled in place.
+
+    Greedy, after Sechidis, Tsoumakas, Vlahavas, "On the stratification of multi-label data" (ECML 2011), on groups
+    instead of rows: the rarest label among what is left goes first, each of its groups, the large ones first, to the
+    split that lacks most of that label. A split that has all its pictures takes no more of them for the sake of a
+    label, as long as others lack some.
+
+    Args:
+        bearers: of all groups.
+        fresh: the groups to deal out, in the order in which equals are looked at.
+        split_of: for each group its split; -1 for fresh ones, and below that for splits that have no share.
+        splits: names, the preferred of equals first.
+        wanted: the share of each split.
+    """
+    totals = bearers.totals()
+    lacks = []
+    for code, share in enumerate(wanted):
+        taken = bearers.totals(split_of == code)
+        lacks.append((share * totals - taken).tolist())
+    chosen = _Fresh.of(bearers, fresh)
+    given = _give(chosen, lacks)
+    _ensure(bearers, chosen, given, split_of, list(splits))
+    split_of[fresh] = given
+
+
+@dataclass(frozen=True)
+class _Fresh:
+    """Fresh groups numbered in their order, with their labels one after the other, and the bearers of each label."""
+
+    starts: list[int]
+    labels: list[int]
+    counts: list[int]
+    by_label: list[npt.NDArray[np.int64]]
+    left: Codes
+    sizes: Codes
+    is_labelled: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, bearers: Bearers, fresh: Places) -> _Fresh:
+        total = int(bearers.groups.max(initial=-1)) + 1
+        number = np.full(total, -1, dtype=np.int64)
+        number[fresh] = np.arange(len(fresh))
+        own = number[bearers.groups]
+        kept = own >= 0
+        own, labels, counts = own[kept], bearers.labels[kept], bearers.counts[kept]
+        order = np.argsort(own, kind="stable")
+        own, labels, counts = own[order], labels[order], counts[order]
+        starts = np.searchsorted(own, np.arange(len(fresh) + 1))
+        last = bearers.label_count - 1
+        # Large groups first, as long as there is room to make up for them.
+        ranked = np.lexsort((own, -counts, labels))
+        edges = np.searchsorted(labels[ranked], np.arange(bearers.label_count + 1))
+        groups = own[ranked]
+        return cls(
+            starts.tolist(),
+            labels.tolist(),
+            counts.tolist(),
+            [groups[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)],
+            np.bincount(labels, minlength=bearers.label_count).astype(np.int64),
+            counts[labels == last],
+            np.diff(starts) > 1,
+        )
+
+
+def _give(fresh: _Fresh, lacks: list[list[float]]) -> npt.NDArray[np.int8]:
+    """The split of each fresh group."""
+    given = [-1] * (len(fresh.starts) - 1)
+    left = fresh.left.astype(np.float64)
+    left[left == 0] = np.inf
+    last = len(left) - 1
+    while True:
+        # Pictures come last, when everything that bears a label has its place.
+        label = int(np.argmin(left[:-1])) if last else last
+        if last and not np.isfinite(left[label]):
+            label = last
+        if not np.isfinite(left[label]):
+            return np.array(given, dtype=np.int8)
+        done: list[int] = []
+        for group in fresh.by_label[label].tolist():
+            if given[group] < 0:
+                given[group] = _choose(lacks, label, last)
+                row = lacks[given[group]]
+                for place in range(fresh.starts[group], fresh.starts[group + 1]):
+                    row[fresh.labels[place]] -= fresh.counts[place]
+                done.append(group)
+        _subtract(left, fresh, done)
+        left[label] = np.inf
+
+
+def _choose(lacks: list[list[float]], label: int, last: int) -> int:
+    """The split that lacks most of a label, then most pictures, among those that lack pictures at all."""
+    best, most, pictures = -1, 0.0, 0.0
+    for split, row in enumerate(lacks):
+        room = row[last]
+        if room > 0 and (best < 0 or row[label] > most or (row[label] == most and room > pictures)):
+            best, most, pictures = split, row[label], room
+    if best >= 0:
+        return best
+    return max(range(len(lacks)), key=lambda s: (lacks[s][label], lacks[s][last], -s))
+
+
+def _subtract(left: npt.NDArray[np.float64], fresh: _Fresh, done: list[int]) -> None:
+    """Take the labels of groups that have their split from what is left."""
+    if not done:
+        return
+    starts = np.array(fresh.starts)
+    groups = np.array(done, dtype=np.int64)
+    rows = _rows(starts[groups], starts[groups + 1])
+    labels = np.array(fresh.labels)[rows] if len(rows) > 1000 else np.array([fresh.labels[r] for r in rows.tolist()])  # fmt: skip
+    gone = np.bincount(labels, minlength=len(left))
+    left -= gone
+    left[left <= 0] = np.inf
+
+
+def _rows(starts: Places, ends: Places) -> Places:
+    counts = ends - starts
+    before = np.concatenate(([0], np.cumsum(counts)[:-1]))
+    return np.repeat(starts - before, counts) + np.arange(int(counts.sum()))
+
+
+def _ensure(
+    bearers: Bearers,
+    fresh: _Fresh,
+    given: npt.NDArray[np.int8],
+    split_of: npt.NDArray[np.int8],
+    splits: list[str],
+) -> None:
+    """Where it can be had, `train` and `val` get a group, and `val` a labelled one: the smallest that can be spared."""
+    labelled = np.zeros(len(split_of), dtype=bool)
+    labelled[bearers.groups[bearers.labels < bearers.label_count - 1]] = True
+    for name, needs_labels in ((TRAIN, False), (VAL, False), (VAL, True)):
+        if name not in splits:
+            continue
+        split = splits.index(name)
+        counted = labelled if needs_labels else np.ones(len(split_of), dtype=bool)
+        old = split_of[counted & (split_of >= 0) & (split_of < len(splits))]
+        mask = fresh.is_labelled if needs_labels else np.ones(len(given), dtype=bool)
+        held = np.bincount(old, minlength=len(splits)) + np.bincount(
+            given[mask], minlength=len(splits)
+        )
+        if held[split]:
+            continue
+        spare = np.flatnonzero(mask & (held[given] > 1))
+        if len(spare):
+            given[spare[np.argmin(fresh.sizes[spare])]] = split
