@@ -32,8 +32,8 @@ from aion_dagster.resources.access import open_store
 from aion_dagster.resources.instance import embedded_instance, report_dead_runs
 from aion_dagster.resources.naming import Names
 from aion_dagster.resources.sources import SourceReader, build_source
-from aion_dagster.sensors.new_files import adopted_events
 from aion_dagster.sensors.merged import retired_partitions
+from aion_dagster.sensors.new_files import adopted_events
 from aion_dagster.sensors.runs import known_partitions
 from aion_dagster.storage.store import Store
 
