@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import tarfile
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import yaml
 from pyarrow import csv as arrow_csv
 
 from aion_dagster.errors import ExportError
 from aion_dagster.formats.text_files import files_below
 from aion_dagster.formats.voc_xml import HOSTILE, UNREADABLE, parsed
+
+_SPLITS: Final = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -34,14 +39,22 @@ def count_export(format: str, folder: Path) -> ExportCounts:  # noqa: A002 - the
     Raises:
         ExportError: unknown format, or a file of the export is missing or cannot be read.
     """
-    counters = {"coco": _coco, "yolo": _yolo, "voc": _voc, "csv": _csv}
+    counters = {
+        "coco": _coco,
+        "yolo": _yolo,
+        "voc": _voc,
+        "csv": _csv,
+        "parquet": _parquet,
+        "imagefolder": _imagefolder,
+        "webdataset": _webdataset,
+    }
     if format not in counters:
         raise ExportError(f"unknown export format {format!r}; known are {', '.join(counters)}")
     try:
         return counters[format](folder)
     except HOSTILE as error:
         raise ExportError(f"the {format} export in {folder} holds hostile XML ({error})") from error
-    except (*UNREADABLE, TypeError, yaml.YAMLError) as error:
+    except (*UNREADABLE, TypeError, KeyError, tarfile.TarError, yaml.YAMLError) as error:
         raise ExportError(
             f"the {format} export in {folder} cannot be read back ({error}); write it again"
         ) from error
@@ -113,6 +126,71 @@ def _csv(folder: Path) -> ExportCounts:
         row["values"]: row["counts"] for row in images.column("split").value_counts().to_pylist()
     }
     return _total(_ordered(splits), int(pc.sum(known).as_py() or 0), categories.num_rows)
+
+
+def _parquet(folder: Path) -> ExportCounts:
+    images = pq.read_table(folder / "images.parquet", columns=["image_id", "split"])
+    annotations = pq.read_table(folder / "annotations.parquet", columns=["image_id"])
+    categories = pq.read_metadata(folder / "categories.parquet").num_rows
+    known = pc.is_in(annotations.column("image_id"), images.column("image_id").combine_chunks())
+    splits = Counter(images.column("split").to_pylist())
+    return _total(_ordered(splits), int(pc.sum(known).as_py() or 0), categories)
+
+
+def _imagefolder(folder: Path) -> ExportCounts:
+    splits: dict[str, int] = {}
+    annotations = 0
+    found = sorted(p for p in folder.glob("*/metadata.*") if p.parent.name in _SPLITS)
+    if not found:
+        raise ExportError(f"{folder}: no <split>/metadata.jsonl or metadata.parquet")
+    for path in found:
+        there = set(files_below(path.parent))
+        kept = [x for x in _metadata(path) if x["file_name"] in there]
+        splits[path.parent.name] = len(kept)
+        annotations += sum(len(x["objects"]["bbox"]) for x in kept)
+    return _total(_ordered(splits), annotations, len(_class_names(folder)))
+
+
+def _metadata(path: Path) -> list[dict[str, Any]]:
+    if path.suffix == ".parquet":
+        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+        return rows
+    return [orjson.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def _class_names(folder: Path) -> list[str]:
+    """The class list, which stands beside data that has no place for it."""
+    names: list[str] = orjson.loads((folder / "classes.json").read_bytes())
+    return names
+
+
+def _webdataset(folder: Path) -> ExportCounts:
+    shards = sorted(folder.glob("*-*.tar"))
+    if not shards:
+        raise ExportError(f"{folder}: no <split>-<number>.tar")
+    splits: Counter[str] = Counter()
+    annotations = 0
+    for path in shards:
+        split = path.name.rpartition("-")[0]
+        with tarfile.open(path, "r:") as archive:
+            pictures, facts = set(), {}
+            for member in archive:
+                key, _, suffix = member.name.partition(".")
+                if suffix == "json":
+                    facts[key] = len(_json_of(archive, member)["annotations"])
+                elif suffix != "cls":
+                    pictures.add(key)
+        splits[split] += len(pictures & facts.keys())
+        annotations += sum(n for key, n in facts.items() if key in pictures)
+    return _total(_ordered(splits), annotations, len(_class_names(folder)))
+
+
+def _json_of(archive: tarfile.TarFile, member: tarfile.TarInfo) -> dict[str, Any]:
+    file = archive.extractfile(member)
+    if file is None:
+        raise ValueError(f"{member.name} is no file")
+    facts: dict[str, Any] = orjson.loads(file.read())
+    return facts
 
 
 def _table(path: Path, columns: Iterable[str]) -> pa.Table:

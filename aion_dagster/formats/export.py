@@ -1,34 +1,39 @@
-"""A dataset into a folder as COCO, YOLO, Pascal VOC or CSV, with a loss report."""
+"""A dataset into a folder in one of the formats, with a loss report."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from aion_dagster.errors import ExportError
+from aion_dagster.formats.annotation_rows import AnnotationRows
 from aion_dagster.formats.counts import ExportCounts, count_export
 from aion_dagster.formats.frame import Frame, arranged
 from aion_dagster.formats.options import (
     CocoOptions,
     CsvOptions,
+    ImagefolderOptions,
     Options,
+    ParquetOptions,
     VocOptions,
+    WebdatasetOptions,
     Written,
     YoloOptions,
 )
-from aion_dagster.formats.pictures import (
-    PictureFile,
-    PictureRow,
-    PictureSource,
-    place_picture,
-)
+from aion_dagster.formats.picture_list import previous_pictures
+from aion_dagster.formats.pictures import PictureFile, PictureSource
+from aion_dagster.formats.placing import place_pictures
 from aion_dagster.formats.report import write_report
+from aion_dagster.formats.write_captions import write_captions
 from aion_dagster.formats.write_coco import write_coco
 from aion_dagster.formats.write_csv import write_csv
+from aion_dagster.formats.write_imagefolder import write_imagefolder
+from aion_dagster.formats.write_parquet import write_parquet
 from aion_dagster.formats.write_voc import write_voc
+from aion_dagster.formats.write_webdataset import write_webdataset
 from aion_dagster.formats.write_yolo import write_yolo
 from aion_dagster.values import Dataset, Loss
 
@@ -38,10 +43,13 @@ __all__ = [
     "CsvOptions",
     "ExportCounts",
     "ExportReport",
+    "ImagefolderOptions",
     "Options",
+    "ParquetOptions",
     "PictureFile",
     "PictureSource",
     "VocOptions",
+    "WebdatasetOptions",
     "YoloOptions",
     "count_export",
     "write_export",
@@ -52,13 +60,19 @@ FORMATS: Final[dict[str, type[Options]]] = {
     "yolo": YoloOptions,
     "voc": VocOptions,
     "csv": CsvOptions,
+    "parquet": ParquetOptions,
+    "imagefolder": ImagefolderOptions,
+    "webdataset": WebdatasetOptions,
 }
 """Format name → the class of its options."""
 
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What stands on disk (`splits`: pictures by split), and what this export lost beyond what the dataset had."""
+    """What stands on disk (`splits`: pictures by split), and what this export lost beyond what the dataset had.
+
+    `rows` is the number of the dataset's annotations; `captions` stand in files of their own.
+    """
 
     format: str
     images: int
@@ -66,6 +80,8 @@ class ExportReport:
     categories: int
     splits: Mapping[str, int]
     losses: tuple[Loss, ...]
+    rows: int = 0
+    captions: int = 0
 
 
 def _no_progress(pictures: int) -> None:
@@ -76,9 +92,13 @@ def write_export(
     format: str,  # noqa: A002 - the word that users know
     dataset: Dataset,
     folder: Path,
-    pictures: PictureSource,
+    pictures: PictureSource | None,
     options: Options | None = None,
     progress: Callable[[int], None] = _no_progress,
+    *,
+    rows: AnnotationRows | None = None,
+    previous: Path | None = None,
+    descriptions: Mapping[str, str] | None = None,
 ) -> ExportReport:
     """Write a dataset into an existing empty folder; the caller swaps it into place.
 
@@ -86,37 +106,49 @@ def write_export(
     reported; everything else is written.
 
     Args:
-        format: coco, yolo, voc or csv.
+        format: coco, yolo, voc, csv, parquet, imagefolder or webdataset.
         dataset: what to write.
         folder: an existing empty folder.
-        pictures: where the bytes of pictures come from; asked one picture at a time.
+        pictures: where the bytes of pictures come from; asked one picture at a time. None writes no pictures, only
+            what is said of them.
         options: of the class that belongs to the format; None means its defaults.
         progress: called with the number of pictures done since the last call.
+        rows: the annotations, in the order of the pictures, in place of the dataset's own table: for datasets whose
+            annotations need not all be in memory.
+        previous: an earlier export of this format, whose pictures are taken over where they would be the same.
+        descriptions: image_id → text, for COCO's captions.
 
     Raises:
         ExportError: unknown format, options of another format, a folder that is not empty, nothing to write where
             the format needs a picture, or a disk that does not take it.
     """
     chosen = _checked(format, folder, options)
-    frame, losses = arranged(dataset)
+    frame = arranged(dataset, rows)
     try:
-        if not isinstance(chosen, CsvOptions):
-            names, lost = _place(frame, pictures, folder, chosen, progress)
-            frame = frame.only(names)
-            losses += lost
-        else:
+        losses: list[Loss] = []
+        if isinstance(chosen, WebdatasetOptions):
+            if pictures is None:
+                raise ExportError("webdataset holds pictures: it cannot be written without them")
+            frame, written = write_webdataset(frame, dataset, folder, chosen, pictures, progress)
+        elif pictures is None or isinstance(chosen, CsvOptions | ParquetOptions):
             progress(len(frame.names))
-        written = _write(frame, dataset, folder, chosen)
+            written = _write(frame, dataset, folder, chosen, descriptions or {})
+        else:
+            earlier = previous_pictures(previous, format, chosen)
+            frame, losses = place_pictures(frame, pictures, folder, chosen, earlier, progress)
+            written = _write(frame, dataset, folder, chosen, descriptions or {})
         report = ExportReport(
             format=format,
             images=len(frame.names),
             annotations=written.annotations,
             categories=len(dataset.categories),
             splits={split: Counter(frame.splits)[split] for split in frame.used_splits()},
-            losses=(*losses, *written.losses),
+            losses=(*losses, *frame.losses, *written.losses),
+            rows=frame.rows.count,
+            captions=written.captions,
         )
         counts = ExportCounts(report.images, report.annotations, report.categories, report.splits)
-        write_report(format, dataset, folder, chosen, counts, report.losses)
+        write_report(format, dataset, folder, chosen, counts, report.losses, report.captions)
     except OSError as error:
         raise ExportError(f"cannot write {format} of dataset {dataset.name!r}: {error}") from error
     return report
@@ -133,49 +165,24 @@ def _checked(name: str, folder: Path, options: Options | None) -> Options:
     return chosen
 
 
-def _write(frame: Frame, dataset: Dataset, folder: Path, options: Options) -> Written:
+def _write(
+    frame: Frame,
+    dataset: Dataset,
+    folder: Path,
+    options: Options,
+    descriptions: Mapping[str, str],
+) -> Written:
     if isinstance(options, CocoOptions):
-        return write_coco(frame, dataset, folder, options)
+        written = write_coco(frame, dataset, folder, options)
+        return replace(written, captions=write_captions(frame, dataset, folder, descriptions))
     if isinstance(options, YoloOptions):
         return write_yolo(frame, dataset, folder, options)
     if isinstance(options, VocOptions):
         return write_voc(frame, dataset, folder, options)
-    return write_csv(frame, dataset, folder, options)
-
-
-def _place(
-    frame: Frame,
-    pictures: PictureSource,
-    folder: Path,
-    options: Options,
-    progress: Callable[[int], None],
-) -> tuple[list[str | None], list[Loss]]:
-    """Every picture's name in the export, None where it was left out, and the losses."""
-    rules = options.rules()
-    names: list[str | None] = []
-    losses: list[Loss] = []
-    boxes = (frame.starts[1:] - frame.starts[:-1]).tolist()
-    for split, row, count in zip(frame.splits, _rows(frame), boxes, strict=True):
-        root = (
-            folder / "JPEGImages" if isinstance(options, VocOptions) else folder / "images" / split
-        )
-        placed = place_picture(row, pictures, root, rules)
-        names.append(placed.name)
-        losses += _with_boxes(placed.losses, count) if placed.name is None else placed.losses
-        progress(1)
-    return names, losses
-
-
-def _with_boxes(losses: tuple[Loss, ...], boxes: int) -> list[Loss]:
-    return [Loss(x.kind, x.subject, f"{x.detail}; boxes left out with it: {boxes}") for x in losses]
-
-
-def _rows(frame: Frame) -> list[PictureRow]:
-    columns = (
-        frame.images.column("image_id").to_pylist(),
-        frame.names,
-        frame.widths.tolist(),
-        frame.heights.tolist(),
-        frame.images.column("orientation").fill_null(1).to_pylist(),
-    )
-    return [PictureRow(*values) for values in zip(*columns, strict=True)]
+    if isinstance(options, ImagefolderOptions):
+        return write_imagefolder(frame, dataset, folder, options)
+    if isinstance(options, ParquetOptions):
+        return write_parquet(frame, dataset, folder, options)
+    if isinstance(options, CsvOptions):
+        return write_csv(frame, dataset, folder, options)
+    raise ExportError(f"{type(options).__name__} are written with their pictures")

@@ -1,10 +1,11 @@
-"""A dataset as columns in the order in which every writer walks it."""
+"""A dataset as its writers walk it: pictures as columns, annotations a part at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -12,73 +13,68 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from aion_dagster.errors import ExportError
+from aion_dagster.formats.annotation_rows import AnnotationRows, Lookup, Places, sorted_rows
 from aion_dagster.formats.boxes import Boxes, box_columns
-from aion_dagster.values import Dataset, Loss
+from aion_dagster.formats.scaling import scaled_annotations
+from aion_dagster.values import Category, Dataset, Loss
 
 SPLITS: Final = ("train", "val", "test")
+
+_PICTURES_AT_ONCE: Final = 2048
+_COLUMNS: Final = (
+    "annotation_id", "image_id", "category", "bbox", "score", "segmentation", "iscrowd", "text",
+    "origin", "keypoints", "attributes",
+)  # fmt: skip
+_EXTRAS: Final = ("score", "segmentation", "text", "keypoints", "attributes")
+"""What not every format has a place for."""
 
 Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Frame:
-    """Pictures in the dataset's order, and their annotations in the order of the pictures.
+class Part:
+    """Successive pictures and their annotations.
 
-    `images` and `annotations` are the dataset's rows. `names` are the pictures' names in this export; `numbers` and
-    `annotation_numbers` count from 1 over the whole dataset, so ids are the same in every split and whichever
-    pictures are missing. `image` and `category` say for every annotation the row of its picture and the index of its
-    class; the annotations of picture i are `starts[i]:starts[i + 1]`.
+    `images` and `annotations` are the dataset's rows. `numbers` and `annotation_numbers` count from 1 over the whole
+    dataset, so ids are the same in every split and whichever pictures are missing. `image` and `category` say for
+    every annotation the row of its picture in this part and the index of its class; the annotations of picture i are
+    `starts[i]:starts[i + 1]`.
     """
 
     images: pa.Table
     annotations: pa.Table
-    names: list[str]
-    splits: list[str]
+    names: Sequence[str]
+    splits: Sequence[str]
     widths: Integers
     heights: Integers
     numbers: Integers
     annotation_numbers: Integers
-    image: Integers
-    category: Integers
+    image: Places
+    category: Places
     boxes: Boxes
-    starts: Integers
 
-    def used_splits(self) -> tuple[str, ...]:
-        """The splits that hold a picture, in the order train, val, test."""
-        present = set(self.splits)
-        return tuple(split for split in SPLITS if split in present)
+    @property
+    def starts(self) -> Integers:
+        """Where each picture's annotations begin, and the end."""
+        return np.searchsorted(self.image, np.arange(len(self.names) + 1)).astype(np.int64)
 
-    def annotation_ids(self) -> list[str]:
-        """The dataset's id of every annotation."""
-        ids: list[str] = self.annotations.column("annotation_id").to_pylist()
-        return ids
+    def annotation_ids(self, rows: NDArray[np.integer[Any]]) -> list[str]:
+        """The dataset's ids of these annotations."""
+        ids = self.annotations.column("annotation_id").take(pa.array(rows)).to_pylist()
+        return [str(i) for i in ids]
 
-    def only(self, names: Sequence[str | None]) -> Frame:
-        """The frame with new picture names, without the pictures whose name is None and their annotations."""
-        kept = np.array([name is not None for name in names], dtype=bool)
-        if kept.all():
-            return replace(self, names=[n for n in names if n is not None])
-        rows = np.flatnonzero(kept[self.image]) if len(self.image) else self.image
-        moved = np.cumsum(kept) - 1
-        return replace(
-            self._selected(rows),
-            images=self.images.filter(pa.array(kept)),
-            names=[n for n in names if n is not None],
-            splits=[s for s, k in zip(self.splits, kept.tolist(), strict=True) if k],
-            widths=self.widths[kept],
-            heights=self.heights[kept],
-            numbers=self.numbers[kept],
-            image=moved[self.image[rows]],
-            starts=_starts(moved[self.image[rows]], int(kept.sum())),
-        )
+    def crowds(self) -> NDArray[np.bool_]:
+        """Which annotations are crowd regions."""
+        column = self.annotations.column("iscrowd")
+        crowd: NDArray[np.bool_] = column.fill_null(False).to_numpy()
+        return crowd
 
-    def without_annotations(self, dropped: NDArray[np.bool_]) -> Frame:
-        """The frame without the annotations where `dropped` is True."""
-        if not dropped.any():
-            return self
-        return self._selected(np.flatnonzero(~dropped))
+    def without_annotations(self, dropped: NDArray[np.bool_]) -> Part:
+        """The part without the annotations where `dropped` is True."""
+        return self.selected(np.flatnonzero(~dropped)) if dropped.any() else self
 
-    def _selected(self, rows: Integers) -> Frame:
+    def selected(self, rows: NDArray[np.integer[Any]]) -> Part:
+        """The part with these annotations only."""
         return replace(
             self,
             annotations=self.annotations.take(pa.array(rows)),
@@ -86,12 +82,208 @@ class Frame:
             image=self.image[rows],
             category=self.category[rows],
             boxes=Boxes(*(side[rows] for side in self.boxes)),
-            starts=_starts(self.image[rows], len(self.names)),
+        )
+
+    def of_split(self, split: str) -> Part:
+        """The pictures of a split, and their annotations."""
+        kept = np.array([own == split for own in self.splits], dtype=bool)
+        if kept.all():
+            return self
+        rows = np.flatnonzero(kept[self.image])
+        moved = (np.cumsum(kept) - 1).astype(np.int32)
+        part = self.selected(rows)
+        return replace(
+            part,
+            images=self.images.filter(pa.array(kept)),
+            names=[n for n, k in zip(self.names, kept.tolist(), strict=True) if k],
+            splits=[split] * int(kept.sum()),
+            widths=self.widths[kept],
+            heights=self.heights[kept],
+            numbers=self.numbers[kept],
+            image=moved[part.image],
         )
 
 
-def arranged(dataset: Dataset) -> tuple[Frame, list[Loss]]:
-    """The dataset as a frame, and a loss for each annotation that no format can hold.
+@dataclass(frozen=True)
+class Frame:
+    """Pictures in the dataset's order, with their annotations to be read in parts.
+
+    `names` are the pictures' names in this export; `numbers` count from 1 over the whole dataset. `row_of` is the row
+    here of each of the dataset's pictures, -1 of those that are left out. `seen` counts what a reading of the parts met
+    beside boxes and classes; `losses` are the rows that it could not use: both are complete after a reading.
+    """
+
+    images: pa.Table
+    rows: AnnotationRows
+    categories: tuple[Category, ...]
+    names: list[str]
+    splits: list[str]
+    widths: Integers
+    heights: Integers
+    numbers: Integers
+    row_of: Places
+    ids: Lookup
+    scales: NDArray[np.float64] | None = None
+    losses: list[Loss] = field(default_factory=list)
+    seen: Counter[str] = field(default_factory=Counter)
+
+    def used_splits(self) -> tuple[str, ...]:
+        """The splits that hold a picture, in the order train, val, test."""
+        present = set(self.splits)
+        return tuple(split for split in SPLITS if split in present)
+
+    def annotations_per_picture(self) -> list[int]:
+        """How many annotations each picture has, those included that turn out to be no boxes."""
+        counts = np.zeros(len(self.ids) + 1, dtype=np.int64)
+        for table in self.rows.batches(["image_id"]):
+            rows = self.ids.places(table.column("image_id"))
+            counts += np.bincount(rows + 1, minlength=len(counts))
+        return [int(n) for n in counts[1:][self.row_of >= 0]]
+
+    def only_classes(self) -> Places | None:
+        """The class of each picture, where every picture has annotations of exactly one class; else None."""
+        classes = Lookup([c.name for c in self.categories])
+        lowest = np.full(len(self.names), len(self.categories), dtype=np.int32)
+        highest = np.full(len(self.names), -1, dtype=np.int32)
+        for table in self.rows.batches(["image_id", "category"]):
+            image = self.ids.places(table.column("image_id"))
+            row = np.where(image >= 0, self.row_of[image], -1) if len(self.row_of) else image
+            category = classes.places(table.column("category"))
+            known = (row >= 0) & (category >= 0)
+            np.minimum.at(lowest, row[known], category[known])
+            np.maximum.at(highest, row[known], category[known])
+        return lowest if len(lowest) and (lowest == highest).all() else None
+
+    def only(self, names: Sequence[str | None], sizes: Sequence[tuple[int, int]]) -> Frame:
+        """The frame with new picture names and sizes, without the pictures whose name is None."""
+        kept = np.array([name is not None for name in names], dtype=bool)
+        new = np.array(sizes, dtype=np.int64).reshape(-1, 2)[kept]
+        old = np.stack([self.widths, self.heights], axis=1)[kept]
+        scales = new / old if self.scales is None else new / old * self.scales[kept]
+        moved = np.full(len(self.row_of), -1, dtype=np.int32)
+        moved[np.flatnonzero(self.row_of >= 0)[kept]] = np.arange(int(kept.sum()), dtype=np.int32)
+        return replace(
+            self,
+            images=self.images if kept.all() else self.images.filter(pa.array(kept)),
+            names=[n for n in names if n is not None],
+            splits=[s for s, k in zip(self.splits, kept.tolist(), strict=True) if k],
+            widths=new[:, 0],
+            heights=new[:, 1],
+            numbers=self.numbers[kept],
+            row_of=moved,
+            scales=None if (scales == 1).all() else scales,
+        )
+
+    def parts(self) -> Iterator[Part]:
+        """All pictures in order, some at a time, each with all its annotations that have a box.
+
+        Raises:
+            ExportError: the annotations are not in the order of the pictures.
+        """
+        self.losses.clear()
+        self.seen.clear()
+        reader = _Reader(self)
+        classes = Lookup([c.name for c in self.categories])
+        for table in self.rows.batches(_COLUMNS):
+            yield from reader.take(table, classes)
+        yield from reader.rest()
+
+    def captions(self) -> Iterator[tuple[Integers, list[str]]]:
+        """The captions among the annotations: rows of pictures here, and texts."""
+        for table in self.rows.batches(["image_id", "text", "origin"]):
+            chosen = table.filter(pc.equal(table.column("origin").cast(pa.string()), "captions"))
+            rows = self.row_of[self.ids.places(chosen.column("image_id"))]
+            texts = chosen.column("text").to_pylist()
+            kept = [
+                i
+                for i, (row, t) in enumerate(zip(rows.tolist(), texts, strict=True))
+                if row >= 0 and t
+            ]
+            yield rows[kept].astype(np.int64), [texts[i] for i in kept]
+
+
+class _Reader:
+    """Cuts a stream of annotations where one picture ends and the next begins."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._next = 0
+        self._read = 0
+        self._last = -1
+        self._held: list[_Usable] = []
+
+    def take(self, table: pa.Table, classes: Lookup) -> Iterator[Part]:
+        frame = self._frame
+        image = frame.ids.places(table.column("image_id"))
+        known = image[image >= 0]
+        if len(known) and ((known[1:] < known[:-1]).any() or known[0] < self._last):
+            raise ExportError(
+                "the annotations are not in the order of the pictures: write the dataset again"
+            )
+        self._last = int(known[-1]) if len(known) else self._last
+        numbers = np.arange(self._read + 1, self._read + table.num_rows + 1)
+        self._read += table.num_rows
+        usable = _usable(frame, table, image, classes.places(table.column("category")), numbers)
+        if not len(usable.row):
+            return
+        self._held.append(usable)
+        end = int(usable.row[-1])
+        if end > self._next:
+            yield from self._until(end)
+
+    def rest(self) -> Iterator[Part]:
+        """What is left; one part without pictures where there are none."""
+        count = len(self._frame.names)
+        if count:
+            yield from self._until(count)
+        else:
+            yield _part(self._frame, slice(0, 0), _Usable.joined(self._held, self._frame))
+
+    def _until(self, end: int) -> Iterator[Part]:
+        """The pictures before row `end`; their annotations have all been read."""
+        whole = _Usable.joined(self._held, self._frame)
+        cut = int(np.searchsorted(whole.row, end))
+        for start in range(self._next, end, _PICTURES_AT_ONCE):
+            stop = min(start + _PICTURES_AT_ONCE, end)
+            a, b = np.searchsorted(whole.row, [start, stop]).tolist()
+            yield _part(self._frame, slice(start, stop), whole.between(a, b))
+        self._held = [whole.between(cut, len(whole.row))]
+        self._next = end
+
+
+@dataclass(frozen=True)
+class _Usable:
+    """Annotations that a format can hold: their picture's row, their class, their number."""
+
+    table: pa.Table
+    row: Places
+    category: Places
+    number: Integers
+
+    @classmethod
+    def joined(cls, several: Sequence[_Usable], frame: Frame) -> _Usable:
+        if len(several) == 1:
+            return several[0]
+        if not several:
+            nothing = next(frame.rows.batches(_COLUMNS), None)
+            table = pa.table({}) if nothing is None else nothing.slice(0, 0)
+            none = np.zeros(0, dtype=np.int32)
+            return cls(table, none, none, np.zeros(0, dtype=np.int64))
+        return cls(
+            pa.concat_tables([u.table for u in several]),
+            np.concatenate([u.row for u in several]),
+            np.concatenate([u.category for u in several]),
+            np.concatenate([u.number for u in several]),
+        )
+
+    def between(self, start: int, end: int) -> _Usable:
+        cut = slice(start, end)
+        table = self.table.slice(start, end - start)
+        return _Usable(table, self.row[cut], self.category[cut], self.number[cut])
+
+
+def arranged(dataset: Dataset, rows: AnnotationRows | None = None) -> Frame:
+    """The dataset as a frame; annotations come from `rows`, by default from the dataset itself.
 
     Raises:
         ExportError: a split that is not train, val or test.
@@ -103,59 +295,86 @@ def arranged(dataset: Dataset) -> tuple[Frame, list[Loss]]:
             f"dataset {dataset.name!r}: split {unknown[0]!r} is not one of {', '.join(SPLITS)}; "
             "rename it in the dataset's settings"
         )
-    image = _index(dataset.annotations.column("image_id"), images.column("image_id"))
-    order = np.argsort(image, kind="stable")
-    annotations = dataset.annotations.take(pa.array(order))
-    classes = pa.chunked_array([pa.array([c.name for c in dataset.categories], pa.string())])
-    frame = Frame(
+    ids = Lookup(images.column("image_id").to_pylist())
+    return Frame(
         images=images,
-        annotations=annotations,
+        rows=sorted_rows(dataset.annotations, ids) if rows is None else rows,
+        categories=dataset.categories,
         names=images.column("file_name").to_pylist(),
         splits=splits,
         widths=_integers(images.column("width")),
         heights=_integers(images.column("height")),
         numbers=np.arange(1, images.num_rows + 1),
-        annotation_numbers=np.arange(1, annotations.num_rows + 1),
-        image=image[order],
-        category=_index(annotations.column("category"), classes),
-        boxes=box_columns(annotations),
-        starts=np.zeros(images.num_rows + 1, dtype=np.int64),
+        row_of=np.arange(images.num_rows, dtype=np.int32),
+        ids=ids,
     )
-    dropped, losses = _unwritable(frame)
-    if dropped.any():
-        return frame.without_annotations(dropped), losses
-    return replace(frame, starts=_starts(frame.image, images.num_rows)), losses
 
 
-def _unwritable(frame: Frame) -> tuple[NDArray[np.bool_], list[Loss]]:
-    x, y, w, h = frame.boxes
+def _part(frame: Frame, pictures: slice, own: _Usable) -> Part:
+    row = own.row - np.int32(pictures.start)
+    table, boxes = own.table, box_columns(own.table)
+    if frame.scales is not None:
+        table, boxes = scaled_annotations(table, boxes, frame.scales[own.row])
+    return Part(
+        images=frame.images.slice(pictures.start, pictures.stop - pictures.start),
+        annotations=table,
+        names=frame.names[pictures],
+        splits=frame.splits[pictures],
+        widths=frame.widths[pictures],
+        heights=frame.heights[pictures],
+        numbers=frame.numbers[pictures],
+        annotation_numbers=own.number,
+        image=row,
+        category=own.category,
+        boxes=boxes,
+    )
+
+
+def _usable(
+    frame: Frame, table: pa.Table, image: Places, category: Places, numbers: Integers
+) -> _Usable:
+    """The rows that have a picture here, a class and a box; a loss for each that has not."""
+    row = np.where(image >= 0, frame.row_of[image], np.int32(-1)) if len(frame.row_of) else image
+    about_pictures = _about_pictures(frame, table, row)
+    x, y, w, h = box_columns(table)
     no_box = ~(
         np.isfinite(x) & np.isfinite(y) & np.isfinite(w) & np.isfinite(h) & (w > 0) & (h > 0)
     )
     reasons = (
-        (frame.image < 0, "its picture is not in the dataset"),
-        (frame.category < 0, "its category is not in the class list"),
+        (image < 0, "its picture is not in the dataset"),
+        (category < 0, "its category is not in the class list"),
         (no_box, "its box has no width or height, or is not finite"),
     )
-    dropped = np.zeros(len(x), dtype=bool)
-    losses = []
+    # Those of pictures that this export leaves out are counted with the picture.
+    dropped = about_pictures | ((image >= 0) & (row < 0))
     for wrong, reason in reasons:
-        rows = np.flatnonzero(wrong & ~dropped)
-        if len(rows):
-            ids = frame.annotations.column("annotation_id").take(pa.array(rows)).to_pylist()
-            losses += [Loss("dropped", str(i), reason) for i in ids]
-            dropped[rows] = True
-    return dropped, losses
+        found = np.flatnonzero(wrong & ~dropped)
+        if len(found):
+            ids = table.column("annotation_id").take(pa.array(found)).to_pylist()
+            frame.losses.extend(Loss("dropped", str(i), reason) for i in ids)
+            dropped[found] = True
+    if dropped.any():
+        kept = np.flatnonzero(~dropped)
+        table = table.take(pa.array(kept))
+        row, category, numbers = row[kept], category[kept], numbers[kept]
+    for name in _EXTRAS:
+        column = table.column(name)
+        frame.seen[name] += len(column) - column.null_count
+    return _Usable(table, row, category, numbers)
 
 
-def _index(values: pa.ChunkedArray, among: pa.ChunkedArray) -> Integers:
-    found = pc.index_in(values, among.combine_chunks()).fill_null(-1)
-    return np.asarray(found.to_numpy(), dtype=np.int64)
+def _about_pictures(frame: Frame, table: pa.Table, row: Places) -> NDArray[np.bool_]:
+    """Captions and tags: they are about a whole picture and have no box."""
+    found = np.zeros(table.num_rows, dtype=bool)
+    origin = table.column("origin")
+    for kind in ("captions", "tags"):
+        own = pc.equal(origin.cast(pa.string()), kind).fill_null(False)
+        if pc.any(own).as_py():
+            mask = own.to_numpy()
+            frame.seen[kind] += int((mask & (row >= 0)).sum())
+            found |= mask
+    return found
 
 
 def _integers(column: pa.ChunkedArray) -> Integers:
     return np.asarray(column.fill_null(0).to_numpy(), dtype=np.int64)
-
-
-def _starts(image: Integers, pictures: int) -> Integers:
-    return np.searchsorted(image, np.arange(pictures + 1)).astype(np.int64)

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, Literal
 
+from aion_dagster.formats.encoding import PictureFormat
 from aion_dagster.formats.pictures import PictureRules
 from aion_dagster.values import Loss
 
 
 @dataclass(frozen=True, kw_only=True)
 class PictureOptions:
-    """What every format asks: keep EXIF, XMP and comments; hard-link pictures that need no change, or copy all."""
+    """What every format asks: keep EXIF, XMP and comments; hard-link pictures that need no change, or copy all.
+
+    `picture_format`: what every picture becomes; `longest_side`: pictures with a longer one are made smaller, their
+    boxes with them.
+    """
 
     keep_exif: bool = False
     link_pictures: bool = True
+    picture_format: PictureFormat = "keep"
+    longest_side: int | None = None
 
     def rules(self) -> PictureRules:
         """What the format's loaders take."""
-        return PictureRules(keep_exif=self.keep_exif, link=self.link_pictures)
+        return PictureRules(
+            keep_exif=self.keep_exif,
+            link=self.link_pictures,
+            format=self.picture_format,
+            longest_side=self.longest_side,
+        )
+
+    def picture_folder(self, split: str) -> str:
+        """The folder of a split's pictures in the export."""
+        return f"images/{split}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +47,7 @@ class CocoOptions(PictureOptions):
 
     def rules(self) -> PictureRules:
         """COCO loaders read CMYK too."""
-        return PictureRules(keep_exif=self.keep_exif, link=self.link_pictures, cmyk=True)
+        return replace(super().rules(), cmyk=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +58,7 @@ class YoloOptions(PictureOptions):
 
     def rules(self) -> PictureRules:
         """Ultralytics ignores pictures below 10 pixels."""
-        return PictureRules(keep_exif=self.keep_exif, link=self.link_pictures, smallest=10)
+        return replace(super().rules(), smallest=10)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +69,35 @@ class VocOptions(PictureOptions):
 
     def rules(self) -> PictureRules:
         """Torchvision looks for `<id>.jpg` only."""
-        return PictureRules(
-            keep_exif=self.keep_exif, link=self.link_pictures, any_jpeg_extension=False
-        )
+        return replace(super().rules(), any_jpeg_extension=False)
+
+    def picture_folder(self, split: str) -> str:  # noqa: ARG002 - the pictures of all splits lie together
+        """The folder of a split's pictures in the export."""
+        return "JPEGImages"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImagefolderOptions(PictureOptions):
+    """Hugging Face's imagefolder: what is known of the pictures stands in metadata.jsonl or metadata.parquet."""
+
+    metadata: Literal["jsonl", "parquet"] = "jsonl"
+
+    def picture_folder(self, split: str) -> str:
+        """The folder of a split's pictures in the export."""
+        return split
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebdatasetOptions(PictureOptions):
+    """WebDataset: tar files of at most so many pictures and about so many bytes."""
+
+    shard_pictures: int = 10_000
+    shard_bytes: int = 1 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParquetOptions(PictureOptions):
+    """Parquet: the tables of the dataset as files. Holds no pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +107,15 @@ class CsvOptions(PictureOptions):
     neutralise: bool = True
 
 
-Options = CocoOptions | YoloOptions | VocOptions | CsvOptions
+Options = (
+    CocoOptions
+    | YoloOptions
+    | VocOptions
+    | CsvOptions
+    | ParquetOptions
+    | ImagefolderOptions
+    | WebdatasetOptions
+)
 
 
 @dataclass(frozen=True)
@@ -73,12 +124,29 @@ class Written:
 
     annotations: int
     losses: tuple[Loss, ...] = ()
+    captions: int = 0
 
 
-def left_out_masks(count: int, place: str) -> tuple[Loss, ...]:
-    """One loss for all masks that a format has no place for, none if there are none."""
-    if not count:
-        return ()
-    return (
-        Loss("converted", "segmentation", f"{count} masks are not part of {place}: boxes only"),
+_WORDS: Final = {
+    "segmentation": "masks",
+    "score": "scores",
+    "text": "texts",
+    "keypoints": "lists of keypoints",
+    "attributes": "sets of attributes",
+    "captions": "captions",
+    "tags": "tags",
+}
+
+
+def left_out(seen: Mapping[str, int], place: str, *, but: Collection[str] = ()) -> tuple[Loss, ...]:
+    """One loss for all values of each kind that a format has no place for, but for those that it has one for."""
+    return tuple(
+        Loss(
+            "converted" if kind == "segmentation" else "dropped",
+            kind,
+            f"{seen[kind]} {word} are not part of {place}"
+            + (": boxes only" if kind == "segmentation" else ""),
+        )
+        for kind, word in _WORDS.items()
+        if kind not in but and seen.get(kind)
     )

@@ -5,21 +5,23 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from PIL import Image, ImageOps
-
 from aion_dagster.errors import FileChangedError, FileTooLargeError, FileVanishedError, SourceError
+from aion_dagster.formats.encoding import (
+    UNDECODABLE,
+    Encoded,
+    PictureFormat,
+    PictureSizeError,
+    Wanted,
+    encoded,
+)
 from aion_dagster.formats.metadata import DamagedPictureError, Inspection, Kind, inspect, stripped
 from aion_dagster.formats.names import extension, stem
 from aion_dagster.values import Loss
-
-JPEG_QUALITY: Final = 95
-"""Quality of a JPEG that has to be encoded again, without chroma subsampling."""
 
 _EXTENSIONS: Final[dict[Kind, tuple[str, ...]]] = {
     "jpeg": (".jpg", ".jpeg"),
@@ -28,21 +30,6 @@ _EXTENSIONS: Final[dict[Kind, tuple[str, ...]]] = {
     "bmp": (".bmp",),
 }
 """Kinds that every loader takes, with the extensions by which loaders find them."""
-
-_PNG_MODES: Final = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
-_UNDECODABLE: Final = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    struct.error,
-    EOFError,
-    Image.DecompressionBombError,
-)
-"""What Pillow raises for bytes that are no picture, or one too large to decode."""
-
-
-class PictureSizeError(ValueError):
-    """A picture decodes to another size than the dataset has for it, so its boxes would not fit."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +54,26 @@ class PictureSource(Protocol):
 
 @dataclass(frozen=True)
 class PictureRules:
-    """What a target takes: CMYK JPEGs, other extensions of JPEG than `.jpg`, pictures below `smallest` pixels a side."""
+    """What a target takes: CMYK JPEGs, other extensions of JPEG than `.jpg`, pictures below `smallest` pixels a side.
+
+    `format`: what every picture becomes; `longest_side`: pictures with a longer one are made smaller.
+    """
 
     cmyk: bool = False
     any_jpeg_extension: bool = True
     smallest: int = 1
     keep_exif: bool = False
     link: bool = True
+    format: PictureFormat = "keep"
+    longest_side: int | None = None
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """The size in the export of a picture of this size."""
+        longest = max(width, height)
+        if self.longest_side is None or longest <= self.longest_side:
+            return width, height
+        scale = self.longest_side / longest
+        return max(round(width * scale), 1), max(round(height * scale), 1)
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,24 @@ class PictureRow:
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """What a picture is in the export: the file at `path` as it is, or `data`; its size, and what was changed."""
+
+    kind: Kind
+    size: tuple[int, int]
+    path: Path | None = None
+    data: bytes = b""
+    changes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Placed:
-    """The picture's name in the export, None if it was left out, and what was lost on the way."""
+    """The picture's name and size in the export, None if it was left out, and what was lost on the way."""
 
     name: str | None
     losses: tuple[Loss, ...] = ()
+    size: tuple[int, int] = (0, 0)
+    changes: tuple[str, ...] = ()
 
 
 def place_picture(
@@ -106,49 +119,49 @@ def place_picture(
     Raises:
         OSError: the picture cannot be written.
     """
-    if min(row.width, row.height) < rules.smallest:
-        detail = (
-            f"{row.width}×{row.height} pixels; loaders of this format want {rules.smallest} a side"
-        )
-        return Placed(None, (Loss("dropped", row.name, detail),))
+    made = prepare_picture(row, source, rules)
+    if isinstance(made, Loss):
+        return Placed(None, (made,))
+    name, losses = picture_name(row.name, made.kind, rules)
+    target = new_path(folder, name)
+    if made.path is None:
+        with target.open("xb") as file:
+            file.write(made.data)
+    else:
+        try:
+            link_or_copy(made.path, target, link=rules.link)
+        except FileNotFoundError as error:
+            return Placed(None, (Loss("missing", row.name, _why_missing(error)),))
+    return Placed(name, (*changes_lost(row.name, made.changes), *losses), made.size, made.changes)
+
+
+def changes_lost(name: str, changes: Sequence[str]) -> list[Loss]:
+    """The losses of what was done to a picture."""
+    return [Loss("converted", name, text) for text in changes]
+
+
+def prepare_picture(row: PictureRow, source: PictureSource, rules: PictureRules) -> Prepared | Loss:
+    """What a picture becomes in the export; a loss where it has to be left out."""
+    size = rules.size(row.width, row.height)
+    if min(size) < rules.smallest:
+        detail = f"{size[0]}×{size[1]} pixels; loaders of this format want {rules.smallest} a side"
+        return Loss("dropped", row.name, detail)
     try:
         file = source.open(row.image_id)
         seen, problem = _inspect(file)
         as_it_is = seen is not None and _as_it_is(seen, row, rules)
         data = b"" if as_it_is and file.path is not None else file.data()
     except (SourceError, OSError) as error:
-        return Placed(None, (Loss("missing", row.name, _why_missing(error)),))
+        return Loss("missing", row.name, _why_missing(error))
     if as_it_is and seen is not None and file.path is not None:
-        return _linked(file.path, row, seen.kind, folder, rules)
+        return Prepared(seen.kind, size, path=file.path)
     try:
         made = _made(data, seen, problem, row, rules)
     except PictureSizeError as error:
-        return Placed(None, (Loss("mismatched", row.name, f"{error}"),))
-    except _UNDECODABLE as error:
-        detail = f"cannot be decoded ({type(error).__name__})"
-        return Placed(None, (Loss("invalid", row.name, detail),))
-    name, losses = _named(row.name, made.kind, rules)
-    with _new_path(folder, name).open("xb") as target:
-        target.write(made.data)
-    details = [Loss("converted", row.name, text) for text in made.changes]
-    return Placed(name, (*details, *losses))
-
-
-def _linked(origin: Path, row: PictureRow, kind: Kind, folder: Path, rules: PictureRules) -> Placed:
-    name, losses = _named(row.name, kind, rules)
-    target = _new_path(folder, name)
-    try:
-        _link_or_copy(origin, target, link=rules.link)
-    except FileNotFoundError as error:
-        return Placed(None, (Loss("missing", row.name, _why_missing(error)),))
-    return Placed(name, losses)
-
-
-@dataclass(frozen=True)
-class _Made:
-    data: bytes
-    kind: Kind
-    changes: tuple[str, ...] = ()
+        return Loss("mismatched", row.name, f"{error}")
+    except UNDECODABLE as error:
+        return Loss("invalid", row.name, f"cannot be decoded ({type(error).__name__})")
+    return Prepared(made.kind, size, data=made.data, changes=made.changes)
 
 
 def _inspect(file: PictureFile) -> tuple[Inspection | None, str]:
@@ -177,14 +190,18 @@ def _needs_pixels(seen: Inspection, row: PictureRow, rules: PictureRules) -> boo
         or row.orientation > 1
         or (seen.four_channels and not rules.cmyk)
         or (seen.kind == "webp" and seen.animated)
+        or rules.size(row.width, row.height) != (row.width, row.height)
+        or rules.format not in ("keep", seen.kind)
     )
 
 
 def _made(
     data: bytes, seen: Inspection | None, problem: str, row: PictureRow, rules: PictureRules
-) -> _Made:
+) -> Encoded:
     if seen is None:
-        return _encoded(data, row, rules, [f"damaged ({problem}): decoded and encoded again"])
+        return encoded(
+            data, _wanted(row, rules), [f"damaged ({problem}): decoded and encoded again"]
+        )
     if not _needs_pixels(seen, row, rules):
         try:
             return _stripped(data, seen, keep_exif=rules.keep_exif)
@@ -197,70 +214,30 @@ def _made(
         changes.append("from CMYK to RGB")
     if seen.animated:
         changes.append("animation: only the first picture is kept")
-    return _encoded(data, row, rules, changes)
+    return encoded(data, _wanted(row, rules), changes)
 
 
-def _stripped(data: bytes, seen: Inspection, *, keep_exif: bool) -> _Made:
+def _wanted(row: PictureRow, rules: PictureRules) -> Wanted:
+    size = (row.width, row.height)
+    return Wanted(size, rules.size(*size), rules.format, rules.keep_exif, rules.cmyk)
+
+
+def _stripped(data: bytes, seen: Inspection, *, keep_exif: bool) -> Encoded:
     changes = []
     made = stripped(data, seen.kind, keep_metadata=keep_exif)
     if seen.animated:
         changes.append("animation: only the first picture is kept")
     if seen.kind == "jpeg" and not seen.complete and made[-32:] not in data:
         changes.append("its end marker was missing and was added")
-    return _Made(made, seen.kind, tuple(changes))
+    return Encoded(made, seen.kind, tuple(changes))
 
 
-def _encoded(data: bytes, row: PictureRow, rules: PictureRules, changes: list[str]) -> _Made:
-    """Decoded, turned upright, and encoded: JPEG as JPEG, still WebP as lossless WebP, all else as PNG."""
-    with Image.open(io.BytesIO(data)) as opened:
-        own_format, frames = opened.format or "unknown", getattr(opened, "n_frames", 1)
-        opened.seek(0)
-        upright = ImageOps.exif_transpose(opened)
-    if upright.size != (row.width, row.height):
-        raise PictureSizeError(
-            f"decoded to {upright.width}×{upright.height}, the dataset has {row.width}×{row.height}"
-        )
-    icc = upright.info.get("icc_profile")
-    exif = upright.getexif().tobytes() if rules.keep_exif else b""
-    out = io.BytesIO()
-    if own_format in ("JPEG", "MPO"):
-        if upright.mode == "CMYK" and not rules.cmyk:
-            upright, icc = upright.convert("RGB"), None
-        upright.save(
-            out,
-            "JPEG",
-            quality=JPEG_QUALITY,
-            subsampling=0,
-            icc_profile=icc,
-            exif=exif,
-            comment=b"",
-        )
-        kind: Kind = "jpeg"
-        changes = [*changes, f"encoded again at quality {JPEG_QUALITY}, 4:4:4"]
-    elif own_format == "WEBP" and frames == 1:
-        upright.save(out, "WEBP", lossless=True, exact=True, icc_profile=icc or b"", exif=exif)
-        kind, changes = "webp", [*changes, "encoded without loss"]
-    else:
-        _save_png(upright, out, icc, exif)
-        kind, changes = "png", [*changes, _png_change(own_format, frames)]
-    return _Made(out.getvalue(), kind, ("; ".join(changes),))
+def kind_of(suffix: str) -> Kind:
+    """The kind of picture that a file of an export with this extension is."""
+    return next(k for k, taken in _EXTENSIONS.items() if suffix.lower() in taken)
 
 
-def _png_change(own_format: str, frames: int) -> str:
-    first = f", the first of {frames} pictures" if frames > 1 and own_format != "PNG" else ""
-    return f"from {own_format} to PNG{first}"
-
-
-def _save_png(picture: Image.Image, out: io.BytesIO, icc: bytes | None, exif: bytes) -> None:
-    if picture.mode not in _PNG_MODES:
-        icc = None if picture.mode in ("CMYK", "LAB") else icc
-        picture = picture.convert("RGBA" if picture.mode in ("PA", "La", "RGBa") else "RGB")
-    clean = picture.copy()
-    clean.info = {k: v for k, v in picture.info.items() if k == "transparency"}
-    clean.save(out, "PNG", icc_profile=icc, exif=exif or None)
-
-
-def _named(name: str, kind: Kind, rules: PictureRules) -> tuple[str, tuple[Loss, ...]]:
+def picture_name(name: str, kind: Kind, rules: PictureRules) -> tuple[str, tuple[Loss, ...]]:
     """The name with an extension by which loaders find this kind of picture."""
     taken = _EXTENSIONS[kind]
     own = extension(name)
@@ -274,14 +251,20 @@ def _named(name: str, kind: Kind, rules: PictureRules) -> tuple[str, tuple[Loss,
     )
 
 
-def _new_path(folder: Path, name: str) -> Path:
+def new_path(folder: Path, name: str) -> Path:
+    """Where a picture of this name lies; its folder is made."""
     path = folder / name
     if not path.parent.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 
-def _link_or_copy(origin: Path, target: Path, *, link: bool) -> None:
+def link_or_copy(origin: Path, target: Path, *, link: bool) -> None:
+    """A hard link to a file, or where that is not possible or wanted a copy.
+
+    Raises:
+        OSError: the file is gone, or another one has the name.
+    """
     if link:
         try:
             # link() on Linux would link a symbolic link itself

@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
 
 import orjson
 
 from aion_dagster.formats.counts import ExportCounts
-from aion_dagster.formats.options import CocoOptions, CsvOptions, Options, VocOptions, YoloOptions
+from aion_dagster.formats.options import (
+    CocoOptions,
+    CsvOptions,
+    ImagefolderOptions,
+    Options,
+    ParquetOptions,
+    VocOptions,
+    WebdatasetOptions,
+    YoloOptions,
+)
+from aion_dagster.formats.picture_list import FORMAT_VERSION
 from aion_dagster.formats.write_csv import write_rows
 from aion_dagster.values import Dataset, Loss
-
-FORMAT_VERSION: Final = 1
-"""Raised whenever the same dataset would give other bytes."""
 
 
 def write_report(
@@ -25,6 +31,7 @@ def write_report(
     options: Options,
     counts: ExportCounts,
     losses: Sequence[Loss],
+    captions: int = 0,
 ) -> None:
     """Write the loss report, the facts as JSON, and a README; no time, absolute path or machine name in them."""
     rows = [("dataset", loss) for loss in dataset.losses] + [("export", loss) for loss in losses]
@@ -41,6 +48,7 @@ def write_report(
             "categories": counts.categories,
             "splits": dict(counts.splits),
             "losses": len(rows),
+            **({"captions": captions} if captions else {}),
         },
         "options": asdict(options),
     }
@@ -60,9 +68,23 @@ def _readme(dataset: Dataset, options: Options, counts: ExportCounts, losses: in
         "for programs.\n"
     )
     parts = [f"# {' '.join(dataset.name.split())}: {title}\n", facts, f"{layout}\n"]
-    if not isinstance(options, CsvOptions):
+    if not isinstance(options, CsvOptions | ParquetOptions):
         parts.append(_picture_note(options))
-    return "\n".join(parts)
+    return _front_matter(options, counts) + "\n".join(parts)
+
+
+def _front_matter(options: Options, counts: ExportCounts) -> str:
+    """What `datasets.load_dataset` reads of a folder: which files are which split."""
+    if not isinstance(options, ImagefolderOptions | WebdatasetOptions):
+        return ""
+    pattern = "{}/**" if isinstance(options, ImagefolderOptions) else "{}-*.tar"
+    named = {"train": "train", "val": "validation", "test": "test"}
+    rows = [
+        f"  - split: {named[split]}\n    path: {pattern.format(split)}\n" for split in counts.splits
+    ]
+    if not rows:
+        return ""
+    return f"---\nconfigs:\n- config_name: default\n  data_files:\n{''.join(rows)}---\n"
 
 
 def _conventions(options: Options) -> tuple[str, str]:
@@ -86,6 +108,16 @@ def _conventions(options: Options) -> tuple[str, str]:
         )
     if isinstance(options, VocOptions):
         return "Pascal VOC", _voc_conventions(options)
+    if isinstance(options, ImagefolderOptions):
+        return "Hugging Face imagefolder", _IMAGEFOLDER.format(options.metadata)
+    if isinstance(options, WebdatasetOptions):
+        return "WebDataset", _WEBDATASET
+    if isinstance(options, ParquetOptions):
+        return "Parquet", (
+            "`annotations.parquet` has a row per box (`bbox` x, y, w, h in pixels from the top left corner, 0-based), "
+            "`images.parquet` one per picture, also of those without boxes, `categories.parquet` one per class in "
+            "the order of `category_id`."
+        )
     cells = (
         "A cell that a spreadsheet would run as a formula has an apostrophe in front. "
         if options.neutralise
@@ -95,6 +127,20 @@ def _conventions(options: Options) -> tuple[str, str]:
         "`annotations.csv` has a row per box (x, y, w, h in pixels from the top left corner, 0-based), `images.csv` "
         f"one per picture, also of those without boxes, `categories.csv` one per class. {cells}UTF-8."
     )
+
+
+_IMAGEFOLDER = (
+    '`datasets.load_dataset("<this folder>")` reads it. `<split>/metadata.{}` has a line per picture: its name below '
+    "the folder of the split, its size, and `objects`, lists of one entry per box: `bbox` is [x, y, width, height] "
+    "in pixels from the top left corner, 0-based; `category_id` counts from 0. A picture without boxes has empty "
+    "lists."
+)
+_WEBDATASET = (
+    "`<split>-<number>.tar`; the files of a sample share nine digits, the number of the picture in the dataset. "
+    "`.json` holds file_name, width, height and annotations: boxes are [x, y, width, height] in pixels from the top "
+    "left corner, 0-based; `category_id` counts from 0. `.cls` is there where every picture has boxes of exactly one "
+    "class. Pictures of several formats have several extensions; export with `picture_format` where a loader wants one."
+)
 
 
 def _voc_conventions(options: VocOptions) -> str:
@@ -128,4 +174,8 @@ def _picture_note(options: Options) -> str:
         if options.keep_exif
         else "EXIF, GPS, XMP, comments and thumbnails were taken out; color profiles were kept."
     )
+    if isinstance(options, WebdatasetOptions):
+        return f"Pictures are upright and boxes refer to their pixels as stored. {metadata}\n"
+    listed = "`pictures.csv` says which picture is which file and what was done to it. "
+    linked = listed + linked
     return f"Pictures are upright and boxes refer to their pixels as stored. {metadata} {linked}"

@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-def write_text_files(folder: Path, names: Iterable[str], contents: Iterable[str]) -> None:
-    """Write each content (UTF-8) under its name below `folder`; folders are made, no file may exist yet.
+def write_text_files(
+    folder: Path, names: Iterable[str], contents: Iterable[bytes | memoryview]
+) -> None:
+    """Write each content under its name below `folder`; folders are made, no file may exist yet.
 
     Raises:
         OSError: a file exists or cannot be written.
@@ -23,7 +25,7 @@ def write_text_files(folder: Path, names: Iterable[str], contents: Iterable[str]
         # open() and its buffers cost more than the few hundred bytes of a label file
         descriptor = os.open(root + name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
-            data = memoryview(content.encode())
+            data = memoryview(content)
             while data:
                 data = data[os.write(descriptor, data) :]
         finally:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -11,11 +12,15 @@ import orjson
 import pyarrow as pa
 
 from aion_dagster.formats.boxes import areas, usable_polygon
-from aion_dagster.formats.frame import Frame, Integers
-from aion_dagster.formats.options import CocoOptions, Written
+from aion_dagster.formats.frame import Frame, Part
+from aion_dagster.formats.options import CocoOptions, Written, left_out
+from aion_dagster.formats.rows import Rows, joined, json_numbers
 from aion_dagster.values import Category, Dataset
 
-_ROWS_AT_ONCE: Final = 1 << 14
+_KEPT: Final = ("segmentation", "score", "text", "keypoints", "attributes")
+_PICTURES_AT_ONCE: Final = 1 << 14
+
+Buffer = bytes | memoryview
 
 
 def write_coco(frame: Frame, dataset: Dataset, folder: Path, options: CocoOptions) -> Written:
@@ -26,18 +31,30 @@ def write_coco(frame: Frame, dataset: Dataset, folder: Path, options: CocoOption
     """
     target = folder / "annotations"
     target.mkdir()
-    area = areas(frame.annotations, frame.images)
-    splits = np.array(frame.splits, dtype="U8")
-    for split in frame.used_splits() or ("train",):
-        pictures = np.flatnonzero(splits == split)
-        rows = np.flatnonzero((splits == split)[frame.image]) if len(frame.image) else frame.image
-        with (target / f"instances_{split}.json").open("xb") as file:
+    annotations = 0
+    with ExitStack() as stack:
+        files: dict[str, JsonList] = {}
+        for split in frame.used_splits() or ("train",):
+            file = stack.enter_context((target / f"instances_{split}.json").open("xb"))
             file.write(_head(dataset, options))
-            _write_list(file, b"images", _image_objects(frame, pictures))
+            write_images(file, frame, split)
             file.write(b",")
-            _write_list(file, b"annotations", _annotation_objects(frame, area, rows, options))
-            file.write(b"}")
-    return Written(len(frame.image))
+            files[split] = JsonList(file, b"annotations")
+        for part in frame.parts():
+            annotations += len(part.image)
+            if len(part.image):
+                _add(files, part, annotation_rows(part, options).parts(part.starts))
+        for listed in files.values():
+            listed.close()
+            listed.file.write(b"}")
+    return Written(annotations, left_out(frame.seen, "COCO's instances", but=_KEPT))
+
+
+def _add(files: Mapping[str, JsonList], part: Part, objects: Sequence[memoryview]) -> None:
+    """The objects of each picture into the file of its split."""
+    for split, listed in files.items():
+        mine = [o for o, own in zip(objects, part.splits, strict=True) if own == split]
+        listed.add(memoryview(b"".join(mine))[:-1])
 
 
 def _head(dataset: Dataset, options: CocoOptions) -> bytes:
@@ -45,15 +62,18 @@ def _head(dataset: Dataset, options: CocoOptions) -> bytes:
         "info": {"description": dataset.name, "version": dataset.version},
         "licenses": [],
         "categories": [
-            {
-                "id": i + options.first_category_id,
-                "name": category.name,
-                "supercategory": supercategory(category),
-            }
+            _category(category, i + options.first_category_id)
             for i, category in enumerate(dataset.categories)
         ],
     }
     return orjson.dumps(head)[:-1] + b","
+
+
+def _category(category: Category, number: int) -> dict[str, Any]:
+    found = {"id": number, "name": category.name, "supercategory": supercategory(category)}
+    if category.keypoints:
+        found |= {"keypoints": category.keypoints, "skeleton": category.skeleton}
+    return found
 
 
 def supercategory(category: Category) -> str:
@@ -62,95 +82,103 @@ def supercategory(category: Category) -> str:
     return own if own and own.strip().lower() not in ("", "none", "null") else category.name
 
 
-def _write_list(file: BinaryIO, key: bytes, pieces: Iterator[list[dict[str, Any]]]) -> None:
-    file.write(b'"' + key + b'":[')
-    separator = b""
-    for objects in pieces:
-        file.write(separator + orjson.dumps(objects)[1:-1])
-        separator = b","
-    file.write(b"]")
+class JsonList:
+    """`"key":[…]`, written from pieces that hold objects with commas between them."""
+
+    def __init__(self, file: BinaryIO, key: bytes) -> None:
+        """Begin the list in a file."""
+        self.file = file
+        self._separator = b""
+        file.write(b'"' + key + b'":[')
+
+    def add(self, piece: Buffer) -> None:
+        """Some objects, or none."""
+        if len(piece):
+            self.file.write(self._separator)
+            self.file.write(piece)
+            self._separator = b","
+
+    def close(self) -> None:
+        """End the list; the file stays open."""
+        self.file.write(b"]")
 
 
-def _pieces(rows: Integers) -> Iterator[Integers]:
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        yield rows[start : start + _ROWS_AT_ONCE]
-
-
-def _image_objects(frame: Frame, pictures: Integers) -> Iterator[list[dict[str, Any]]]:
-    for rows in _pieces(pictures):
-        columns = (frame.numbers[rows], rows, frame.widths[rows], frame.heights[rows])
-        yield [
+def write_images(file: BinaryIO, frame: Frame, split: str) -> None:
+    """The pictures of a split as COCO lists them."""
+    listed = JsonList(file, b"images")
+    rows = np.flatnonzero(np.array(frame.splits, dtype="U8") == split)
+    for start in range(0, len(rows), _PICTURES_AT_ONCE):
+        some = rows[start : start + _PICTURES_AT_ONCE]
+        columns = (some, frame.numbers[some], frame.widths[some], frame.heights[some])
+        objects = [
             {"id": number, "file_name": frame.names[row], "width": width, "height": height}
-            for number, row, width, height in zip(*(c.tolist() for c in columns), strict=True)
+            for row, number, width, height in zip(*(c.tolist() for c in columns), strict=True)
         ]
+        listed.add(memoryview(orjson.dumps(objects))[1:-1])
+    listed.close()
 
 
-def _annotation_objects(
-    frame: Frame, area: np.ndarray[Any, Any], every_row: Integers, options: CocoOptions
-) -> Iterator[list[dict[str, Any]]]:
-    for rows in _pieces(every_row):
-        x, y, w, h = (side[rows].tolist() for side in frame.boxes)
-        columns = (
-            frame.annotation_numbers[rows],
-            frame.numbers[frame.image[rows]],
-            frame.category[rows] + options.first_category_id,
-            area[rows],
-        )
-        part = frame.annotations.take(pa.array(rows))
-        objects: list[dict[str, Any]] = [
-            {
-                "id": number,
-                "image_id": image,
-                "category_id": category,
-                "bbox": [left, top, wide, tall],
-                "area": size,
-                "iscrowd": crowd,
-                "segmentation": [],
-            }
-            for (number, image, category, size), left, top, wide, tall, crowd in zip(
-                zip(*(c.tolist() for c in columns), strict=True),
-                x,
-                y,
-                w,
-                h,
-                _crowds(part),
-                strict=True,
-            )
-        ]
-        _add_segmentations(objects, part, options)
-        _add_attributes(objects, part)
-        yield objects
+def annotation_rows(part: Part, options: CocoOptions, names: pa.Array | None = None) -> Rows:
+    """Each annotation as a COCO object with a comma behind it; with its class, where the `names` in JSON are given."""
+    named = () if names is None else ('"category":', names.take(pa.array(part.category)), ",")
+    return joined(
+        '{"id":', json_numbers(part.annotation_numbers),
+        '"image_id":', json_numbers(part.numbers[part.image]),
+        '"category_id":', json_numbers(part.category + np.int32(options.first_category_id)),
+        *named,
+        '"bbox":', json_numbers(np.stack(part.boxes, axis=1)),
+        '"area":', json_numbers(areas(part.annotations, part.images)),
+        '"iscrowd":', json_numbers(part.crowds().astype(np.int8)),
+        '"segmentation":', _segmentations(part, options), _extras(part.annotations), "},",
+    )  # fmt: skip
 
 
-def _crowds(part: pa.Table) -> list[int]:
-    crowd: list[int] = part.column("iscrowd").fill_null(False).cast(pa.int8()).to_pylist()
-    return crowd
+def _segmentations(part: Part, options: CocoOptions) -> str | pa.Array:
+    corners = _corners(part) if options.segmentation == "box" else None
+    column = part.annotations.column("segmentation")
+    if column.null_count == len(column):
+        return "[]" if corners is None else pa.array(corners)
+    empty = ["[]"] * len(column) if corners is None else corners
+    found = [_segmentation(value) for value in column.to_pylist()]
+    texts = (orjson.dumps(f).decode() if f else e for f, e in zip(found, empty, strict=True))
+    return pa.array(texts, pa.string())
 
 
-def _add_segmentations(objects: list[dict[str, Any]], part: pa.Table, options: CocoOptions) -> None:
-    column = part.column("segmentation")
-    if column.null_count < len(column):
-        for item, value in zip(objects, column.to_pylist(), strict=True):
-            if value is not None:
-                item["segmentation"] = _segmentation(value)
-    if options.segmentation == "box":
-        for item in objects:
-            if not item["segmentation"]:
-                x, y, w, h = item["bbox"]
-                item["segmentation"] = [[x, y, x + w, y, x + w, y + h, x, y + h]]
+def _corners(part: Part) -> list[str]:
+    x, y, w, h = part.boxes
+    sides = np.stack([x, y, x + w, y, x + w, y + h, x, y + h], axis=1)
+    return [f"[{corners[:-1]}]" for corners in json_numbers(sides).to_pylist()]
 
 
-def _segmentation(value: dict[str, Any]) -> list[list[float]] | dict[str, Any]:
+def _segmentation(value: dict[str, Any] | None) -> list[list[float]] | dict[str, Any]:
+    if value is None:
+        return []
     rle = value["rle"]
     if rle is not None and rle["counts"] is not None:
         return {"size": [rle["height"], rle["width"]], "counts": rle["counts"]}
     return [ring for ring in value["polygons"] or [] if ring and usable_polygon(ring)]
 
 
-def _add_attributes(objects: list[dict[str, Any]], part: pa.Table) -> None:
-    for name in ("text", "score"):
-        column = part.column(name)
-        if column.null_count < len(column):
-            for item, value in zip(objects, column.to_pylist(), strict=True):
-                if value is not None and value == value:
-                    item.setdefault("attributes", {})[name] = value
+def _extras(annotations: pa.Table) -> str | pa.Array:
+    """What follows the segmentation: nothing, or keypoints and attributes of those that have such."""
+    columns = [annotations.column(n) for n in ("keypoints", "attributes", "text", "score")]
+    if all(column.null_count == len(column) for column in columns):
+        return ""
+    rows = zip(*(c.to_pylist() for c in columns), strict=True)
+    return pa.array([_extra(*row) for row in rows], pa.string())
+
+
+def _extra(
+    keypoints: list[float] | None, attributes: str | None, text: str | None, score: float | None
+) -> str:
+    found: dict[str, Any] = {}
+    if keypoints:
+        numbers = [v if i % 3 < 2 else int(v) for i, v in enumerate(keypoints)]
+        found = {"keypoints": numbers, "num_keypoints": sum(v > 0 for v in numbers[2::3])}
+    own = {"text": text, "score": score}
+    kept = (orjson.loads(attributes) if attributes else {}) | {
+        name: value for name, value in own.items() if value is not None and value == value
+    }
+    if kept:
+        found["attributes"] = kept
+    return f",{orjson.dumps(found).decode()[1:-1]}" if found else ""

@@ -3,39 +3,51 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from aion_dagster.formats.boxes import areas
-from aion_dagster.formats.frame import Frame
-from aion_dagster.formats.options import CsvOptions, Written, left_out_masks
+from aion_dagster.formats.frame import Frame, Integers, Part
+from aion_dagster.formats.neutral import neutral, neutral_table
+from aion_dagster.formats.options import CsvOptions, Written, left_out
 from aion_dagster.values import Dataset, Loss
-
-_FORMULA = r"^[=+\-@\t\r]"
-"""How a cell begins that spreadsheets run (OWASP, CSV injection)."""
 
 
 def write_csv(frame: Frame, dataset: Dataset, folder: Path, options: CsvOptions) -> Written:
     """Write one row per box, one per picture (those without boxes included), one per category."""
-    masks = int(pc.sum(frame.annotations.column("segmentation").is_valid()).as_py() or 0)
-    losses = list(left_out_masks(masks, "annotations.csv"))
-    tables = (
-        ("annotations.csv", _annotation_rows(frame), "annotation_id"),
-        ("images.csv", _image_rows(frame), "image_id"),
-        ("categories.csv", _category_rows(dataset), "name"),
-    )
-    for name, table, key in tables:
-        if options.neutralise:
-            table, changed = _neutralised(table, name, key)
-            losses += changed
-        with (folder / name).open("xb") as file:
-            arrow_csv.write_csv(table, file)
-    return Written(len(frame.image), tuple(losses))
+    losses: list[Loss] = []
+    annotations, counts = 0, [np.zeros(0, dtype=np.int64)]
+
+    def annotation_tables() -> Iterator[pa.Table]:
+        nonlocal annotations
+        for part in frame.parts():
+            annotations += len(part.image)
+            counts.append(np.diff(part.starts))
+            yield annotation_rows(part)
+
+    losses += _write_parts(folder, annotation_tables(), "annotations.csv", "annotation_id", options)
+    pictures = image_rows(frame, np.concatenate(counts))
+    losses += _write_parts(folder, [pictures], "images.csv", "image_id", options)
+    losses += _write_parts(folder, [category_rows(dataset)], "categories.csv", "name", options)
+    kept = ("score", "text")
+    return Written(annotations, (*left_out(frame.seen, "annotations.csv", but=kept), *losses))
+
+
+def _write_parts(
+    folder: Path, parts: Iterable[pa.Table], name: str, key: str, options: CsvOptions
+) -> list[Loss]:
+    losses: list[Loss] = []
+    with (folder / name).open("xb") as file:
+        for i, table in enumerate(parts):
+            if options.neutralise:
+                table, changed = _neutralised(table, name, key)
+                losses += changed
+            arrow_csv.write_csv(table, file, arrow_csv.WriteOptions(include_header=i == 0))
+    return losses
 
 
 def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -43,25 +55,22 @@ def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]])
     with path.open("x", encoding="utf-8", errors="replace", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
-        writer.writerows([_neutral(cell) for cell in row] for row in rows)
+        writer.writerows([neutral(cell) for cell in row] for row in rows)
 
 
-def _neutral(cell: str) -> str:
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
-
-
-def _annotation_rows(frame: Frame) -> pa.Table:
+def annotation_rows(frame: Part) -> pa.Table:
+    """A row per box."""
     own = frame.annotations
     row = pa.array(frame.image)
     x, y, w, h = frame.boxes
     return pa.table(
         {
             "annotation_id": own.column("annotation_id"),
-            "image_id": own.column("image_id"),
+            "image_id": _text(own.column("image_id")),
             "file_name": pa.array(frame.names, pa.string()).take(row),
             "split": pa.array(frame.splits, pa.string()).take(row),
-            "category": own.column("category"),
-            "category_id": pa.array(frame.category),
+            "category": _text(own.column("category")),
+            "category_id": pa.array(frame.category, pa.int64()),
             "x": x,
             "y": y,
             "w": w,
@@ -70,12 +79,13 @@ def _annotation_rows(frame: Frame) -> pa.Table:
             "score": own.column("score"),
             "iscrowd": own.column("iscrowd").fill_null(False),
             "text": own.column("text"),
-            "origin": own.column("origin"),
+            "origin": _text(own.column("origin")),
         }
     )
 
 
-def _image_rows(frame: Frame) -> pa.Table:
+def image_rows(frame: Frame, annotations: Integers) -> pa.Table:
+    """A row per picture, with the number of its annotations."""
     own = frame.images
     return pa.table(
         {
@@ -88,12 +98,18 @@ def _image_rows(frame: Frame) -> pa.Table:
             "format": own.column("format"),
             "group_id": own.column("group_id"),
             "labelled": own.column("labelled"),
-            "annotations": np.diff(frame.starts),
+            "annotations": annotations,
         }
     )
 
 
-def _category_rows(dataset: Dataset) -> pa.Table:
+def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column that may be coded by a dictionary, as text."""
+    return column.cast(pa.string())
+
+
+def category_rows(dataset: Dataset) -> pa.Table:
+    """A row per class."""
     return pa.table(
         {
             "category_id": pa.array(range(len(dataset.categories)), pa.int64()),
@@ -105,18 +121,10 @@ def _category_rows(dataset: Dataset) -> pa.Table:
 
 def _neutralised(table: pa.Table, file: str, key: str) -> tuple[pa.Table, list[Loss]]:
     """Text cells that begin like a formula get an apostrophe in front."""
-    subjects, losses = table.column(key), []
-    for i, field in enumerate(table.schema):
-        if not pa.types.is_string(field.type):
-            continue
-        column = table.column(i)
-        risky = pc.match_substring_regex(column, _FORMULA).fill_null(False)
-        if not pc.any(risky).as_py():
-            continue
-        quoted = pc.binary_join_element_wise("'", column, "")
-        table = table.set_column(i, field, pc.if_else(risky, quoted, column))
-        detail = (
-            f"{file}: an apostrophe stands before its {field.name}, which begins like a formula"
-        )
-        losses += [Loss("converted", str(s), detail) for s in subjects.filter(risky).to_pylist()]
-    return table, losses
+    made, changed = neutral_table(table)
+    losses = []
+    for name, risky in changed.items():
+        detail = f"{file}: an apostrophe stands before its {name}, which begins like a formula"
+        subjects = table.column(key).filter(risky).to_pylist()
+        losses += [Loss("converted", str(s), detail) for s in subjects]
+    return made, losses

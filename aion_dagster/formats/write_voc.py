@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pyarrow.compute as pc
-from numpy.typing import NDArray
+import pyarrow as pa
 
-from aion_dagster.formats.frame import Frame
+from aion_dagster.formats.boxes import Floats
+from aion_dagster.formats.frame import Frame, Integers, Part
 from aion_dagster.formats.names import stem
-from aion_dagster.formats.options import VocOptions, Written, left_out_masks
+from aion_dagster.formats.options import VocOptions, Written, left_out
+from aion_dagster.formats.rows import joined, json_numbers
 from aion_dagster.formats.text_files import write_text_files
 from aion_dagster.values import Category, Dataset, Loss
 
@@ -34,45 +35,47 @@ def write_voc(frame: Frame, dataset: Dataset, folder: Path, options: VocOptions)
     A crowd region is written as `difficult`, which evaluation leaves out as it does crowds.
     """
     labels, losses = _labels(dataset.categories)
-    crowd = frame.annotations.column("iscrowd").fill_null(False).to_numpy()
-    ids = frame.annotation_ids() if crowd.any() else []
-    losses += [
-        Loss("converted", str(ids[row]), "a crowd region is written as difficult")
-        for row in np.flatnonzero(crowd).tolist()
-    ]
-    masks = int(pc.sum(frame.annotations.column("segmentation").is_valid()).as_py() or 0)
-    losses += left_out_masks(masks, "VOC's boxes")
-    objects = _objects(frame, labels, crowd, options)
-    names = (f"Annotations/{stem(name)}.xml" for name in frame.names)
-    write_text_files(folder, names, _documents(frame, dataset, objects))
+    heads = _object_heads(labels)
+    annotations = 0
+    for part in frame.parts():
+        losses += [
+            Loss("converted", i, "a crowd region is written as difficult")
+            for i in part.annotation_ids(np.flatnonzero(part.crowds()))
+        ]
+        names = (f"Annotations/{stem(name)}.xml" for name in part.names)
+        write_text_files(folder, names, _documents(part, dataset, _objects(part, heads, options)))
+        annotations += len(part.image)
+    losses += left_out(frame.seen, "VOC's boxes")
     _write_lists(frame, folder)
-    write_text_files(folder, ["labelmap.txt"], [_label_map(labels)])
-    return Written(len(objects), tuple(losses))
+    write_text_files(folder, ["labelmap.txt"], [_label_map(labels).encode()])
+    return Written(annotations, tuple(losses))
 
 
-def _objects(
-    frame: Frame, labels: Sequence[str], crowd: NDArray[np.bool_], options: VocOptions
-) -> list[str]:
-    names = [escape(label, quote=False) for label in labels]
-    heads = [
-        f"  <object>\n    <name>{name}</name>\n    <pose>Unspecified</pose>\n"
-        "    <truncated>0</truncated>\n"
-        for name in names
+def _object_heads(labels: Sequence[str]) -> pa.Array:
+    texts = [
+        f"  <object>\n    <name>{escape(label, quote=False)}</name>\n    <pose>Unspecified</pose>\n"
+        "    <truncated>0</truncated>\n    <difficult>"
+        for label in labels
     ]
-    template = (
-        "%s    <difficult>%d</difficult>\n    <bndbox>\n      <xmin>%s</xmin>\n      <ymin>%s</ymin>\n"
-        "      <xmax>%s</xmax>\n      <ymax>%s</ymax>\n    </bndbox>\n  </object>\n"
-    )
-    corners = _devkit(frame) if options.coordinates == "devkit" else _float0(frame)
-    return [
-        template % (heads[category], difficult, *sides)
-        for category, difficult, sides in zip(
-            frame.category.tolist(), crowd.tolist(), zip(*corners, strict=True), strict=True
-        )
-    ]
+    return pa.array(texts, pa.string())
 
 
-def _devkit(frame: Frame) -> list[list[int]]:
+def _objects(frame: Part, heads: pa.Array, options: VocOptions) -> list[memoryview]:
+    """The objects of every picture."""
+    if not len(frame.image):
+        return [memoryview(b"")] * len(frame.names)
+    sides = _devkit(frame) if options.coordinates == "devkit" else _float0(frame)
+    xmin, ymin, xmax, ymax = (json_numbers(side, b"<") for side in sides)
+    rows = joined(
+        heads.take(pa.array(frame.category)), json_numbers(frame.crowds().astype(np.int8), b"<"),
+        "/difficult>\n    <bndbox>\n      <xmin>", xmin, "/xmin>\n      <ymin>", ymin,
+        "/ymin>\n      <xmax>", xmax, "/xmax>\n      <ymax>", ymax,
+        "/ymax>\n    </bndbox>\n  </object>\n",
+    )  # fmt: skip
+    return rows.parts(frame.starts)
+
+
+def _devkit(frame: Part) -> tuple[Integers, Integers, Integers, Integers]:
     """1-based whole pixels, first and last inside the box."""
     x, y, w, h = frame.boxes
     sides = []
@@ -80,29 +83,28 @@ def _devkit(frame: Frame) -> list[list[int]]:
         end = limit[frame.image]
         first = np.clip(np.floor(np.round(low, _DIGITS)) + 1, 1, np.maximum(end, 1))
         last = np.clip(np.ceil(np.round(low + size, _DIGITS)), first, np.maximum(end, first))
-        sides.append((first.astype(int).tolist(), last.astype(int).tolist()))
-    return [sides[0][0], sides[1][0], sides[0][1], sides[1][1]]
+        sides.append((first.astype(np.int64), last.astype(np.int64)))
+    return sides[0][0], sides[1][0], sides[0][1], sides[1][1]
 
 
-def _float0(frame: Frame) -> list[list[str]]:
+def _float0(frame: Part) -> tuple[Floats, Floats, Floats, Floats]:
     """0-based numbers, always with a decimal point or exponent: so a reader tells them from the devkit's."""
     x, y, w, h = frame.boxes
-    return [[repr(v) for v in side.tolist()] for side in (x, y, x + w, y + h)]
+    return x, y, x + w, y + h
 
 
-def _documents(frame: Frame, dataset: Dataset, objects: list[str]) -> Iterator[str]:
+def _documents(frame: Part, dataset: Dataset, objects: Sequence[memoryview]) -> Iterator[bytes]:
     database = escape(_NOT_IN_LABELS.sub("_", dataset.name), quote=False)
-    starts = frame.starts.tolist()
-    sizes = zip(frame.widths.tolist(), frame.heights.tolist(), strict=True)
-    for i, (name, (width, height)) in enumerate(zip(frame.names, sizes, strict=True)):
-        yield (
+    sizes = zip(frame.names, frame.widths.tolist(), frame.heights.tolist(), objects, strict=True)
+    for name, width, height, own in sizes:
+        head = (
             "<annotation>\n  <folder>JPEGImages</folder>\n"
             f"  <filename>{escape(name, quote=False)}</filename>\n"
             f"  <source>\n    <database>{database}</database>\n  </source>\n"
             f"  <size>\n    <width>{width}</width>\n    <height>{height}</height>\n"
             "    <depth>3</depth>\n  </size>\n  <segmented>0</segmented>\n"
-            f"{''.join(objects[starts[i] : starts[i + 1]])}</annotation>\n"
         )
+        yield b"".join((head.encode(), own, b"</annotation>\n"))
 
 
 def _write_lists(frame: Frame, folder: Path) -> None:
@@ -110,7 +112,9 @@ def _write_lists(frame: Frame, folder: Path) -> None:
     for split, name in zip(frame.splits, frame.names, strict=True):
         ids[split].append(f"{stem(name)}\n")
     write_text_files(
-        folder, (f"ImageSets/Main/{split}.txt" for split in ids), map("".join, ids.values())
+        folder,
+        (f"ImageSets/Main/{split}.txt" for split in ids),
+        ("".join(lines).encode() for lines in ids.values()),
     )
 
 

@@ -64,7 +64,7 @@ def test_rule_26_losses_of_dataset_and_export_are_reported_with_ids(tmp_path, na
     assert facts["counts"]["losses"] == len(rows) - 1
     assert (facts["format"], facts["dataset"], facts["version"]) == (name, "pets", "f00d")
     readme = (tmp_path / "out/README.md").read_text()
-    assert ("hard links" in readme) == (name != "csv")
+    assert ("hard links" in readme) == (name not in ("csv", "parquet", "webdataset"))
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -117,6 +117,9 @@ def test_a_damaged_export_is_not_counted(tmp_path, name):
         "yolo": "data.yaml",
         "voc": "Annotations/b.xml",
         "csv": "annotations.csv",
+        "parquet": "annotations.parquet",
+        "imagefolder": "train/metadata.jsonl",
+        "webdataset": "train-000000.tar",
     }[name]
     (tmp_path / "out" / spoiled).write_text("{")
     with pytest.raises(ExportError, match="out"):

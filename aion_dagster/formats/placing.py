@@ -1,0 +1,123 @@
+"""All pictures of an export put into its folder: taken over from the export before, linked, or made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from aion_dagster.formats.frame import Frame
+from aion_dagster.formats.metadata import Kind
+from aion_dagster.formats.names import extension
+from aion_dagster.formats.options import Options
+from aion_dagster.formats.picture_list import Listed, PreviousPictures, write_picture_list
+from aion_dagster.formats.pictures import (
+    PictureRow,
+    PictureRules,
+    PictureSource,
+    Placed,
+    changes_lost,
+    kind_of,
+    link_or_copy,
+    new_path,
+    picture_name,
+    place_picture,
+)
+from aion_dagster.values import Loss
+
+Progress = Callable[[int], None]
+
+
+def place_pictures(
+    frame: Frame,
+    pictures: PictureSource,
+    folder: Path,
+    options: Options,
+    previous: PreviousPictures | None,
+    progress: Progress,
+) -> tuple[Frame, list[Loss]]:
+    """Put every picture into the folder and list them in pictures.csv; the frame of those that are there, and losses."""
+    rules = options.rules()
+    names: list[str | None] = []
+    sizes: list[tuple[int, int]] = []
+    listed: list[Listed] = []
+    losses: list[Loss] = []
+    lost: list[int] = []
+    earlier = _earlier(frame, previous)
+    for split, row, known in zip(frame.splits, picture_rows(frame), earlier, strict=True):
+        place = options.picture_folder(split)
+        placed = _taken_over(row, folder / place, rules, previous, known)
+        if placed is None:
+            placed = place_picture(row, pictures, folder / place, rules)
+        if placed.name is None:
+            lost.append(len(names))
+        else:
+            size_bytes = (folder / place / placed.name).stat().st_size
+            listed.append(Listed(f"{place}/{placed.name}", size_bytes, placed.changes))
+        names.append(placed.name)
+        sizes.append(placed.size)
+        losses += placed.losses
+        progress(1)
+    if lost:
+        losses = with_boxes(frame, lost, losses)
+    placed_frame = frame.only(names, sizes)
+    write_picture_list(folder, placed_frame, listed)
+    return placed_frame, losses
+
+
+def picture_rows(frame: Frame) -> Iterator[PictureRow]:
+    """What is known of each picture."""
+    ids, orientations = frame.images.column("image_id"), frame.images.column("orientation")
+    for start in range(0, len(frame.names), 4096):
+        cut = slice(start, start + 4096)
+        columns = (
+            ids.slice(start, 4096).to_pylist(),
+            frame.names[cut],
+            frame.widths[cut].tolist(),
+            frame.heights[cut].tolist(),
+            orientations.slice(start, 4096).fill_null(1).to_pylist(),
+        )
+        for values in zip(*columns, strict=True):
+            yield PictureRow(*values)
+
+
+def with_boxes(frame: Frame, lost: Sequence[int], losses: Sequence[Loss]) -> list[Loss]:
+    """The losses, where those of pictures that are left out say how many boxes go with them."""
+    counts = frame.annotations_per_picture()
+    boxes = {frame.names[row]: counts[row] for row in lost}
+    return [
+        Loss(x.kind, x.subject, f"{x.detail}; boxes left out with it: {boxes[x.subject]}")
+        if x.subject in boxes
+        else x
+        for x in losses
+    ]
+
+
+def _earlier(frame: Frame, previous: PreviousPictures | None) -> list[int]:
+    if previous is None:
+        return [-1] * len(frame.names)
+    rows: list[int] = np.asarray(previous.rows(frame.images.column("image_id"))).tolist()
+    return rows
+
+
+def _taken_over(
+    row: PictureRow,
+    folder: Path,
+    rules: PictureRules,
+    previous: PreviousPictures | None,
+    known: int,
+) -> Placed | None:
+    """The picture as the export before holds it, if it does: the same file under today's name."""
+    found = None if previous is None else previous.take(known)
+    if found is None:
+        return None
+    path, listed = found
+    kind: Kind = kind_of(extension(listed.file))
+    name, renamed = picture_name(row.name, kind, rules)
+    try:
+        link_or_copy(path, new_path(folder, name), link=True)
+    except FileNotFoundError:
+        return None
+    losses = (*changes_lost(row.name, listed.changes), *renamed)
+    return Placed(name, losses, rules.size(row.width, row.height), listed.changes)

@@ -1,0 +1,143 @@
+"""Hugging Face's imagefolder: <split>/<pictures> with metadata.jsonl or metadata.parquet in each split's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from aion_dagster.formats.boxes import areas
+from aion_dagster.formats.frame import Frame, Part
+from aion_dagster.formats.options import ImagefolderOptions, Written, left_out
+from aion_dagster.formats.rows import joined, json_numbers
+from aion_dagster.values import Category, Dataset
+
+_OBJECTS: Final = pa.struct(
+    [
+        ("id", pa.list_(pa.string())),
+        ("bbox", pa.list_(pa.list_(pa.float64(), 4))),
+        ("category", pa.list_(pa.string())),
+        ("category_id", pa.list_(pa.int64())),
+        ("area", pa.list_(pa.float64())),
+        ("iscrowd", pa.list_(pa.bool_())),
+    ]
+)
+_COLUMNS: Final = pa.schema(
+    [
+        ("file_name", pa.string()),
+        ("image_id", pa.string()),
+        ("width", pa.int64()),
+        ("height", pa.int64()),
+        ("objects", _OBJECTS),
+    ]
+)
+
+
+def write_imagefolder(
+    frame: Frame, dataset: Dataset, folder: Path, options: ImagefolderOptions
+) -> Written:
+    """Write what is known of the pictures of each split; a picture without objects has empty lists.
+
+    Boxes are [x, y, width, height] in pixels, `category_id` counts from 0 in the order of the classes.
+    """
+    write_classes(folder, dataset)
+    annotations = 0
+    with ExitStack() as stack:
+        add: dict[str, Callable[[Part], None]] = {}
+        for split in frame.used_splits() or ("train",):
+            (folder / split).mkdir(exist_ok=True)
+            place = folder / split / f"metadata.{options.metadata}"
+            file = stack.enter_context(place.open("xb"))
+            if options.metadata == "parquet":
+                writer = stack.enter_context(pq.ParquetWriter(file, _COLUMNS, compression="zstd"))
+                add[split] = _table_writer(writer, dataset)
+            else:
+                add[split] = _line_writer(file, dataset.categories)
+        for part in frame.parts():
+            annotations += len(part.image)
+            for split in sorted(set(part.splits)):
+                add[split](part.of_split(split))
+    return Written(annotations, left_out(frame.seen, "imagefolder's metadata"))
+
+
+def write_classes(folder: Path, dataset: Dataset) -> None:
+    """Write classes.json: the names of the classes in their order."""
+    names = [c.name for c in dataset.categories]
+    (folder / "classes.json").write_bytes(orjson.dumps(names, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def _table_writer(writer: pq.ParquetWriter, dataset: Dataset) -> Callable[[Part], None]:
+    names = pa.array([c.name for c in dataset.categories], pa.string())
+
+    def write(part: Part) -> None:
+        starts = pa.array(part.starts.astype(np.int32))
+        sides = pa.array(np.stack(part.boxes, axis=1).ravel())
+        columns = (
+            part.annotations.column("annotation_id").combine_chunks(),
+            pa.FixedSizeListArray.from_arrays(sides, 4),
+            names.take(pa.array(part.category)),
+            pa.array(part.category, pa.int64()),
+            pa.array(areas(part.annotations, part.images)),
+            pa.array(part.crowds()),
+        )
+        lists = [pa.ListArray.from_arrays(starts, column) for column in columns]
+        objects = pa.StructArray.from_arrays(lists, fields=list(_OBJECTS))
+        table = {
+            "file_name": pa.array(part.names, pa.string()),
+            "image_id": part.images.column("image_id"),
+            "width": pa.array(part.widths),
+            "height": pa.array(part.heights),
+            "objects": objects,
+        }
+        writer.write_table(pa.table(table, schema=_COLUMNS))
+
+    return write
+
+
+def _line_writer(file: BinaryIO, categories: tuple[Category, ...]) -> Callable[[Part], None]:
+    names = pa.array([orjson.dumps(c.name).decode() + "," for c in categories], pa.string())
+
+    def write(part: Part) -> None:
+        file.write(_lines(part, names) if part.names else b"")
+
+    return write
+
+
+def _lines(part: Part, names: pa.Array) -> memoryview:
+    lists = {
+        "id": _quoted(part.annotations.column("annotation_id").combine_chunks()),
+        "bbox": json_numbers(np.stack(part.boxes, axis=1)),
+        "category": names.take(pa.array(part.category)),
+        "category_id": json_numbers(part.category),
+        "area": json_numbers(areas(part.annotations, part.images)),
+        "iscrowd": pa.array(["false,", "true,"]).take(pa.array(part.crowds().astype(np.int8))),
+    }
+    starts = pa.array(part.starts.astype(np.int32))
+    cells: list[str | pa.Array] = []
+    for name, column in lists.items():
+        own = pc.binary_join(pa.ListArray.from_arrays(starts, column), "")
+        cells += [f'"{name}":[', pc.ascii_rtrim(own, ","), "],"]
+    cells[-1] = "]}}\n"
+    return joined(_heads(part), *cells).data
+
+
+def _heads(part: Part) -> pa.Array:
+    ids = part.images.column("image_id").to_pylist()
+    sizes = zip(part.names, ids, part.widths.tolist(), part.heights.tolist(), strict=True)
+    keys = ("file_name", "image_id", "width", "height")
+    heads = (orjson.dumps(dict(zip(keys, facts, strict=True))) for facts in sizes)
+    return pa.array([f'{head[:-1].decode()},"objects":{{' for head in heads], pa.string())
+
+
+def _quoted(texts: pa.Array) -> pa.Array:
+    """Texts as JSON has them, with a comma behind each."""
+    if pc.any(pc.match_substring_regex(texts, r'["\\\\\x00-\x1f]')).as_py():
+        return pa.array([orjson.dumps(t).decode() + "," for t in texts.to_pylist()], pa.string())
+    return pc.binary_join_element_wise('"', texts, '",', "")
