@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeVar
 
+from aion_dagster.backends.aionvision_errors import is_used_up
 from aion_dagster.backends.calls import Begun, CallJournal, CallKey, Standing
 from aion_dagster.backends.protocol import Original
 from aion_dagster.client import errors as api
+
+T = TypeVar("T")
 
 CHUNK_BYTES: Final = 64 * 2**20
 """Bytes of the files that are opened together, at most, unless a single one has more."""
@@ -66,10 +69,15 @@ def may_have_arrived(error: api.AionvisionError) -> bool:
 
 
 def halves_help(error: api.AionvisionError) -> bool:
-    """Whether a group may have been refused for one member's sake, or for its size."""
-    return isinstance(error, api.ValidationError | api.AionvisionTimeoutError) or (
-        error.code in ("MEMORY_LIMIT_EXCEEDED", "TIMEOUT") or error.status in (413, 504)
-    )
+    """Whether a group may have been refused for one member's sake, or for its size.
+
+    An `UploadError` is of a file that could not be read, or changed, while it was sent.
+    """
+    kinds = api.ValidationError | api.AionvisionTimeoutError | api.UploadError
+    if isinstance(error, kinds):
+        return True
+    too_much = error.status in (413, 504) or error.code in ("MEMORY_LIMIT_EXCEEDED", "TIMEOUT")
+    return too_much and not is_used_up(error)
 
 
 def grouped(
@@ -87,7 +95,7 @@ def grouped(
     return groups
 
 
-def in_halves(group: Mapping[CallKey, Original]) -> Iterable[dict[CallKey, Original]]:
+def in_halves(group: Mapping[CallKey, T]) -> tuple[dict[CallKey, T], dict[CallKey, T]]:
     """A group as two."""
     items = list(group.items())
     middle = len(items) // 2

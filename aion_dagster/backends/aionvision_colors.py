@@ -19,7 +19,7 @@ from aion_dagster.backends.aionvision_begin import (
     not_made,
 )
 from aion_dagster.backends.aionvision_color_rows import Row, color_row
-from aion_dagster.backends.aionvision_errors import kind_of
+from aion_dagster.backends.aionvision_errors import kind_of, never_begun, refused_for_good
 from aion_dagster.backends.calls import Begun, CallJournal, CallKey, Settlement, Standing
 from aion_dagster.backends.reuse import reusable_rows
 from aion_dagster.client import AionVision
@@ -131,6 +131,8 @@ class _Colors:
     advance: Callable[[int], None]
     rows: dict[str, Row] = field(default_factory=dict)
     unfinished: set[str] = field(default_factory=set)
+    _unseen: set[str] = field(default_factory=set)
+    """Pictures that could not be looked at when that was last tried."""
 
     async def look_up(self, pictures: Sequence[_Picture]) -> None:
         """Fill `rows` and `unfinished`."""
@@ -165,16 +167,30 @@ class _Colors:
         return state.is_failed or known[self._key(picture)].kind == _PENDING
 
     async def _states(self, pictures: Sequence[_Picture]) -> dict[str, ColorExtractionResult]:
-        """How far the colors of pictures are; those that the remote library does not have are left out."""
+        """How far the colors of pictures are, but for those that the remote library does not have, or that cannot be looked at.
+
+        Raises:
+            AionvisionError: none of them could be looked at.
+        """
+        failures: list[api.AionvisionError] = []
 
         async def state(picture: _Picture) -> ColorExtractionResult | None:
+            self._unseen.discard(picture.image_id)
             try:
                 return await self.client.colors.get(picture.remote_id)
             except api.ResourceNotFoundError:
                 return None
+            except api.AionvisionError as error:
+                if is_hopeless(error):
+                    raise
+                self._unseen.add(picture.image_id)
+                failures.append(error)
+                return None
 
         jobs = [partial(state, picture) for picture in pictures]
         found = await self.client.transport.runtime.several(jobs, self.config.parallel)
+        if failures and len(failures) == len(pictures):
+            raise failures[0]
         return {p.image_id: s for p, s in zip(pictures, found, strict=True) if s is not None}
 
     async def _watched(self, pictures: Sequence[_Picture]) -> dict[str, ColorExtractionResult]:
@@ -205,37 +221,41 @@ class _Colors:
         taken = [key for key, one in begun.items() if one.standing is Standing.ACCEPTED]
         try:
             for start in range(0, len(sending), _EXTRACTED_AT_ONCE):
-                some = sending[start : start + _EXTRACTED_AT_ONCE]
-                if await self._ask_for(some, keys):
-                    taken += some
-                else:
-                    self.unfinished |= {keys[key].image_id for key in some}
+                taken += await self._ask_for(sending[start : start + _EXTRACTED_AT_ONCE], keys)
+            self.unfinished |= {keys[key].image_id for key in set(sending) - set(taken)}
         finally:
             await asyncio.to_thread(self.calls.release, sending)
         return [keys[key] for key in taken]
 
-    async def _ask_for(self, keys: Sequence[CallKey], pictures: Mapping[CallKey, _Picture]) -> bool:
-        """Ask for extractions; whether the platform took them."""
+    async def _ask_for(
+        self, keys: Sequence[CallKey], pictures: Mapping[CallKey, _Picture]
+    ) -> list[CallKey]:
+        """Ask for extractions, in halves where the whole is refused for one's sake; those that the platform took."""
         await asyncio.to_thread(self.calls.sent, keys)
         try:
             await self.client.colors.batch_extract(
                 [pictures[key].remote_id for key in keys], force=True, n_colors=self.n_colors
             )
         except api.AionvisionError as error:
-            refused = isinstance(error, api.QuotaExceededError | api.RateLimitError)
-            if is_hopeless(error) or refused:
+            splits = len(keys) > 1 and not error.begun and refused_for_good(error)
+            if is_hopeless(error) or splits or never_begun(error):
                 await asyncio.to_thread(self.calls.refused, keys)
-            if is_hopeless(error):
-                raise
-            if not refused and not may_have_arrived(error):
+            elif not may_have_arrived(error):
+                kind, retryable = kind_of(error), not refused_for_good(error)
                 for key in keys:
                     await asyncio.to_thread(
-                        self.calls.failed, key, str(error), kind=kind_of(error), retryable=True
+                        self.calls.failed, key, str(error), kind=kind, retryable=retryable
                     )
-            return False
+            if is_hopeless(error):
+                raise
+            if splits:
+                middle = len(keys) // 2
+                first = await self._ask_for(keys[:middle], pictures)
+                return first + await self._ask_for(keys[middle:], pictures)
+            return []
         ids = {key: (pictures[key].remote_id, None) for key in keys}
         await asyncio.to_thread(self.calls.accepted, ids)
-        return True
+        return list(keys)
 
     async def _note(
         self, picture: _Picture, state: ColorExtractionResult | None, *, was_asked: bool
@@ -243,7 +263,9 @@ class _Colors:
         """Keep what came of a picture."""
         key = self._key(picture)
         if state is None:
-            return  # Not in the remote library: it has no colors, and never will.
+            # What is not in the remote library has no colors, and never will.
+            self.unfinished |= self._unseen & {picture.image_id}
+            return
         row = None
         if state.is_completed and state.color_analysis is not None:
             row = color_row(picture.image_id, state.color_analysis, self.n_colors)

@@ -103,7 +103,12 @@ class DocumentTexts:
         missing = [tag for tag in self.config.tags if tag not in about.tags]
         if title is not None or missing:
             tags = [*about.tags, *missing][:TAGS] if missing else None
-            await self.client.documents.update(about.id, title=title, tags=tags)
+            try:
+                await self.client.documents.update(about.id, title=title, tags=tags)
+            except api.AionvisionError as error:
+                if is_hopeless(error):
+                    raise
+                return about.title  # Its text is worth more than its name there.
         return title or about.title
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from aion_dagster.backends.aionvision_begin import is_hopeless
-from aion_dagster.backends.aionvision_errors import kind_of
+from aion_dagster.backends.aionvision_errors import kind_of, told
 from aion_dagster.backends.calls import CallJournal, CallKey, Settlement
 from aion_dagster.backends.protocol import Original
 from aion_dagster.client import AionVision
@@ -132,7 +132,7 @@ class DocumentWaiter:
             done = {key: Settlement(payload, sent.remote_id)}
             await asyncio.to_thread(self.calls.settled, done)
             return Remote(sent.remote_id, "completed")
-        reason = state.error_message or f"the platform could not read it ({status.value})"
+        reason = told(state.error_message, f"the platform could not read it ({status.value})")
         retryable = status is not WorkStatus.FAILED or classified(reason)[1]
         return await note_failure(self.calls, key, EXTRACTION, reason, retryable, sent.remote_id)
 

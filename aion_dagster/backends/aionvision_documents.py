@@ -25,7 +25,13 @@ from aion_dagster.backends.aionvision_document_waiting import (
     failed,
     note_failure,
 )
-from aion_dagster.backends.aionvision_errors import kind_of, refused_for_good
+from aion_dagster.backends.aionvision_errors import (
+    is_used_up,
+    kind_of,
+    never_begun,
+    refused_for_good,
+    told,
+)
 from aion_dagster.backends.calls import Begun, CallJournal, CallKey, Standing
 from aion_dagster.backends.protocol import Original
 from aion_dagster.client import AionVision
@@ -118,11 +124,11 @@ class DocumentSender:
         if self._spent is not None:
             found |= {k.sha256: failed("quota", self._spent, retryable=True) for k in group}
             return []
-        opened = await self._opened(group, found)
+        cleared = [key for key in group if await self._is_clear(begun[key], found)]
+        opened = await self._opened({key: group[key] for key in cleared}, found)
         sending = {key: group[key] for key in opened}
         if not sending:
             return []
-        await self._cleared([begun[key] for key in sending])
         await asyncio.to_thread(self.calls.sent, list(sending))
         try:
             results = await self.client.documents.upload(
@@ -147,16 +153,22 @@ class DocumentSender:
                 found[key.sha256] = failed("source", str(error), retryable=True)
         return opened
 
-    async def _cleared(self, begun: Iterable[Begun]) -> None:
-        """Delete documents that we sent and the platform could not read: sent again they would be found as they are."""
-        for one in begun:
-            if one.remote_id is None or one.kind != EXTRACTION:
-                continue
+    async def _is_clear(self, begun: Begun, found: dict[str, Remote]) -> bool:
+        """Delete a document that we sent and the platform could not read: sent again it would be found as it is."""
+        if begun.remote_id is None or begun.kind != EXTRACTION:
+            return True
+        try:
             with suppress(api.ResourceNotFoundError):
-                state = await self.client.documents.get_status(one.remote_id)
+                state = await self.client.documents.get_status(begun.remote_id)
                 # Only what bears the name that we send: others may have had the same content there before.
-                if state.filename.startswith(one.key.sha256):
-                    await self.client.documents.delete(one.remote_id)
+                if state.filename.startswith(begun.key.sha256):
+                    await self.client.documents.delete(begun.remote_id)
+        except api.AionvisionError as error:
+            if is_hopeless(error):
+                raise
+            found[begun.key.sha256] = failed(kind_of(error), str(error), retryable=True)
+            return False
+        return True
 
     async def _refused(
         self,
@@ -166,24 +178,38 @@ class DocumentSender:
         found: dict[str, Remote],
     ) -> list[Sent]:
         """What becomes of a group that the server did not take as a whole."""
-        splits = len(sending) > 1 and halves_help(error)
-        if splits or is_hopeless(error) or isinstance(error, api.QuotaExceededError):
-            await asyncio.to_thread(self.calls.refused, list(sending))
+        taken: list[Sent] = []
+        if isinstance(error, api.QuotaExceededError):
+            taken = await self._taken(sending, error.partial_results)
+        if is_used_up(error):
+            self._spent = str(error)
+        had = {s.key for s in taken}
+        left = {key: original for key, original in sending.items() if key not in had}
+        splits = len(left) > 1 and halves_help(error)
+        free = splits or is_hopeless(error) or never_begun(error)
+        if free:
+            await asyncio.to_thread(self.calls.refused, list(left))
         if is_hopeless(error):
             raise error
-        if isinstance(error, api.QuotaExceededError):
-            self._spent = str(error)
-            found |= {k.sha256: failed("quota", self._spent, retryable=True) for k in sending}
-            return []
         if splits:
-            halves = [await self._send(half, begun, found) for half in in_halves(sending)]
+            halves = [await self._send(half, begun, found) for half in in_halves(left)]
             return [*halves[0], *halves[1]]
-        for key in sending:
-            retryable = not refused_for_good(error)
-            found[key.sha256] = await note_failure(
-                self.calls, key, kind_of(error), str(error), retryable
-            )
-        return []
+        kind, retryable = kind_of(error), not refused_for_good(error)
+        for key in left:
+            if free:
+                found[key.sha256] = failed(kind, str(error), retryable=True)
+            else:
+                found[key.sha256] = await note_failure(self.calls, key, kind, str(error), retryable)
+        return taken
+
+    async def _taken(
+        self, sending: Mapping[CallKey, Original], results: Iterable[DocumentUploadResult]
+    ) -> list[Sent]:
+        """Note what the server took before it refused the rest."""
+        ids = {r.filename[:64]: r.document_id for r in results if r.document_id}
+        taken = [Sent(k, o, ids[k.sha256], None) for k, o in sending.items() if k.sha256 in ids]
+        await asyncio.to_thread(self.calls.accepted, {s.key: (s.remote_id, None) for s in taken})
+        return taken
 
     async def _noted(
         self,
@@ -200,9 +226,14 @@ class DocumentSender:
         }
         await asyncio.to_thread(self.calls.accepted, {k: (i, batch) for k, i in taken.items()})
         for key, result in zip(sending, results, strict=True):
-            if key not in taken:
-                reason = result.error or "the server did not take it and does not say why"
-                kind = classified(reason)[0].value
+            if key in taken:
+                continue
+            reason = told(result.error, "the server did not take it and does not say why")
+            kind = classified(reason)[0].value
+            if result.is_retryable and not result.is_begun:
+                await asyncio.to_thread(self.calls.refused, [key])
+                found[key.sha256] = failed(kind, reason, retryable=True)
+            else:
                 found[key.sha256] = await note_failure(
                     self.calls, key, kind, reason, result.is_retryable
                 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from aion_dagster.client import errors as api
+from aion_dagster.client.answers import is_quota
 
 _KINDS: Final[tuple[tuple[type[api.AionvisionError], str], ...]] = (
     (api.QuotaExceededError, "quota"),
@@ -17,7 +18,11 @@ _KINDS: Final[tuple[tuple[type[api.AionvisionError], str], ...]] = (
     (api.ValidationError, "validation"),
     (api.ResourceNotFoundError, "not_found"),
     (api.ConflictError, "conflict"),
+    (api.UploadError, "source"),
 )
+
+_LONGEST: Final = 1_000
+"""Characters of a server's words that go into tables and the journal."""
 
 
 def kind_of(error: api.AionvisionError) -> str:
@@ -29,6 +34,23 @@ def refused_for_good(error: api.AionvisionError) -> bool:
     """Whether asking again would be answered alike."""
     final = api.ValidationError | api.ResourceNotFoundError | api.AionvisionPermissionError
     return isinstance(error, final)
+
+
+def told(words: str | None, otherwise: str) -> str:
+    """What the server says of a failure, cut where that is long; `otherwise` where it says nothing."""
+    if not words:
+        return otherwise
+    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
+
+
+def is_used_up(error: api.AionvisionError) -> bool:
+    """Whether a quota is spent, so that whatever else is sent would be refused too.
+
+    A bare 413 says it of a request's size as often as of a quota.
+    """
+    if not isinstance(error, api.QuotaExceededError):
+        return False
+    return error.status != 413 or is_quota(error.code)
 
 
 def never_begun(error: api.AionvisionError) -> bool:

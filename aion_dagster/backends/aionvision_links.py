@@ -16,7 +16,7 @@ import pyarrow as pa
 from aion_dagster import schemas
 from aion_dagster.backends.aionvision import AionvisionBackend
 from aion_dagster.backends.aionvision_begin import begun_calls, is_hopeless, not_made
-from aion_dagster.backends.aionvision_errors import kind_of, refused_for_good
+from aion_dagster.backends.aionvision_errors import kind_of, never_begun, refused_for_good, told
 from aion_dagster.backends.calls import Begun, CallJournal, CallKey, Settlement, Standing
 from aion_dagster.backends.link_urls import page_of, refusal, shown
 from aion_dagster.client import AionVision
@@ -172,7 +172,7 @@ class _Links:
         if is_hopeless(error):
             await asyncio.to_thread(self.calls.refused, [key])
             raise error
-        if isinstance(error, api.QuotaExceededError | api.RateLimitError | api.CircuitBreakerError):
+        if never_begun(error):
             await asyncio.to_thread(self.calls.refused, [key])
         elif not retryable:
             await asyncio.to_thread(
@@ -183,7 +183,10 @@ class _Links:
 
     async def _waited(self, saved: Sequence[_Saved]) -> dict[str, Row]:
         """Rows of links, once their pages were fetched, or could not be, or that takes too long."""
-        left = {link.link_id: link for link in saved}
+        # A server may take two addresses for one page: they have one link then.
+        left: dict[str, list[_Saved]] = {}
+        for link in saved:
+            left.setdefault(link.link_id, []).append(link)
         rows: dict[str, Row] = {}
         loop = asyncio.get_running_loop()
         end = loop.time() + self.config.polling_timeout
@@ -196,8 +199,8 @@ class _Links:
                 return rows | _open(left, kind_of(error), str(error))
             over = [i for i in left if i not in files or _is_over(files[i])]
             for link_id in over:
-                link = left.pop(link_id)
-                rows[link.url] = await self._ended(link, files.get(link_id))
+                for link in left.pop(link_id):
+                    rows[link.url] = await self._ended(link, files.get(link_id))
             if left and loop.time() > end:
                 return rows | _open(left, "timeout", "still being crawled; look again later")
             if left:
@@ -211,9 +214,18 @@ class _Links:
             page = await self.client.files.list(ids=ids[start : start + PAGE], limit=PAGE)
             files |= {file.id: file for file in page.files}
         short = [i for i, f in files.items() if _is_over(f) and f.crawled_at is None]
-        looks = [partial(self.client.links.get, i) for i in short]
+        looks = [partial(self._whole, i, files[i]) for i in short]
         whole = await self.client.transport.runtime.several(looks, self.config.parallel)
         return files | dict(zip(short, whole, strict=True))
+
+    async def _whole(self, link_id: str, listed: UserFile | LinkDetails) -> UserFile | LinkDetails:
+        """A link with all that is known of it; as it was listed where it cannot be looked at by itself."""
+        try:
+            return await self.client.links.get(link_id)
+        except api.AionvisionError as error:
+            if is_hopeless(error):
+                raise
+            return listed
 
     async def _ended(self, link: _Saved, file: UserFile | LinkDetails | None) -> Row:
         """Note how a crawl ended."""
@@ -226,7 +238,7 @@ class _Links:
             return _without_link(link.url, "not_found", reason, retryable=False)
         row = _row(link, file)
         if WorkStatus(file.crawl_status or "").is_failure:
-            reason = file.crawl_error or "the page could not be fetched"
+            reason = told(file.crawl_error, "the page could not be fetched")
             retryable = classified(reason)[1]
             await asyncio.to_thread(
                 self.calls.failed, key, reason, kind=_CRAWL, retryable=retryable
@@ -288,7 +300,7 @@ def _without_link(url: str, kind: str | None, reason: str | None, *, retryable: 
     }
 
 
-def _open(left: Mapping[str, _Saved], kind: str, reason: str) -> dict[str, Row]:
+def _open(left: Mapping[str, Sequence[_Saved]], kind: str, reason: str) -> dict[str, Row]:
     """Rows of links whose crawl is not over; the journal keeps their ids."""
     return {
         link.url: {
@@ -297,5 +309,6 @@ def _open(left: Mapping[str, _Saved], kind: str, reason: str) -> dict[str, Row]:
             "crawl_status": "processing",
             "was_there": link.was_there,
         }
-        for link in left.values()
+        for links in left.values()
+        for link in links
     }

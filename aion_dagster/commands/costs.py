@@ -10,7 +10,7 @@ from datetime import date
 
 from aion_dagster.commands.settings import store_config
 from aion_dagster.errors import ConfigError
-from aion_dagster.storage.call_records import Spent
+from aion_dagster.storage.call_records import NOT_TOLD, Spent
 from aion_dagster.storage.store import Store
 
 _COLUMNS = (
@@ -31,26 +31,49 @@ def costs(args: Namespace) -> int:
     """Print them, for people or as JSON."""
     config = store_config(args)
     store = Store.open(config.store, library=config.name, create=False)
-    spent = store.ledger.spending(since=_day(args.since), until=_day(args.until))
+    days = _day(args.since), _day(args.until)
+    spent = store.ledger.spending(since=days[0], until=days[1])
     if args.json:
-        print(json.dumps([dataclasses.asdict(one) for one in spent]))  # noqa: T201 - the command's output
+        told = [{**dataclasses.asdict(s), "credits_told": s.credits_told} for s in spent]
+        print(json.dumps(told))  # noqa: T201 - the command's output
     elif not spent:
         print("No paid calls.")  # noqa: T201
     else:
-        print("\n".join(table(spent)))  # noqa: T201
+        print("\n".join([*table(spent), *account(store, *days)]))  # noqa: T201
     return 0
 
 
 def table(spent: Sequence[Spent]) -> list[str]:
     """Lines of a table with a sum at its end."""
     rows = [_COLUMNS, *map(_row, spent)]
-    total = f"{sum(s.credits for s in spent):g}"
+    credit = sum(s.credits for s in spent)
+    total = f"{credit:g} credits" if credit else f"credits {NOT_TOLD}"
     calls, hits = sum(s.calls for s in spent), sum(s.hits for s in spent)
     widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
     lines = [
         "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
-    return [*lines, f"{calls} calls, {hits} answers had without a call, {total} credits"]
+    return [*lines, f"{calls} calls, {hits} answers had without a call, {total}"]
+
+
+def account(store: Store, since: str | None, until: str | None) -> list[str]:
+    """A line of what the platform says of the whole account, on the days that the table `usage` has of the asked ones."""
+    if not store.tables.exists("usage"):
+        return []
+    found = {
+        row["day"].isoformat(): row["credits"]
+        for row in store.tables.read("usage").to_pylist()
+        if (row["origin"], row["period"], row["operation"]) == ("platform", "day", "all")
+        and row["credits"] is not None
+    }
+    days = sorted(d for d in found if (since or d) <= d <= (until or d))
+    if not days:
+        return []
+    total = sum(found[day] for day in days)
+    return [
+        f"the platform says of the whole account: {total:g} credits from {days[0]} to {days[-1]}"
+        " (table usage has them by day)"
+    ]
 
 
 def _row(one: Spent) -> tuple[str, ...]:
@@ -63,7 +86,7 @@ def _row(one: Spent) -> tuple[str, ...]:
         str(one.failed),
         str(one.in_doubt),
         str(one.hits),
-        f"{one.credits:g}",
+        f"{one.credits:g}" if one.credits_told or not one.calls else NOT_TOLD,
         f"{one.input_tokens}/{one.output_tokens}",
         latency,
     )

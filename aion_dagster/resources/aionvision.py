@@ -14,6 +14,7 @@ import pydantic
 from pydantic import Field, PrivateAttr
 
 from aion_dagster.backends.aionvision import AionvisionBackend
+from aion_dagster.backends.aionvision_credits import told_credits
 from aion_dagster.backends.calls import CallJournal, CallKey, NoJournal, Settlement
 from aion_dagster.backends.paid import paid
 from aion_dagster.client import AionVision, SyncAionVision
@@ -114,7 +115,7 @@ class AionvisionResource(dg.ConfigurableResource[Any]):
             tokens = usage if isinstance(usage, dict) else {}
             return Settlement(
                 answer,
-                credits=_number(answer.get("credits_used") or answer.get("credits")),
+                credits=told_credits(answer),
                 input_tokens=int(
                     _number(tokens.get("input_tokens") or tokens.get("prompt_tokens"))
                 ),

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from aion_dagster.storage.call_records import NOT_TOLD
 from aion_dagster.storage.ledger_calls import PaidCalls
 from aion_dagster.storage.ledger_spending import percentile
 
@@ -48,7 +49,7 @@ def call_metadata(calls: PaidCalls) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "paid_calls": tally.calls,
         "answers_without_call": tally.hits,
-        "credits": round(tally.credits, 6),
+        "credits": round(tally.credits, 6) if tally.told else NOT_TOLD,
         "input_tokens": tally.input_tokens,
         "output_tokens": tally.output_tokens,
     }

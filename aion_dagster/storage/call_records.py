@@ -6,9 +6,12 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 BudgetScope = Literal["run", "day", "month", "library"]
+
+NOT_TOLD: Final = "not told"
+"""In place of credits that no answer named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +74,14 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What a call brought, and what it cost; the payload is anything that JSON can hold."""
+    """What a call brought, and what it cost; the payload is anything that JSON can hold.
+
+    `credits` is None where nobody told them.
+    """
 
     payload: Mapping[str, Any] | None = None
     remote_id: str | None = None
-    credits: float = 0.0
+    credits: float | None = None
     input_tokens: int = 0
     output_tokens: int = 0
     milliseconds: float | None = None
@@ -83,10 +89,14 @@ class Settlement:
 
 @dataclass(slots=True)
 class Tally:
-    """What one process did in one journal so far; `hits` are answers that were had without a call."""
+    """What one process did in one journal so far.
+
+    `hits` are answers that were had without a call; `told` are those that said what they cost in credits.
+    """
 
     calls: int = 0
     hits: int = 0
+    told: int = 0
     credits: float = 0.0
     input_tokens: int = 0
     output_tokens: int = 0
@@ -94,7 +104,9 @@ class Tally:
 
     def add(self, result: Settlement) -> None:
         """Count an answer."""
-        self.credits += result.credits
+        if result.credits is not None:
+            self.told += 1
+            self.credits += result.credits
         self.input_tokens += result.input_tokens
         self.output_tokens += result.output_tokens
         if result.milliseconds is not None:
@@ -134,3 +146,8 @@ class Spent:
     output_tokens: int
     p50_ms: float | None
     p95_ms: float | None
+
+    @property
+    def credits_told(self) -> bool:
+        """Whether any answer said what it cost in credits; no paid call costs none."""
+        return self.credits > 0

@@ -66,7 +66,7 @@ class Budgets:
         result: Settlement | None = None,
     ) -> None:
         """Count what was spent on an operation of an engine, in every scope and on its day."""
-        credit = result.credits if result else 0.0
+        credit = (result.credits or 0.0) if result else 0.0
         day = moment.date().isoformat()
         if calls or credit:
             self._add(connection, self._names(self._run, day).values(), calls, credit)

@@ -45,7 +45,9 @@ class Settings:
         session_hours: how long an upload session can be asked for.
         keep_bytes: larger files are hashed, not kept.
         plan_actions: messages to a chat that begin with "plan" answer with a plan to approve.
+        credits_told: credits that each description says it cost; None where, as published, it says nothing.
         answers_checked: answers of each operation that are held against the specification; None for all.
+        one_link_per_page: addresses that differ in a slash at their end have one link.
         drive: what connected cloud storages hold: files as Google describes them, with `content` in base64.
     """
 
@@ -56,7 +58,9 @@ class Settings:
     storage_limit: int | None = None
     session_hours: float = 24.0
     keep_bytes: int = 64 * 1024 * 1024
+    credits_told: float | None = None
     answers_checked: int | None = None
+    one_link_per_page: bool = False
     drive: list[dict[str, Any]] = field(default_factory=list)
 
     def change(self, changes: dict[str, Any]) -> None:

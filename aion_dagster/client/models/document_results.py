@@ -15,7 +15,8 @@ from aion_dagster.client.models.statuses import WorkStatus
 class DocumentUploadResult(Model):
     """A document that was sent.
 
-    `document_id` is empty where the server did not take the file; `error` says why then.
+    `document_id` is empty where the server did not take the file; `error` says why then, and `is_begun` whether the
+    server may have begun to process it all the same.
     """
 
     document_id: str
@@ -29,6 +30,7 @@ class DocumentUploadResult(Model):
     is_idempotent_retry: bool = False
     error: str | None = None
     is_retryable: bool = False
+    is_begun: bool = True
 
     @property
     def is_completed(self) -> bool:

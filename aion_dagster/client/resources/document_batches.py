@@ -118,16 +118,21 @@ class DocumentBatches:
             [functools.partial(self._store, document, place) for document, place in placed],
             max(1, min(prepared.upload_plan.max_concurrent, AT_ONCE)),
         )
-        items = await self._confirm(prepared.batch_id, confirmations)
+        kept = [d for (d, _), told in zip(placed, confirmations, strict=True) if told.success]
+        items = await self._confirm(prepared.batch_id, confirmations, kept)
         batch = SentBatch(prepared.batch_id)
         self.batches.append(batch)
+        missing = []
         for document, place in placed:
             item = items.get(place.object_key)
             if item is not None:
                 document.take(item)
                 batch.documents.append(document)
             elif not document.result.is_failed:
-                await self._send_alone(document, batch)
+                missing.append(document)
+        # After all others are noted: one that meets the end of a quota ends the upload.
+        for document in missing:
+            await self._send_alone(document, batch)
 
     async def _send_alone(self, document: SentDocument, batch: SentBatch) -> None:
         """A document that the batch lacks though it was stored: its key is that of one that was deleted since."""
@@ -138,6 +143,7 @@ class DocumentBatches:
         except AionvisionError as error:
             if isinstance(error, QuotaExceededError):
                 raise
+            document.begun |= error.begun
             document.fail(error)
             return
         document.result = DocumentUploadResult.of(confirmed, document.source.name)
@@ -161,17 +167,26 @@ class DocumentBatches:
         )
 
     async def _confirm(
-        self, batch_id: str, confirmations: list[DocumentUploadConfirmation]
+        self,
+        batch_id: str,
+        confirmations: list[DocumentUploadConfirmation],
+        documents: Sequence[SentDocument],
     ) -> dict[str, DocumentBatchItem]:
-        """The documents that the server has, by their place.
+        """The `documents`, those that were stored, as the server has them, by their place.
 
         Where its answer was lost, or names none, it is asked what it has: confirming twice might process twice.
         """
-        if not any(each.success for each in confirmations):
+        if not documents:
             return {}
+        for document in documents:
+            document.begun = True
         try:
             items = (await self._resource.batch_confirm(batch_id, confirmations)).documents
-        except _LOST:
+        except AionvisionError as error:
+            for document in documents:
+                document.begun = error.begun
+            if not isinstance(error, _LOST):
+                raise
             items = []
         if not items:
             items = (await self._resource.batch_status(batch_id)).documents

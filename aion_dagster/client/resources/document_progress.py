@@ -36,6 +36,7 @@ class SentDocument:
         indexes: the files that it stands for.
         result: what it came to so far.
         alone: whether it was sent outside its batch.
+        begun: whether the server may have begun to process it, which it does when it is told that the file is stored.
     """
 
     source: Source
@@ -43,6 +44,7 @@ class SentDocument:
     indexes: list[int]
     result: DocumentUploadResult
     alone: bool = False
+    begun: bool = False
 
     def fail(self, error: AionvisionError) -> None:
         """It was not taken."""
@@ -51,6 +53,7 @@ class SentDocument:
                 "status": WorkStatus.FAILED,
                 "error": error.message,
                 "is_retryable": not isinstance(error, HOPELESS),
+                "is_begun": self.begun,
             }
         )
 

@@ -161,7 +161,7 @@ def results(world: World, asked: Asked) -> Answer:
     offset, limit = asked.page(100, 500)
     states = job.states(now)
     shown = [
-        _result(job, index, item, state)
+        _result(world, job, index, item, state)
         for index, (item, state) in enumerate(zip(job.items, states, strict=True))
         if state == "completed" or (state == "failed" and asked.flag("include_failed", True))
     ]
@@ -181,9 +181,10 @@ def results(world: World, asked: Asked) -> Answer:
     )
 
 
-def _result(job: Job, index: int, item: Item, state: str) -> dict[str, Any]:
+def _result(world: World, job: Job, index: int, item: Item, state: str) -> dict[str, Any]:
     picture = seen(item.stored.sha256, job.question)
     failure = item.work.failure
+    told = world.settings.credits_told
     output = {
         "title": picture.title,
         "description": picture.description,
@@ -202,4 +203,5 @@ def _result(job: Job, index: int, item: Item, state: str) -> dict[str, Any]:
         "error_message": failure.message if failure and state == "failed" else None,
         "processing_time_ms": 900,
         "stored_image_url": None,
+        **({} if told is None else {"credits_used": told}),
     }

@@ -32,6 +32,10 @@ def create(world: World, asked: Asked) -> Answer:
         world.room(Folders).get(folder)
     library = world.room(Library)
     known = any(f.extra.get("source_url") == url for f in library.live())
+    if world.settings.one_link_per_page:
+        same = [f for f in library.live() if _page(f.extra.get("source_url", "")) == _page(url)]
+        if same:
+            return Answer(_created(same[0], url, is_duplicate=True), 201)
     file = RemoteFile(
         world.new_id("file"),
         "link",
@@ -49,18 +53,23 @@ def create(world: World, asked: Asked) -> Answer:
     library.add(file)
     if asked.given("auto_crawl", True):
         _crawl(world, asked, file)
-    return Answer(
-        {
-            "id": file.id,
-            "source_url": url,
-            "title": file.title,
-            "domain": parts.hostname,
-            "crawl_status": file.extra["crawl_status"],
-            "is_duplicate": known,
-            "created_at": stamp(file.created),
-        },
-        201,
-    )
+    return Answer(_created(file, url, is_duplicate=known), 201)
+
+
+def _page(url: str) -> str:
+    return url.rstrip("/")
+
+
+def _created(file: RemoteFile, url: str, *, is_duplicate: bool) -> dict[str, Any]:
+    return {
+        "id": file.id,
+        "source_url": url,
+        "title": file.title,
+        "domain": file.extra["domain"],
+        "crawl_status": file.extra["crawl_status"],
+        "is_duplicate": is_duplicate,
+        "created_at": stamp(file.created),
+    }
 
 
 def _crawl(world: World, asked: Asked, file: RemoteFile) -> None:

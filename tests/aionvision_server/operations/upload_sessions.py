@@ -242,4 +242,13 @@ def _result(world: World, item: Item) -> dict[str, Any]:
         "error_message": failure.message if failure else None,
         "thumbnail_url": thumbnail(world, item.file),
         "created_at": stamp(item.file.created),
+        **cost(world, item),
     }
+
+
+def cost(world: World, item: Item) -> dict[str, float]:
+    """What a file cost, where the server is set to tell it."""
+    told = world.settings.credits_told
+    if told is None:
+        return {}
+    return {"credits_used": 0.0 if item.skipped or item.file.description is None else told}

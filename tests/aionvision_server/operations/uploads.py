@@ -13,7 +13,7 @@ from ..registry import answers
 from ..world import TENANT, World
 from .documents_intake import DOCUMENT_TYPES, document_type_of, new_document
 from .library import Library, RemoteFile, new_picture
-from .upload_sessions import Item, Sessions, UploadSession
+from .upload_sessions import Item, Sessions, UploadSession, cost
 
 MOST_BYTES: Final = 100 * 1024 * 1024
 
@@ -76,7 +76,7 @@ def upload_batch(world: World, asked: Asked) -> Answer:
             "accepted_files": len(accepted),
             "rejected_files": len(rejections),
             "status": _status(world, session, rejections, small, now),
-            "immediate_results": [_immediate(item) for item in session.items] if small else None,
+            "immediate_results": [_immediate(world, i) for i in session.items] if small else None,
             "status_url": f"/api/v2/uploads/sessions/{session.id}/status",
             "websocket_channel": f"batch.{session.id}",
             "rejections": rejections or None,
@@ -214,7 +214,7 @@ def _rejection(asked: Asked, index: int, upload: Upload) -> dict[str, Any] | Non
     return {"filename": upload.filename, "index": index, "reason": reason, "retryable": retryable}
 
 
-def _immediate(item: Item) -> dict[str, Any]:
+def _immediate(world: World, item: Item) -> dict[str, Any]:
     file = item.file
     return {
         "image_id": file.id,
@@ -229,6 +229,7 @@ def _immediate(item: Item) -> dict[str, Any]:
         "media_type": file.media_type,
         "document_type": file.extra.get("document_type"),
         "text_extraction_status": file.extra.get("text_extraction_status"),
+        **cost(world, item),
     }
 
 
