@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from collections import Counter
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Final
 
 import pyarrow.compute as pc
 import yaml
@@ -14,6 +15,9 @@ from aion_dagster.commands.settings import store_config
 from aion_dagster.config import LibraryConfig
 from aion_dagster.planning import Planner, configured_backend
 from aion_dagster.storage.store import Store
+
+_REASONS: Final = 20
+"""Reasons for missing descriptions that are named."""
 
 
 def status(args: Namespace) -> int:
@@ -29,7 +33,7 @@ def status(args: Namespace) -> int:
 
 
 def store_facts(config: LibraryConfig, store: Store) -> dict[str, Any]:
-    """Counts of files, pictures, batches and datasets, and the work that is left."""
+    """Counts of files, pictures, descriptions, documents, links, batches and datasets, and the work that is left."""
     images = store.tables.dataset("images").to_table(columns=["status"])
     library = store.ledger.build("library")
     plan = Planner(config, store, configured_backend(config)).plan()
@@ -38,9 +42,12 @@ def store_facts(config: LibraryConfig, store: Store) -> dict[str, Any]:
         "store": str(store.root),
         "batches": len(records),
         "batches_kept_out": {b.key: b.blocked_reason for b in records if b.blocked_reason},
-        "files": dict(sorted(Counter(images["status"].to_pylist()).items())),
+        "files": _counts(images["status"].to_pylist()),
         "bytes": _bytes(store),
         "pictures": 0 if library is None else library.rows,
+        "descriptions": _descriptions(store),
+        "documents": _counted(store, "documents", "text_extraction_status"),
+        "links": _links(store),
         "datasets": {d.name: _dataset(store, d.name) for d in config.datasets},
         "left_to_do": {
             "labels": plan.labels,
@@ -48,6 +55,43 @@ def store_facts(config: LibraryConfig, store: Store) -> dict[str, Any]:
             "assets": [*(plan.whole if records else ()), *plan.remote],
         },
     }
+
+
+def _counts(words: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(words).items()))
+
+
+def _counted(store: Store, table: str, column: str) -> dict[str, int]:
+    """How often each word stands in a column; rows without one are `unknown`."""
+    words = store.tables.dataset(table).to_table(columns=[column])[column].to_pylist()
+    return _counts(word or "unknown" for word in words)
+
+
+def _descriptions(store: Store) -> dict[str, Any]:
+    """Distinct usable pictures by the state of their description; `missing` says why they have none, the most frequent first.
+
+    A picture that several batches have is described when one of them says so.
+    """
+    table = store.tables.dataset("descriptions")
+    is_completed = pc.field("description_status") == "completed"
+    described = table.to_table(columns=["image_id"], filter=is_completed)["image_id"].unique()
+    columns = ["image_id", "description_status", "description_error", "description_error_type"]
+    # A file that is no picture is told of under `files`.
+    is_none = pc.field("description_error_type").isin(["image"])
+    others = table.to_table(columns=columns, filter=~is_completed & ~is_none)
+    others = others.filter(pc.invert(pc.is_in(others["image_id"], described)))
+    # The last batch of a picture says how it stands now.
+    left = {row["image_id"]: row for row in others.to_pylist()}.values()
+    states = ["completed"] * len(described) + [row["description_status"] for row in left]
+    missing = Counter(row["description_error"] or row["description_status"] for row in left)
+    return {"by_status": _counts(states), "missing": dict(missing.most_common(_REASONS))}
+
+
+def _links(store: Store) -> dict[str, int]:
+    """Links by the state of their crawl; those that were not saved by why."""
+    columns = ["crawl_status", "error_type"]
+    rows = store.tables.dataset("links").to_table(columns=columns).to_pylist()
+    return _counts(row["crawl_status"] or row["error_type"] or "unknown" for row in rows)
 
 
 def _bytes(store: Store) -> int:

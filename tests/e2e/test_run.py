@@ -197,6 +197,8 @@ def test_status_tells_what_stands_in_the_store(
     assert facts["files"] == {"ok": 12}
     assert facts["left_to_do"] == {"labels": False, "batches": 0, "assets": []}
     assert facts["configuration"]["sources"][0]["path"] == str(pictures)
+    assert facts["descriptions"] == {"by_status": {"completed": 12}, "missing": {}}
+    assert (facts["documents"], facts["links"]) == ({}, {})
 
 
 def test_search_finds_by_color_by_looks_and_by_name(
