@@ -25,6 +25,7 @@ from aion_dagster.client.errors import (
     ServerError,
     ValidationError,
 )
+from aion_dagster.client.scrubbing import MASK
 
 QUOTA_CODES: Final = frozenset({"STORAGE_QUOTA_EXCEEDED", "USAGE_LIMIT_EXCEEDED", "QUOTA_EXCEEDED"})
 """Codes that no waiting helps against, whatever status and `Retry-After` say."""
@@ -43,20 +44,26 @@ TOO_LARGE_CODES: Final = frozenset(
 """Codes of a request that is too large in itself, whatever the quota."""
 
 _KEY_CODES: Final = frozenset({"INVALID_API_KEY", "EXPIRED_API_KEY"})
+_LONGEST: Final = 2_000
+"""Characters of a server's message that are kept; it goes into exceptions, logs and tables."""
+
 _SHOWN: Final = 300
 """Characters of a body that is no JSON that are shown."""
 
 
-def decoded(response: httpx.Response) -> Any:
-    """The JSON of a good answer; None where it has no body.
+def decoded(response: httpx.Response, key: str) -> Any:
+    """The JSON of a good answer; None where it has no body. The `key` is masked in it, should a server send it back.
 
     Raises:
         InvalidResponseError: the body is not JSON, or was cut short.
     """
-    if response.status_code == httpx.codes.NO_CONTENT or not response.content:
+    content = response.content
+    if response.status_code == httpx.codes.NO_CONTENT or not content:
         return None
+    if (secret := key.encode()) in content:
+        content = content.replace(secret, MASK.encode())
     try:
-        return orjson.loads(response.content)
+        return orjson.loads(content)
     except ValueError as error:
         raise InvalidResponseError(
             f"{_said(response)} is not JSON: {error}",
@@ -82,7 +89,7 @@ def error_of(response: httpx.Response, now: datetime | None = None) -> Aionvisio
         "request_id": _request_id(response, body),
         "status": status,
     }
-    text = message or f"{_said(response)} {_shown(response)}".strip()
+    text = _cut(message) or f"{_said(response)} {_shown(response)}".strip()
     if code in TOO_LARGE_CODES:
         return ValidationError(text, **known)
     if is_quota(code) or status in (402, 413, 507):
@@ -200,6 +207,11 @@ def _request_id(response: httpx.Response, body: Any) -> str | None:
 
 def _said(response: httpx.Response) -> str:
     return f"{response.status_code} {response.reason_phrase}".strip()
+
+
+def _cut(message: str) -> str:
+    """A message that is not too long; marked where it was cut off, so that the beginning of a secret there is found."""
+    return message if len(message) <= _LONGEST else f"{message[:_LONGEST]}…"
 
 
 def _shown(response: httpx.Response) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
-from functools import cache
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -11,6 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from aion_dagster.client import errors
+from aion_dagster.client.certificates import trusted
 from aion_dagster.client.pacing import Pacer
 from aion_dagster.client.runtime import AsyncRuntime, SyncRuntime, run_to_end
 from aion_dagster.client.settings import DEFAULT_BASE_URL, ClientConfig, is_loopback
@@ -152,18 +151,13 @@ class SyncAionVision(_Client, SyncShortcuts):
         run_to_end(self.transport.close())
 
 
-@cache
-def _trusted() -> ssl.SSLContext:
-    """The certificates that are trusted; reading them takes longer than everything else about a client."""
-    return httpx.create_ssl_context()
-
-
 def _options(config: ClientConfig) -> dict[str, Any]:
     local = is_loopback(urlsplit(config.base_url).hostname)
+    http2 = config.base_url.startswith("https")
     options: dict[str, Any] = {
-        "http2": config.base_url.startswith("https"),
+        "http2": http2,
         "follow_redirects": False,
-        "verify": _trusted(),
+        "verify": trusted(http2=http2),
         "limits": httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
         # A proxy of the environment stands in nobody's way on this machine.
         "trust_env": not local,

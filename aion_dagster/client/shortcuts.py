@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from aion_dagster.client.attributes import AsyncResources, SyncResources
+from aion_dagster.client.attributes import AsyncResources
+from aion_dagster.client.attributes_blocking import SyncResources
 
 if TYPE_CHECKING:
     from aion_dagster.client.resources.chat_session import (

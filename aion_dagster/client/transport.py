@@ -18,11 +18,10 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 import httpx_sse
-import orjson
 
 from aion_dagster.client.answers import decoded
 from aion_dagster.client.breaker import CircuitBreaker
-from aion_dagster.client.calls import Call, Part, plain, sent
+from aion_dagster.client.calls import Call, Part
 from aion_dagster.client.errors import (
     AionvisionError,
     InvalidResponseError,
@@ -32,6 +31,7 @@ from aion_dagster.client.errors import (
 from aion_dagster.client.failures import broken, refused
 from aion_dagster.client.pacing import NoPacer, Pacer
 from aion_dagster.client.places import Places
+from aion_dagster.client.requests import Requests
 from aion_dagster.client.retrying import may_repeat, retrying
 from aion_dagster.client.runtime import Runtime
 from aion_dagster.client.settings import ClientConfig
@@ -51,13 +51,8 @@ class Transport:
         self.breaker = CircuitBreaker()
         self._tracer: Tracer = tracer(config.enable_tracing)
         self._host = urlsplit(config.base_url).hostname or ""
-        own = {"Authorization": f"Bearer {config.api_key}", "Accept": "application/json"}
-        if config.tenant_id:
-            own["X-Tenant-ID"] = config.tenant_id
-        # Merged with httpx's own once, not for every request anew: the same goes for the timeouts.
-        pattern = runtime.build_request("GET", config.base_url, headers=own, timeout=config.timeout)
-        self._headers, self._extensions = pattern.headers, pattern.extensions
-        self._places = Places(config, runtime, self._headers)
+        self._requests = Requests(config, runtime)
+        self._places = Places(config, runtime, self._requests.headers)
         quieten()
 
     async def json(self, call: Call) -> Any:
@@ -70,7 +65,7 @@ class Transport:
         async def once() -> Any:
             response = await self._try(call)
             try:
-                return decoded(response)
+                return decoded(response, self.config.api_key)
             except InvalidResponseError:
                 self.breaker.failed()
                 raise
@@ -237,7 +232,7 @@ class Transport:
         accept: str | None = None,
     ) -> httpx.Response:
         """One try; `redirected`: False where a redirect is an error, True where one must come, None for either."""
-        request = self._request(call, accept)
+        request = self._requests.of(call, accept)
         self.breaker.check()
         wait = await self._claim()
         if wait > 0:
@@ -274,30 +269,6 @@ class Transport:
             self.pacer.hold(error.retry_after or 0.0)
         (self.breaker.failed if isinstance(error, ServerError) else self.breaker.succeeded)()
         raise error
-
-    def _request(self, call: Call, accept: str | None) -> httpx.Request:
-        headers, extensions = self._headers, self._extensions
-        if accept is not None or call.body is not None:
-            headers = headers.copy()
-        parts: dict[str, Any] = {}
-        if accept is not None:
-            headers["Accept"] = accept
-        if call.query:
-            parts["params"] = {k: plain(v) for k, v in call.query.items() if v is not None}
-        if call.body is not None:
-            parts["content"] = orjson.dumps(sent(call.body))
-            headers["Content-Type"] = "application/json"
-        if call.form is not None:
-            parts["data"] = {k: plain(v) for k, v in call.form.items() if v is not None}
-        if call.parts is not None:
-            parts["files"] = list(call.parts())
-        elif call.form is not None:
-            # The API's forms are multipart even where they hold no file.
-            parts["files"] = [(k, (None, str(v))) for k, v in parts.pop("data").items()]
-        if call.timeout:
-            extensions = {"timeout": httpx.Timeout(call.timeout).as_dict()}
-        url = self.config.base_url + call.path
-        return httpx.Request(call.method, url, headers=headers, extensions=extensions, **parts)
 
     async def _events(
         self, response: httpx.Response, call: Call

@@ -16,7 +16,8 @@ from client_types import resource
 from operation_cases import CASES, OMITTED
 from operation_table import OF_OLDER_SERVERS, PAGE, page_with_table
 
-from aion_dagster.client.attributes import AsyncResources, SyncResources
+from aion_dagster.client.attributes import AsyncResources
+from aion_dagster.client.attributes_blocking import SyncResources
 
 PLACE: Final = default_place()
 LEFT_OUT: Final = {operation for several in OMITTED.values() for operation in several}

@@ -102,9 +102,14 @@ class Page(Protocol[T_co]):
 
 
 async def pages(fetch: Page[T], page_size: int, first: int = 0) -> AsyncIterator[T]:
-    """Every item of a list: counts what came and stops at an empty page; a `has_more` is not trusted."""
+    """Every item of a list: counts what came and stops at an empty page; a `has_more` is not trusted.
+
+    A server that takes no notice of the offset sends the same page again: that is the end too.
+    """
     offset = first
-    while items := await fetch(offset, page_size):
+    before: Sequence[T] | None = None
+    while (items := await fetch(offset, page_size)) and items != before:
+        before = items
         for item in items:
             yield item
         offset += len(items)
