@@ -22,6 +22,7 @@ from aion_dagster.backends.endpoint_answers import PROMPT_VERSION
 from aion_dagster.backends.endpoint_asking import Asking, Job, Payload
 from aion_dagster.backends.endpoint_requests import CallError, ChatEndpoint
 from aion_dagster.backends.protocol import DescribeRequest
+from aion_dagster.client.certificates import trusted
 from aion_dagster.compute.decode import UndecodableError, upright_rgb
 from aion_dagster.engines import EndpointConfig
 from aion_dagster.errors import ConfigError
@@ -83,6 +84,7 @@ class EndpointDescriber:
             headers=headers,
             timeout=self.config.timeout_seconds,
             follow_redirects=False,
+            verify=trusted(http2=False),
             trust_env=not _is_loopback(self.config.base_url),
             limits=httpx.Limits(max_connections=self.config.parallel),
         ) as client:

@@ -107,7 +107,7 @@ class ChatEndpoint:
         body = self._body(picture, response_format)
         try:
             async with self._client.stream("POST", url, json=body) as response:
-                content = await _bounded(response)
+                content = _without_key(await _bounded(response), response.request)
                 self._refuse(response, content)
         except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
             seconds = self.config.timeout_seconds
@@ -143,7 +143,7 @@ class ChatEndpoint:
         status = response.status_code
         if status == 200:
             return
-        reason = f"HTTP {status}{_told(content, response.request)}"
+        reason = f"HTTP {status}{_told(content)}"
         if status in (401, 403):
             raise UnavailableError(
                 f"endpoint {self.place} refuses the key ({reason}); set the variable that endpoint.api_key_env names"
@@ -202,13 +202,17 @@ async def _bounded(response: httpx.Response) -> bytes:
     return bytes(content)
 
 
-def _told(content: bytes, request: httpx.Request) -> str:
-    """The beginning of an error's own message, on one line, without the key."""
+def _without_key(content: bytes, request: httpx.Request) -> bytes:
+    """What a server says, without the key, should it send that back."""
+    key = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
+    return content.replace(key, "…".encode()) if key else content
+
+
+def _told(content: bytes) -> str:
+    """The beginning of an error's own message, on one line."""
     try:
         message = json.loads(content)["error"]["message"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return ""
-    key = request.headers.get("authorization", "").removeprefix("Bearer ")
-    text = str(message).replace(key, "…") if key else str(message)
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    line = " ".join("".join(c if c.isprintable() else " " for c in str(message)).split())
     return f": {line[:200]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -112,6 +113,21 @@ def test_no_more_are_asked_at_once_than_configured() -> None:
         assert server.at_once == 3
 
 
+def test_certificates_are_read_once_for_all_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    described(lambda *_: says(GOOD))
+    read: list[object] = []
+    certificates = ssl.create_default_context
+
+    def reading(*arguments: Any, **more: Any) -> ssl.SSLContext:
+        read.append(arguments)
+        return certificates(*arguments, **more)
+
+    monkeypatch.setattr(ssl, "create_default_context", reading)
+    for _ in range(3):
+        described(lambda *_: says(GOOD))
+    assert read == []
+
+
 def test_a_server_that_knows_no_schema_is_asked_otherwise_and_only_once() -> None:
     def answer(request: Request, _number: int) -> Reply:
         return refuses(400, "unknown response_format") if request.format else says(GOOD)
@@ -204,6 +220,17 @@ def test_the_key_goes_to_the_server_and_nowhere_else(monkeypatch: pytest.MonkeyP
     assert KEY not in json.dumps(rows, default=str)
     settings = EndpointConfig(base_url="http://localhost/v1", model="m", api_key_env="VISION_KEY")
     assert KEY not in repr(EndpointDescriber(settings))
+
+
+def test_a_key_that_a_server_sends_back_in_a_good_answer_is_masked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("VISION_KEY", KEY)
+    said = {**GOOD, "description": f"A picture sent with {KEY}.", "tags": [KEY]}
+    ((row,), _) = described(lambda *_: says(said), api_key_env="VISION_KEY")
+    assert row["description_status"] == "completed"
+    assert row["description"] == "A picture sent with …."
+    assert KEY not in json.dumps(row, default=str)
 
 
 def test_a_key_that_is_not_set_is_named() -> None:
