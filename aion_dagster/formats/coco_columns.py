@@ -156,9 +156,7 @@ class CocoAnnotations:
             "category": self._names.take(pa.array(np.maximum(codes, 0)))
             if len(self._names)
             else None,
-            "bbox": pa.StructArray.from_arrays(
-                [pa.array(side) for side in boxes.T], fields=list(schemas.BBOX)
-            ),  # fmt: skip
+            "bbox": _structs(boxes),
             "normalized": pa.array(np.zeros(count, dtype=bool)),
             "iscrowd": pa.array(_crowds(entries, keys)),
         }

@@ -104,7 +104,7 @@ class LabelRows:
 
     def lose(self, kind: str, subject: str, detail: str) -> None:
         """What could not be read as it was."""
-        self._losses.append(Loss(kind, subject, detail))
+        self._losses.append(Loss(kind, _printable(subject), _printable(detail)))
 
     def label_set(self, categories: Sequence[Category]) -> LabelSet:
         """Everything collected, as a label set with these classes in this order."""
@@ -155,7 +155,18 @@ def _image_table(rows: Sequence[ImageRow]) -> pa.Table:
         return schema.empty_table()
     columns: dict[str, Any] = dict(zip(ImageRow._fields, zip(*rows, strict=True), strict=True))
     columns |= {"label_image": range(len(rows)), "match": [None] * len(rows)}
-    return pa.table([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
+    return pa.table([_array(columns[f.name], f.type) for f in schema], schema=schema)
+
+
+def _array(values: Any, type_: pa.DataType) -> pa.Array:
+    try:
+        return pa.array(values, type_)
+    except UnicodeEncodeError:  # names of files that are not UTF-8
+        return pa.array([v and _printable(v) for v in values], type_)
+
+
+def _printable(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def annotation_table(rows: Sequence[AnnotationRow]) -> pa.Table:
@@ -169,5 +180,5 @@ def annotation_table(rows: Sequence[AnnotationRow]) -> pa.Table:
     sides = [pa.array(s, pa.float64()) for s in zip(*(b or _NO_BOX for b in boxes), strict=True)]
     absent = pa.array([b is None for b in boxes])
     arrays = {"bbox": pa.StructArray.from_arrays(sides, fields=list(schemas.BBOX), mask=absent)}
-    arrays |= {name: pa.array(c, schema.field(name).type) for name, c in columns.items()}
+    arrays |= {name: _array(c, schema.field(name).type) for name, c in columns.items()}
     return pa.table([arrays[name] for name in schema.names], schema=schema)

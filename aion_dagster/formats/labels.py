@@ -2,114 +2,207 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal, get_args
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from aion_dagster import schemas
 from aion_dagster.errors import LabelError
+from aion_dagster.formats.archives import SUFFIXES, is_archive, unpack
+from aion_dagster.formats.csv_layout import is_csv_labels
 from aion_dagster.formats.json_stream import read_json
+from aion_dagster.formats.label_sets import merge_labels
 from aion_dagster.formats.read_coco import is_coco, read_coco
+from aion_dagster.formats.read_csv import read_csv
+from aion_dagster.formats.read_cvat import is_cvat, read_cvat
+from aion_dagster.formats.read_label_studio import is_label_studio, read_label_studio
 from aion_dagster.formats.read_voc import read_voc
 from aion_dagster.formats.read_yolo import CLASS_FILES, DATA_FILES, read_yolo
 from aion_dagster.formats.text_files import files_below
-from aion_dagster.values import Category, LabelSet
+from aion_dagster.formats.voc_xml import HOSTILE, UNREADABLE, parsed
+from aion_dagster.values import LabelSet, Loss
 
-_EXPECTED = (
+__all__ = ["LabelFormat", "merge_labels", "read_labels"]
+
+LabelFormat = Literal["auto", "coco", "yolo", "voc", "csv", "label_studio", "cvat"]
+
+_EXPECTED: Final = (
     "expected a COCO .json file or a folder of them (annotations/….json), a YOLO tree (data.yaml or classes.txt "
-    "with labels/….txt), or Pascal VOC files (Annotations/….xml)"
+    "with labels/….txt), Pascal VOC files (Annotations/….xml), a CSV file of boxes, an export of Label Studio (.json) or "
+    f"CVAT (.xml), or an archive of one of these ({', '.join(SUFFIXES)})"
+)
+_OWN_TABLES: Final = ("images.csv", "categories.csv", "losses.csv")
+_LAYOUT: Final = frozenset(
+    {"labels", "annotations", "images", "train", "val", "valid", "test", "xmls"}
 )
 
 
-def read_labels(path: Path) -> LabelSet:
-    """Labels of a file or folder, in whichever of COCO, YOLO and Pascal VOC they are.
+def read_labels(path: Path, format: LabelFormat = "auto") -> LabelSet:  # noqa: A002 - the word that users know
+    """Labels of a file, folder or archive, in whichever of the known formats they are.
 
     One bad row does not stop the rest: it becomes a loss that names file and row. Boxes may reach outside their
     pictures; they are clipped when a dataset is built.
 
     Args:
-        path: a COCO file or a folder that holds COCO files; a YOLO tree, its data.yaml or its labels folder; a Pascal
-            VOC folder, its folder of annotations, or one XML file.
+        path: a file of COCO, Label Studio, CVAT, Pascal VOC or CSV, a folder that holds such files; a YOLO tree, its
+            data.yaml or its labels folder; or an archive of one of these.
+        format: which format it is, where that is not to be found out.
 
     Raises:
         LabelError: there is nothing to read, or a file is not what it claims to be; names the file.
     """
+    if format not in get_args(LabelFormat):
+        known = ", ".join(get_args(LabelFormat))
+        raise LabelError(f"{path}: unknown label format {format!r}; known are {known}")
     if path.is_dir():
-        return _read_folder(path)
+        return _read_folder(_unwrapped(path), format)
     if not path.is_file():
         raise LabelError(f"{path}: no such file or folder; {_EXPECTED}")
+    if is_archive(path.name):
+        return _read_archive(path, format)
+    return _read_file(path, path.name, format)
+
+
+def _read_archive(path: Path, format: LabelFormat) -> LabelSet:  # noqa: A002
+    with tempfile.TemporaryDirectory(prefix="aion-labels-") as scratch:
+        folder = Path(scratch, path.name)
+        folder.mkdir()
+        unpacked = unpack(path, folder)
+        try:
+            labels = _read_folder(_unwrapped(folder), format)
+        except LabelError as error:
+            raise LabelError(str(error).replace(str(folder), str(path))) from error
+    closed = tuple(
+        Loss("dropped", f"{path.name}/{name}", "an archive within an archive is not opened")
+        for name in unpacked.nested
+    )
+    return replace(labels, losses=(*closed, *labels.losses))
+
+
+def _unwrapped(folder: Path) -> Path:
+    """The folder, or the only one in it: archives often hold one folder around everything."""
+    for _ in range(4):
+        inside = [p for p in folder.iterdir() if p.name not in ("__MACOSX", ".DS_Store")]
+        if len(inside) != 1 or not inside[0].is_dir() or inside[0].name.lower() in _LAYOUT:
+            break
+        folder = inside[0]
+    return folder
+
+
+def _read_file(path: Path, name: str, format: LabelFormat) -> LabelSet:  # noqa: A002
     suffix = path.suffix.lower()
-    if suffix == ".json":
-        return read_coco(read_json(path), path.name)
-    if suffix in (".yaml", ".yml"):
-        return read_yolo(path.parent)
-    if suffix == ".xml":
-        return read_voc(path.parent, [path])
-    raise LabelError(f"{path}: not a label file; {_EXPECTED}")
+    kinds: dict[str, Callable[[Path, str, LabelFormat], LabelSet]] = {
+        ".json": _read_json,
+        ".xml": _read_xml,
+        ".csv": lambda p, n, _: read_csv(p, n),
+        ".tsv": lambda p, n, _: read_csv(p, n),
+        ".yaml": lambda p, _, __: read_yolo(p.parent, settings=p),
+        ".yml": lambda p, _, __: read_yolo(p.parent, settings=p),
+    }
+    if suffix not in kinds:
+        raise LabelError(f"{path}: not a label file; {_EXPECTED}")
+    return kinds[suffix](path, name, format)
 
 
-def _read_folder(root: Path) -> LabelSet:
-    if any((root / name).is_file() for name in DATA_FILES):
-        return read_yolo(root)
-    found = _coco_files(root)
-    if found:
-        return merge_labels([read_coco(content, name) for name, content in found])
-    documents = [root / n for n in files_below(root) if n.lower().endswith(".xml")]
-    if documents:
-        return read_voc(root, documents)
-    if root.name == "labels" or any((root / n).exists() for n in ("labels", *CLASS_FILES)):
-        return read_yolo(root)
-    if next(root.rglob("labels"), None) is not None:
-        return read_yolo(root)
-    raise LabelError(f"{root}: no labels found; {_EXPECTED}")
+def _read_json(path: Path, name: str, format: LabelFormat) -> LabelSet:  # noqa: A002
+    content = read_json(path)
+    if format == "label_studio" or (format == "auto" and is_label_studio(content)):
+        return read_label_studio(content, name)
+    return read_coco(content, name)
 
 
-def _coco_files(root: Path) -> list[tuple[str, Any]]:
-    """Name and content of the COCO files of a folder; where some are called instances_…, only those."""
-    paths = [root / n for n in files_below(root) if n.endswith(".json")]
-    instances = [p for p in paths if p.name.startswith("instances_")]
+def _read_xml(path: Path, name: str, format: LabelFormat) -> LabelSet:  # noqa: A002
+    if format == "cvat" or (format == "auto" and _is_cvat_file(path)):
+        return read_cvat(path, name)
+    return read_voc(path.parent, [path])
+
+
+def _is_cvat_file(path: Path) -> bool:
+    try:
+        return is_cvat(parsed(path))
+    except (HOSTILE, *UNREADABLE):
+        return False  # the reader says what is wrong with it
+
+
+def _read_folder(root: Path, format: LabelFormat) -> LabelSet:  # noqa: A002
+    names = files_below(root)
+    readers: dict[str, Callable[[Path, Sequence[str]], LabelSet | None]] = {
+        "coco": _coco,
+        "label_studio": _label_studio,
+        "cvat": _cvat,
+        "voc": _voc,
+        "csv": _csv,
+        "yolo": _yolo,
+    }
+    order: tuple[str, ...] = tuple(readers)
+    if format != "auto":
+        order = (format,)
+    elif any((root / name).is_file() for name in DATA_FILES):
+        order = ("yolo",)
+    for kind in order:
+        labels = readers[kind](root, names)
+        if labels is not None:
+            return labels
+    wanted = "" if format == "auto" else f" of format {format}"
+    raise LabelError(f"{root}: no labels{wanted} found; {_EXPECTED}")
+
+
+def _merged(found: Sequence[LabelSet]) -> LabelSet | None:
+    return merge_labels(found) if found else None
+
+
+def _coco(root: Path, names: Sequence[str]) -> LabelSet | None:
+    """The COCO files of a folder, and captions; where some are called instances_…, no others."""
+    listed = [n for n in names if n.lower().endswith(".json")]
+    instances = [n for n in listed if n.rpartition("/")[2].startswith(("instances_", "captions_"))]
     found = []
-    for path in instances or paths:
-        content = read_json(path)
+    for name in instances or listed:
+        content = read_json(root / name)
         if is_coco(content):
-            found.append((path.relative_to(root).as_posix(), content))
+            found.append(read_coco(content, name))
         elif instances:
-            raise LabelError(f"{path}: expected a COCO object with images, annotations, categories")
-    return found
+            raise LabelError(
+                f"{root / name}: expected a COCO object with images, annotations, categories"
+            )
+    return _merged(found)
 
 
-def merge_labels(sets: Sequence[LabelSet]) -> LabelSet:
-    """Several label sets as one: pictures numbered anew, categories united by name in order of appearance."""
-    if len(sets) == 1:
-        return sets[0]
-    if not sets:
-        return LabelSet.empty()
-    images, annotations, offset = [], [], 0
-    for one in sets:
-        images.append(_renumbered(one.images, offset))
-        annotations.append(_renumbered(one.annotations, offset))
-        numbers = one.images.column("label_image")
-        offset += 1 + max(numbers.to_pylist(), default=-1)
-    categories: dict[str, Category] = {}
-    for category in (c for one in sets for c in one.categories):
-        known = categories.setdefault(category.name, category)
-        if not known.supercategory and category.supercategory:
-            categories[category.name] = category
-    return LabelSet(
-        pa.concat_tables(images).combine_chunks(),
-        pa.concat_tables(annotations).combine_chunks(),
-        tuple(categories.values()),
-        tuple(loss for one in sets for loss in one.losses),
-    )
+def _label_studio(root: Path, names: Sequence[str]) -> LabelSet | None:
+    contents: list[tuple[str, Any]] = [
+        (n, read_json(root / n)) for n in names if n.lower().endswith(".json")
+    ]
+    return _merged([read_label_studio(c, n) for n, c in contents if is_label_studio(c)])
 
 
-def _renumbered(table: pa.Table, offset: int) -> pa.Table:
-    numbers = pc.add(table.column("label_image"), offset)
-    schema = (
-        schemas.LABEL_IMAGES if "file_name" in table.schema.names else schemas.LABEL_ANNOTATIONS
-    )
-    place = table.schema.get_field_index("label_image")
-    return table.set_column(place, schema.field("label_image"), numbers)
+def _cvat(root: Path, names: Sequence[str]) -> LabelSet | None:
+    listed = [n for n in names if n.lower().endswith(".xml")]
+    # A Pascal VOC tree has thousands of files; the first tells which of the two it is.
+    if not listed or not any(_is_cvat_file(root / n) for n in listed[:3]):
+        return None
+    return _merged([read_cvat(root / n, n) for n in listed if _is_cvat_file(root / n)])
+
+
+def _voc(root: Path, names: Sequence[str]) -> LabelSet | None:
+    documents = [root / n for n in names if n.lower().endswith(".xml")]
+    return read_voc(root, documents) if documents else None
+
+
+def _csv(root: Path, names: Sequence[str]) -> LabelSet | None:
+    listed = [n for n in names if n.lower().endswith((".csv", ".tsv"))]
+    own = [n for n in listed if n.rpartition("/")[2] not in _OWN_TABLES]
+    tables = [n for n in own if is_csv_labels(root / n)]
+    labels = _merged([read_csv(root / n, n) for n in tables])
+    if labels is None:
+        return None
+    left = [Loss("dropped", n, "its header does not say where boxes are") for n in own if n not in tables]  # fmt: skip
+    return replace(labels, losses=(*left, *labels.losses))
+
+
+def _yolo(root: Path, names: Sequence[str]) -> LabelSet | None:
+    folders = {part for n in names for part in n.split("/")[:-1]}
+    marked = root.name == "labels" or "labels" in folders
+    bases = {n.rpartition("/")[2] for n in names}
+    if marked or not bases.isdisjoint((*CLASS_FILES, *DATA_FILES)):
+        return read_yolo(root)
+    return None

@@ -11,11 +11,17 @@ from xml.etree.ElementTree import Element
 
 from aion_dagster.errors import LabelError
 from aion_dagster.formats.label_rows import AnnotationRow, LabelRows, positive_size, split_named
+from aion_dagster.formats.shapes import extent, turned_box
 from aion_dagster.formats.voc_xml import HOSTILE, UNREADABLE, parsed
 from aion_dagster.values import Category, LabelSet
 
 _BACKGROUND: Final = "background"
 _SIDES: Final = ("xmin", "ymin", "xmax", "ymax")
+
+
+_KNOWN: Final = frozenset({"name", "bndbox", "robndbox", "type"})
+_DEFAULTS: Final = ("", "0", "Unspecified")
+_MASKS: Final = ("SegmentationObject", "SegmentationClass")
 
 
 class _Corners(NamedTuple):
@@ -26,13 +32,16 @@ class _Corners(NamedTuple):
     subject: str
     sides: tuple[float, float, float, float]
     whole: bool
+    extra: dict[str, Any]
 
 
 def read_voc(root: Path, files: Sequence[Path]) -> LabelSet:
     """VOC annotation files as a label set.
 
     Coordinates are taken as the devkit's (counted from 1, last pixel inside) where all of them are whole numbers from
-    1 on, else as 0-based; `export.json` of an own export decides where it is there. A file that is no VOC annotation
+    1 on, else as 0-based; `export.json` of an own export decides where it is there. What an object says beside its box
+    (`difficult`, `truncated`, `pose`, …) is kept as attributes; its parts, points and actions, and masks in pictures of
+    their own, are losses. A turned box (`robndbox`) becomes the polygon of its corners. A file that is no VOC annotation
     is a loss.
 
     Args:
@@ -62,6 +71,9 @@ def read_voc(root: Path, files: Sequence[Path]) -> LabelSet:
     devkit = _is_devkit(root, corners)
     for item in corners:
         _add(item, devkit, rows)
+    for name in _MASKS:
+        if (root / name).is_dir():
+            rows.lose("dropped", name, "masks in pictures of their own are not read")
     return rows.label_set([Category(n, "") for n in _class_order(root, corners)])
 
 
@@ -85,6 +97,10 @@ def _objects(document: Element, image: int, label_file: str, rows: LabelRows) ->
     for place, item in enumerate(document.findall("object"), start=1):
         subject = f"{label_file}: object {place}"
         name = (item.findtext("name") or "").strip()
+        extra = _extra(item, subject, rows)
+        if item.find("robndbox") is not None:
+            _add_turned(item, image, name, subject, extra, rows)
+            continue
         box = item.find("bndbox")
         texts = [] if box is None else [(box.findtext(side) or "").strip() for side in _SIDES]
         try:
@@ -99,7 +115,46 @@ def _objects(document: Element, image: int, label_file: str, rows: LabelRows) ->
             rows.lose("converted", subject, "its corners were swapped")
             (x0, x1), (y0, y1) = sorted((x0, x1)), sorted((y0, y1))
         whole = all(text.lstrip("+-").isdigit() for text in texts)
-        yield _Corners(image, name, subject, (x0, y0, x1, y1), whole)
+        yield _Corners(image, name, subject, (x0, y0, x1, y1), whole, extra)
+
+
+def _extra(item: Element, subject: str, rows: LabelRows) -> dict[str, Any]:
+    """What an object says beside its box; what is more than a text is a loss."""
+    extra: dict[str, Any] = {}
+    nested: dict[str, int] = {}
+    for child in item:
+        text = (child.text or "").strip()
+        if child.tag in _KNOWN:
+            continue
+        if len(child):
+            nested[child.tag] = nested.get(child.tag, 0) + 1
+        elif text not in _DEFAULTS:
+            extra[child.tag] = True if text == "1" else text
+    for tag, count in nested.items():
+        rows.lose("dropped", subject, f"{count} times <{tag}>: not read")
+    return extra
+
+
+def _add_turned(
+    item: Element, image: int, name: str, subject: str, extra: dict[str, Any], rows: LabelRows
+) -> None:
+    texts = [item.findtext(f"robndbox/{part}") or "" for part in ("cx", "cy", "w", "h", "angle")]
+    try:
+        cx, cy, w, h, angle = map(float, texts)
+    except ValueError:
+        rows.lose("invalid", subject, "its robndbox is not five numbers")
+        return
+    if not name or not all(map(math.isfinite, (cx, cy, w, h, angle))) or w <= 0 or h <= 0:
+        rows.lose("invalid", subject, "no name, or its robndbox has no width or height")
+        return
+    corners = turned_box((cx - w / 2, cy - h / 2, w, h), math.degrees(angle))
+    outline = {"polygons": [corners], "rle": None}
+    extra = {**extra, "rotation": math.degrees(angle)}
+    rows.lose(
+        "converted", subject, "turned; kept as the polygon of its corners and the box around them"
+    )
+    box = extent(corners)
+    rows.add(AnnotationRow(image, name, box, subject, segmentation=outline, attributes=extra))
 
 
 def _add(item: _Corners, devkit: bool, rows: LabelRows) -> None:
@@ -110,7 +165,7 @@ def _add(item: _Corners, devkit: bool, rows: LabelRows) -> None:
         rows.lose("invalid", item.subject, "its box has no width or height")
         return
     box = (x0, y0, x1 - x0, y1 - y0)
-    rows.add(AnnotationRow(item.image, item.category, box, item.subject))
+    rows.add(AnnotationRow(item.image, item.category, box, item.subject, attributes=item.extra))
 
 
 def _is_devkit(root: Path, corners: Sequence[_Corners]) -> bool:

@@ -50,24 +50,32 @@ class _Settings:
 
     names: dict[int, str]
     places: tuple[tuple[str, str], ...] = ()
+    keypoints: tuple[int, int] | None = None
+    """Keypoints of an object, and numbers of each: 2, or 3 with whether it is seen."""
+    folder: str = ""
 
 
-def read_yolo(root: Path) -> LabelSet:
+def read_yolo(root: Path, *, settings: Path | None = None) -> LabelSet:
     """A YOLO tree as a label set; boxes and polygons are fractions of the picture (`normalized`).
 
-    A box's x and y are its top left corner. `file_name` is relative to the folder of pictures (and of the split);
+    A box's x and y are its top left corner. Where the data file says `kpt_shape`, rows have keypoints after their box. `file_name` is relative to the folder of pictures (and of the split);
     where no picture is found beside a label file it has no extension. A picture without a label file is named only if
     a list of the tree names it.
+
+    Args:
+        root: the tree, or its folder `labels`.
+        settings: its data file, where that has an unusual name.
 
     Raises:
         LabelError: no class names, or no label files.
     """
     base = root.parent if root.name == "labels" else root
-    settings = _settings(root, base)
+    found = _from_yaml(settings) if settings else _settings(root, base)
+    base = _inside(base, found.folder)
     present = files_below(base)
     pictures = {stem(n): extension(n) for n in present if extension(n).lower() in _PICTURES}
     files = _label_files(present)
-    listed = _listed(base, settings.places)
+    listed = _listed(base, found.places)
     if not files and not listed:
         raise LabelError(f"{root}: expected label files, labels/….txt, one per picture")
     rows = LabelRows()
@@ -75,14 +83,14 @@ def read_yolo(root: Path) -> LabelSet:
     for label_file in files:
         key = _picture_key(label_file)
         named.add(key)
-        split = listed.get(key) or _split(key, label_file, settings.places)
+        split = listed.get(key) or _split(key, label_file, found.places)
         name = _file_name(key) + pictures.get(key, "")
         image = rows.add_image(name, label_file, split=split)
-        _read_file(base / label_file, label_file, image, settings.names, rows)
+        _read_file(base / label_file, label_file, image, found, rows)
     for key, split in listed.items():
         if key not in named:
             rows.add_image(_file_name(key) + pictures.get(key, ""), f"{split}.txt", split=split)
-    return rows.label_set(_categories(settings.names, rows, root.name))
+    return rows.label_set(_categories(found, rows, root.name))
 
 
 def _label_files(present: Sequence[str]) -> list[str]:
@@ -142,7 +150,31 @@ def _from_yaml(path: Path) -> _Settings:
         raise LabelError(f"{path}: not a YAML file ({error})") from error
     if not isinstance(content, dict):
         raise LabelError(f"{path}: expected a mapping with `names`, train and val")
-    return _Settings(_names(content, path), tuple(_places(content)))
+    folder = content.get("path")
+    return _Settings(
+        _names(content, path),
+        tuple(_places(content)),
+        _keypoint_shape(content.get("kpt_shape"), path),
+        folder if isinstance(folder, str) else "",
+    )
+
+
+def _keypoint_shape(value: Any, path: Path) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    numbers = [int(v) for v in value if str(v).isdigit()] if isinstance(value, list) else []
+    if len(numbers) != 2 or numbers[1] not in (2, 3) or not 0 < numbers[0] < 10_000:
+        raise LabelError(f"{path}: expected kpt_shape: [number of keypoints, 2 or 3]")
+    return numbers[0], numbers[1]
+
+
+def _inside(base: Path, folder: str) -> Path:
+    """The folder that a data file calls `path`, if it lies in the tree; else the tree."""
+    if not folder:
+        return base
+    wanted = (base / folder).resolve()
+    is_inside = wanted.is_relative_to(base.resolve())
+    return base / folder if is_inside and wanted.is_dir() else base
 
 
 def _names(content: dict[str, Any], path: Path) -> dict[int, str]:
@@ -190,9 +222,9 @@ def _listed(base: Path, places: Sequence[tuple[str, str]]) -> dict[str, str]:
     return listed
 
 
-def _categories(names: dict[int, str], rows: LabelRows, subject: str) -> list[Category]:
+def _categories(settings: _Settings, rows: LabelRows, subject: str) -> list[Category]:
     found: dict[str, Category] = {}
-    for index, name in sorted(names.items()):
+    for index, name in sorted(settings.names.items()):
         if name in found:
             rows.lose(
                 "ambiguous", f"{subject}: class {index}", f"another class is called {name} too"
@@ -202,7 +234,7 @@ def _categories(names: dict[int, str], rows: LabelRows, subject: str) -> list[Ca
 
 
 def _read_file(
-    path: Path, label_file: str, image: int, names: dict[int, str], rows: LabelRows
+    path: Path, label_file: str, image: int, settings: _Settings, rows: LabelRows
 ) -> None:
     try:
         text = path.read_bytes().decode("utf-8-sig", errors="replace")
@@ -217,7 +249,7 @@ def _read_file(
             continue
         subject = f"{label_file}:{number}"
         try:
-            row, clipped = _row(fields, subject, image, names)
+            row, clipped = _row(fields, subject, image, settings)
         except _BadRowError as error:
             rows.lose("invalid", subject, str(error))
             continue
@@ -227,9 +259,13 @@ def _read_file(
 
 
 def _row(
-    fields: list[str], subject: str, image: int, names: dict[int, str]
+    fields: list[str], subject: str, image: int, settings: _Settings
 ) -> tuple[AnnotationRow, bool]:
     """The annotation of a row, and whether a value was set to the edge."""
+    points: list[float] | None = None
+    if settings.keypoints is not None and len(fields) > 5:
+        points = _keypoints(fields[5:], *settings.keypoints)
+        fields = fields[:5]
     count = len(fields)
     if count not in (5, 6) and (count < 7 or count % 2 == 0):
         raise _BadRowError(f"{count} fields: expected class and box (5), or class and polygon")
@@ -239,7 +275,7 @@ def _row(
         raise _BadRowError("a field is not a number (decimals take a point)") from None
     if not math.isfinite(index + sum(values)):
         raise _BadRowError("a value is not finite")
-    category = names.get(int(index)) if index.is_integer() else None
+    category = settings.names.get(int(index)) if index.is_integer() else None
     if category is None:
         raise _BadRowError(f"class {fields[0]} has no name")
     score = values.pop() if count == 6 else None  # a prediction: class, box, confidence
@@ -259,5 +295,24 @@ def _row(
         mask = {"polygons": [inside], "rle": None}
     if box[2] <= 0 or box[3] <= 0:
         raise _BadRowError("it has no width or height")
-    row = AnnotationRow(image, category, box, subject, mask, score=score, normalized=True)
+    row = AnnotationRow(
+        image, category, box, subject, mask, score=score, normalized=True, keypoints=points
+    )
     return row, inside != values
+
+
+def _keypoints(fields: list[str], count: int, numbers: int) -> list[float]:
+    """Keypoints x, y, v of a row; where the tree does not say whether they are seen, those at (0, 0) are not."""
+    try:
+        values = [float(field) for field in fields]
+    except ValueError:
+        raise _BadRowError("a field is not a number (decimals take a point)") from None
+    if len(values) != count * numbers or not math.isfinite(sum(values)):
+        raise _BadRowError(
+            f"{len(values)} numbers after the box: expected {count} keypoints of {numbers}"
+        )
+    found: list[float] = []
+    for i in range(0, len(values), numbers):
+        x, y, *seen = values[i : i + numbers]
+        found += [x, y, seen[0] if seen else 2.0 if x or y else 0.0]
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -408,6 +409,67 @@ def test_nothing_to_read_is_said_with_what_was_expected(tmp_path):
         read_labels(tmp_path / "a.jpg")
 
 
+def test_what_a_voc_object_says_beside_its_box_is_kept_and_its_parts_are_losses(tmp_path):
+    part = "<part><name>head</name><bndbox><xmin>1</xmin></bndbox></part>"
+    one = OBJECT.format(11, 11, 60, 50).replace(
+        "</object>",
+        f"<pose>Left</pose><truncated>0</truncated><difficult>1</difficult>{part}{part}</object>",
+    )
+    labels = voc(tmp_path, one)
+    assert json.loads(labels.annotations["attributes"][0].as_py()) == {
+        "pose": "Left",
+        "difficult": True,
+    }
+    assert [(x.kind, x.detail) for x in labels.losses] == [("dropped", "2 times <part>: not read")]
+
+
+def test_a_turned_voc_box_becomes_the_polygon_of_its_corners(tmp_path):
+    numbers = "<cx>50</cx><cy>50</cy><w>40</w><h>20</h><angle>1.5707963267948966</angle>"
+    turned = f"<object><name>ship</name><robndbox>{numbers}</robndbox></object>"
+    labels = voc(tmp_path, turned, turned.replace("<cx>50</cx>", ""))
+    assert list(labels.annotations["bbox"][0].as_py().values()) == pytest.approx([40, 30, 20, 40])
+    assert lost(labels) == [
+        ("converted", "Annotations/a.xml: object 1"),
+        ("invalid", "Annotations/a.xml: object 2"),
+    ]
+
+
+def test_keypoints_of_a_yolo_tree_are_kept(tmp_path):
+    data = "names: [cat]\nkpt_shape: [2, 3]\n"
+    labels = yolo(tmp_path, "0 .5 .5 .2 .2 .1 .2 2 0 0 0\n0 .5 .5 .2 .2 .1 .2 2\n", data)
+    assert labels.annotations["keypoints"].to_pylist() == [[0.1, 0.2, 2, 0, 0, 0]]
+    assert lost(labels) == [("invalid", "labels/train/a.txt:2")]
+    (tmp_path / "data.yaml").write_text("names: [cat]\nkpt_shape: [1, 2]\n")
+    (tmp_path / "labels/train/a.txt").write_text("0 .5 .5 .2 .2 .1 .2\n0 .5 .5 .2 .2 0 0\n")
+    labels = read_labels(tmp_path)
+    assert labels.annotations["keypoints"].to_pylist() == [[0.1, 0.2, 2], [0, 0, 0]]
+    (tmp_path / "data.yaml").write_text("names: [cat]\nkpt_shape: many\n")
+    with pytest.raises(LabelError, match="kpt_shape"):
+        read_labels(tmp_path)
+
+
+def test_a_yolo_data_file_of_another_name_leads_to_the_tree_that_it_names(tmp_path):
+    (tmp_path / "set/labels/val").mkdir(parents=True)
+    (tmp_path / "set/labels/val/a.txt").write_text("0 .5 .5 .2 .2\n")
+    (tmp_path / "coco8.yaml").write_text("path: set\nval: images/val\nnames: {0: cat}\n")
+    labels = read_labels(tmp_path / "coco8.yaml")
+    assert labels.images["split"].to_pylist() == ["val"]
+    assert labels.images["label_file"].to_pylist() == ["labels/val/a.txt"]
+    (tmp_path / "coco8.yaml").write_text("path: ../..\nnames: {0: cat}\n")
+    assert read_labels(tmp_path / "coco8.yaml").images["label_file"].to_pylist() == [
+        "set/labels/val/a.txt"
+    ]
+
+
+def test_label_files_whose_names_are_not_utf_8_are_read(tmp_path):
+    voc(tmp_path, OBJECT.format(11, 11, 60, 50))
+    name = os.fsdecode(b"Annotations/b\xff.xml")
+    (tmp_path / name).write_text(VOC.format(name="b.jpg", objects=OBJECT.format(1, 1, 1, "x")))
+    labels = read_labels(tmp_path)
+    assert labels.images["label_file"].to_pylist() == ["Annotations/a.xml", "Annotations/b?.xml"]
+    assert lost(labels) == [("invalid", "Annotations/b?.xml: object 1")]
+
+
 # Merging
 
 
@@ -425,6 +487,10 @@ def test_merged_sets_have_unique_numbers_and_one_list_of_classes(tmp_path):
     assert [(c.name, c.supercategory) for c in both.categories] == [
         *(("cat", ""), ("dog", "pet"), ("zebra", ""))
     ]
-    assert lost(both) == [("invalid", "2.json: annotation 9")]
+    assert lost(both) == [
+        ("invalid", "2.json: annotation 9"),
+        *(("ambiguous", subject) for subject in ("class dog", "1.json", "2.json")),
+    ]
+    assert "zebra" in both.losses[2].detail
     assert merge_labels([]).images.num_rows == 0
     assert both.annotations.schema == schemas.LABEL_ANNOTATIONS
