@@ -19,6 +19,7 @@ from aion_dagster.rebuilt_calls import answered_calls
 from aion_dagster.rebuilt_results import recorded_results
 from aion_dagster.rebuilt_wholes import library_facts, restore_wholes
 from aion_dagster.storage import BatchRecord, Ledger, OverlapError
+from aion_dagster.storage.compaction import Compaction
 from aion_dagster.storage.ledger_database import is_postgres, now
 from aion_dagster.storage.ledger_restored import (
     Exchange,
@@ -30,6 +31,7 @@ from aion_dagster.storage.ledger_restored import (
 from aion_dagster.storage.manifests import ManifestFacts
 from aion_dagster.storage.parquet import Footer, read_footer
 from aion_dagster.storage.store import LEDGER_FILE, Store
+from aion_dagster.storage.tables import TableStore
 
 _AT_ONCE: Final = 16
 _LIKE: Final = {"variants": "images", "document_chunks": "documents"}
@@ -76,9 +78,9 @@ def ledger_problem(store: Store) -> str | None:
                 return damage
             known = {b.key for b in ledger.batches()}
             retired = ledger.retired().keys()
+        there = set(store.manifests.batches())
     except StorageError as error:
         return str(error)
-    there = set(store.manifests.batches())
     if lost := known - there:
         return f"it knows {len(lost)} batches that have no manifest, such as {min(lost)}"
     made = set(store.tables.batches("images")) | set(store.tables.batches("documents"))
@@ -127,6 +129,8 @@ class _Rebuilding:
         # The same places, with this ledger instead of the one that is lost.
         self._store = Store(store.home, store.root, store.local, store.library, store.ledger_url)
         self._store.__dict__["ledger"] = ledger
+        # All that is there, also of batches that were being merged.
+        self._store.tables = TableStore(store.root / "tables")
         self._passed_over: list[str] = []
 
     def everything(self, carried: int) -> Rebuilt:
@@ -169,10 +173,18 @@ class _Rebuilding:
 
     def _manifest_facts(self) -> dict[str, ManifestFacts]:
         """Batch → what its manifest says, in the order in which they were written."""
-        keys = self._store.manifests.batches()
+        undone = self._undone()
+        keys = [key for key in self._store.manifests.batches() if key not in undone]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             found = dict(zip(keys, pool.map(self._store.manifests.facts, keys), strict=True))
         return dict(sorted(found.items(), key=lambda item: (item[1].written_at, item[0])))
+
+    def _undone(self) -> set[str]:
+        """Batches that others were being merged into, whose tables are all there still."""
+        merging = Compaction.read(self._store.root)
+        made = self._tables.get("images", set()) | self._tables.get("documents", set())
+        groups = {} if merging is None else merging.groups
+        return {new for new, old in groups.items() if made.issuperset(old)}
 
     def _batches(self, facts: Mapping[str, ManifestFacts]) -> None:
         """Record what manifests name: first the batches that have tables, as others may never have been recorded."""

@@ -27,6 +27,7 @@ from aion_dagster.compacting import Compacting, Limits
 from aion_dagster.config import LibraryConfig
 from aion_dagster.curation.library import DELETED_FILE, FILE_VERSION, build_library
 from aion_dagster.planning import Planner, configured_backend, partitioned_assets
+from aion_dagster.rebuilding import ledger_problem, rebuild_ledger
 from aion_dagster.storage import BatchRecord, Store
 from aion_dagster.storage.compaction import COMPACTION
 from aion_dagster.values import FileRef
@@ -377,3 +378,31 @@ def test_batches_of_different_tables_stay_apart_and_a_team_s_own_table_is_merged
     counts = world.store.tables.read("our/counts")
     assert counts["image"].to_pylist() == [first, second]
     assert set(counts["batch"].to_pylist()) == {world.store.ledger.batches()[0].key}
+
+
+@pytest.mark.parametrize("boundary", [60, 200, 10_000])
+def test_a_ledger_that_is_lost_meanwhile_is_made_anew(tmp_path: Path, boundary: int) -> None:
+    world = World(tmp_path / "store")
+    for number, name in enumerate(NAMES):
+        world.write("pics", name, number)
+        world.take_in()
+    before = without_results(seen(world.config, world.store))
+    try:
+        with crash_at(boundary):
+            world.compact()
+    except Crash:
+        pass
+    world.store.close()
+    for file in world.store.root.glob("ledger.sqlite*"):
+        file.unlink()
+    with Store.open(world.store.root) as store:
+        rebuild_ledger(world.config, store)
+        assert without_results(seen(world.config, store)) == before
+        store.sweep()
+        assert without_results(seen(world.config, store)) == before
+        assert ledger_problem(store) is None
+
+
+def without_results(facts: dict[str, Any]) -> dict[str, Any]:
+    """But for results of an operation that no table tells of."""
+    return {name: fact for name, fact in facts.items() if name != "results"}

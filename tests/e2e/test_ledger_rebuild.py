@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from small_library import Run, coco, draw_picture, tree
+from vision_server import GOOD, says, vision_server
 
 from aion_dagster.cli import main
 from aion_dagster.storage import Ledger, Store
@@ -208,3 +209,26 @@ def test_a_store_at_work_is_left_alone(store: Path, capsys: pytest.CaptureFixtur
     assert "is in use by run 123" in capsys.readouterr().err
     assert main(command) == 0
     assert "old ledger" in capsys.readouterr().out
+
+
+def test_answers_that_were_paid_for_are_known_to_the_new_journal(
+    run: Run, rebuild: Rebuild, tmp_path: Path
+) -> None:
+    pictures = tmp_path / "pictures"
+    for i in range(3):
+        draw_picture(pictures / f"{i}.jpg", i)
+    with vision_server(lambda _request, _number: says(GOOD)) as server:
+        endpoint = {"base_url": server.url, "model": "m", "parallel": 1, "attempts": 1}
+        config = tmp_path / "aion.yaml"
+        config.write_text(
+            json.dumps(
+                {"endpoint": endpoint, "text_model": "none", "datasets": [{"exports": ["csv"]}]}
+            )
+        )
+        run(pictures, "--config", config)
+        for file in (tmp_path / "store").glob("ledger.sqlite*"):
+            file.is_dir() or file.unlink()
+        assert rebuild()["rebuilt"]["calls"] == 3
+        shutil.copy(pictures / "1.jpg", pictures / "copy.jpg")
+        again = run()
+        assert (again["files"], again["paid_calls"], len(server.requests)) == (1, 0, 3)
