@@ -14,14 +14,8 @@ from aion_dagster.commands.run import run_on
 from aion_dagster.commands.settings import store_config
 from aion_dagster.commands.summary import plural
 from aion_dagster.config import LibraryConfig
-from aion_dagster.erasure import (
-    Erasure,
-    RemoteObject,
-    erase,
-    is_forgotten,
-    pending,
-    plan_erasure,
-)
+from aion_dagster.erasure import erase, pending
+from aion_dagster.erasure_planning import Erasure, RemoteObject, is_forgotten, plan_erasure
 from aion_dagster.errors import ConfigError
 from aion_dagster.resources.access import open_store
 from aion_dagster.resources.instance import INSTANCE_FOLDER
@@ -130,6 +124,8 @@ def _facts(erasure: Erasure) -> dict[str, Any]:
         "manifests": len(found.manifests),
         "sets": [f"{name} {version}" for name, version in sorted(found.sets)],
         "exports": [f"{dataset}/{name}" for dataset, name in sorted(found.exports)],
+        "derived": [f"{name} {version}" for name, version in sorted(found.derived)],
+        "reports": sorted(found.reports),
         "remote": [r.remote_id for r in erasure.remote],
     }
 
@@ -143,6 +139,8 @@ def _lines(erasure: Erasure, remote: str, *, done: bool) -> list[str]:
     lines += [f"  {plural(facts['manifests'], 'manifest')}"] if facts["manifests"] else []
     lines += [f"  set {name}" for name in facts["sets"]]
     lines += [f"  export {name}" for name in facts["exports"]]
+    lines += [f"  result {name}" for name in facts["derived"]]
+    lines += [f"  report {name}" for name in facts["reports"]]
     chosen = _chosen(erasure.remote, remote)
     word = "deleted" if done else "to be deleted"
     for each in erasure.remote:

@@ -1,81 +1,24 @@
-"""Erase a picture or document from a store's tables, manifests, sets, exports and index."""
+"""Erase a picture or document from a store's tables, manifests, sets, exports, reports and index."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
-
-import pyarrow as pa
-import pyarrow.compute as pc
+from typing import Final
 
 from aion_dagster.storage.bucket import BucketPath
 from aion_dagster.storage.durable import hidden_sibling, storage_errors
+from aion_dagster.storage.erasure_found import LABELS, MADE_ANEW, Found
 from aion_dagster.storage.erasure_target import Target
 from aion_dagster.storage.ledger_erasure import Reprint
-from aion_dagster.storage.parquet import parquet_file, read_footer
+from aion_dagster.storage.parquet import read_footer
 from aion_dagster.storage.places import Place
 from aion_dagster.storage.shared_file import SharedFile
 from aion_dagster.storage.store import Store
 
-_MADE_ANEW: Final = {
-    "library": ("image_id", "superseded_by"),
-    "near_duplicates": ("image_id", "group_id"),
-}
-"""Tables that are deleted rather than shortened, as they follow from others → columns that name pictures."""
-
 _FINGERPRINT: Final = "fingerprint"
 """The fact in a table's file that says what it was made from."""
-
-_LOSSES: Final = "label_losses"
-_DATASETS: Final = "dataset"
-_LABELS: Final = "labels"
-
-
-@dataclass(frozen=True)
-class Found:
-    """The places of a store that tell of a target.
-
-    Attributes:
-        tables: table and batch (empty for tables that are written as a whole).
-        manifests: batches.
-        sets: set and version.
-        exports: dataset and name of the export.
-    """
-
-    tables: frozenset[tuple[str, str]] = field(default_factory=frozenset)
-    manifests: frozenset[str] = field(default_factory=frozenset)
-    sets: frozenset[tuple[str, str]] = field(default_factory=frozenset)
-    exports: frozenset[tuple[str, str]] = field(default_factory=frozenset)
-
-    def __bool__(self) -> bool:
-        """Whether there is any."""
-        return bool(self.tables or self.manifests or self.sets or self.exports)
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON can hold it."""
-        return {name: sorted(places) for name, places in asdict(self).items()}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Found:
-        """The reverse of `to_json`."""
-        return cls(
-            manifests=frozenset(data["manifests"]),
-            **{k: frozenset(map(tuple, data[k])) for k in ("tables", "sets", "exports")},
-        )
-
-
-def find(store: Store, target: Target) -> Found:
-    """Look through the whole store, own tables of a team included; reads columns, writes nothing."""
-    sets = frozenset(_sets(store, target))
-    return Found(
-        tables=frozenset(_tables(store, target)),
-        manifests=frozenset(_manifests(store, target)),
-        sets=sets,
-        exports=frozenset(_exports(store, {name for name, _ in sets})),
-    )
 
 
 def erase(store: Store, target: Target, found: Found, prints: Sequence[Reprint] = ()) -> None:
@@ -94,11 +37,27 @@ def erase(store: Store, target: Target, found: Found, prints: Sequence[Reprint] 
     Raises:
         StorageError: something cannot be read or written; call it again with the same `found` when it can.
     """
-    touched: list[Place] = []
+    touched = [
+        *_from_tables(store, target, found, prints),
+        *_from_manifests(store, target, found),
+        *_from_sets(store, target, found),
+        *_from_what_follows(store, found),
+    ]
+    for place in touched:
+        if isinstance(place, BucketPath):
+            place.purge_versions()
+
+
+def _from_tables(
+    store: Store, target: Target, found: Found, prints: Sequence[Reprint]
+) -> Iterator[Place]:
     renamed = {(p.asset, p.batch): p for p in prints if p.old != p.new}
     for table, batch in sorted(found.tables | renamed.keys()):
         reprint = renamed.get((table, batch))
-        touched.append(_erase_from_table(store, target, table, batch or None, reprint))
+        yield _erase_from_table(store, target, table, batch or None, reprint)
+
+
+def _from_manifests(store: Store, target: Target, found: Found) -> Iterator[Place]:
     for batch in sorted(found.manifests):
         path = store.manifests.path(batch)
         if path.is_file():
@@ -106,127 +65,36 @@ def erase(store: Store, target: Target, found: Found, prints: Sequence[Reprint] 
             left = [f for f in files if (f.source, f.uri, f.version) not in target.files]
             if len(left) < len(files):
                 store.manifests.rewrite(batch, left)
-        touched.append(path)
+        yield path
+
+
+def _from_sets(store: Store, target: Target, found: Found) -> Iterator[Place]:
     for name, version in sorted(found.sets):
-        touched.append(_erase_from_set(store, target, name, version))
+        yield _erase_from_set(store, target, name, version)
+    for name, version in sorted(found.derived):
+        if version == store.sets.current(name):
+            pointer = store.sets.path(name) / "current.json"
+            pointer.unlink(missing_ok=True)
+            yield pointer
+        yield remove_folder(store.sets.path(name, version))
+
+
+def _from_what_follows(store: Store, found: Found) -> Iterator[Place]:
+    """Reports, exports and index are removed."""
+    for report in sorted(found.reports):
+        place = store.root.joinpath("reports", *report.split("/"))
+        place.unlink(missing_ok=True)
+        yield place
     for dataset, name in sorted(found.exports):
-        touched.append(remove_folder(store.exports.root / dataset / name))
-    touched.append(_remove_index(store.shared_file("index", "words.sqlite")))
-    for place in touched:
-        if isinstance(place, BucketPath):
-            place.purge_versions()
-
-
-def table_names(store: Store) -> list[str]:
-    """Every table that a store has files of, a team's own included; sorted."""
-    root = store.tables.root
-    if not root.is_dir():
-        return []
-    with storage_errors("list", root):
-        names = [p.name for p in root.iterdir() if p.name[0] != "." and not p.is_file()]
-    return sorted(name.replace(".", "/") for name in names)
-
-
-def _tables(store: Store, target: Target) -> Iterator[tuple[str, str]]:
-    for table in table_names(store):
-        if table in _MADE_ANEW:
-            if store.tables.exists(table):
-                columns = list(_MADE_ANEW[table])
-                rows = store.tables.read(table, columns=columns)
-                if any(_holds(rows[column], target) for column in columns):
-                    yield table, ""
-        elif store.tables.exists(table):
-            yield from ((table, batch) for batch in _batches_about(store, target, table))
-
-
-def _batches_about(store: Store, target: Target, table: str) -> list[str]:
-    """Batches whose file of a table may be about the target; an empty one where the table is written as a whole."""
-    data = store.tables.dataset(table)
-    if not store.tables.is_partitioned(table):
-        return [""] if pc.any(target.rows_about(data.to_table())).as_py() else []
-    if table == _LOSSES:
-        rows = data.to_table()
-        return sorted(set(rows.filter(target.rows_about(rows))["batch"].to_pylist()))
-    test = target.filter(data.schema)
-    if test is None:
-        return []
-    columns = [c for c in data.schema.names if c in ("source", "version", "batch")]
-    columns += [c for c in ("image_id", "document_id", "sha256", "uri") if c in data.schema.names]
-    rows = data.to_table(columns=columns, filter=test)
-    return sorted(set(rows.filter(target.rows_about(rows))["batch"].to_pylist()))
-
-
-def _holds(column: pa.ChunkedArray, target: Target) -> bool:
-    found = pc.any(pc.is_in(column, pa.array(sorted(target.ids), pa.string())))
-    return bool(found.as_py())
-
-
-def _manifests(store: Store, target: Target) -> Iterator[str]:
-    recorded = {batch.key for batch in store.ledger.batches()}
-    candidates = store.ledger.batches_of(target.files)
-    # Those that were never recorded, or whose batch the ledger has lost.
-    for batch in sorted(candidates | (set(store.manifests.batches()) - recorded)):
-        if not store.manifests.path(batch).is_file():
-            continue
-        files = store.manifests.read(batch)
-        if any((f.source, f.uri, f.version) in target.files for f in files):
-            yield batch
-
-
-def _sets(store: Store, target: Target) -> Iterator[tuple[str, str]]:
-    for name in store.sets.names():
-        for version in store.sets.versions(name):
-            if name == _LABELS:
-                tables, _ = store.sets.read(name, version)
-                current = version == store.sets.current(name)
-                if target.without_labels(tables, is_current=current) is not None:
-                    yield name, version
-            elif any(_table_tells(p, target) for p in _parquet(store.sets.path(name, version))):
-                yield name, version
-
-
-def _table_tells(place: Place, target: Target) -> bool:
-    """Whether a table of a set is about the target, or names it; reads the columns that could."""
-    wanted = ("image_id", "document_id", "sha256", "uri", "group_id", "subject", "detail")
-    with parquet_file(place) as file:
-        columns = [c for c in file.schema_arrow.names if c in wanted]
-        return bool(columns) and target.without(file.read(columns=columns)) is not None
-
-
-def _parquet(folder: Place) -> list[Place]:
-    return [place for place in _below(folder) if place.suffix == ".parquet"]
-
-
-def _below(folder: Place) -> list[Place]:
-    """What lies right in a folder, sorted."""
-    found: list[Place] = [*folder.iterdir()]
-    return sorted(found, key=lambda place: place.name)
-
-
-def _exports(store: Store, affected: set[str]) -> Iterator[tuple[str, str]]:
-    """Exports of datasets that hold the target in some version, or of a version that is not there to be asked."""
-    root = store.exports.root
-    if not root.is_dir():
-        return
-    for folder in _below(root):
-        dataset = folder.name
-        if dataset[0] == "." or not folder.is_dir():
-            continue
-        versions = set(store.sets.versions(f"{_DATASETS}/{dataset}"))
-        for export in _below(folder):
-            if export.name[0] == ".":
-                continue
-            build = store.ledger.build(f"{_DATASETS}/{dataset}/{export.name}")
-            made_of = None if build is None else build.info.get("version")
-            if f"{_DATASETS}/{dataset}" in affected or made_of not in versions:
-                yield dataset, export.name
+        yield remove_folder(store.exports.root / dataset / name)
+    yield _remove_index(store.shared_file("index", "words.sqlite"))
 
 
 def _erase_from_table(
     store: Store, target: Target, table: str, batch: str | None, reprint: Reprint | None
 ) -> Place:
     path = store.tables.path(table, batch)
-    if table in _MADE_ANEW:
+    if table in MADE_ANEW:
         store.tables.delete(table)
     elif path.is_file():
         facts = dict(read_footer(path).facts)
@@ -249,7 +117,7 @@ def _erase_from_set(store: Store, target: Target, name: str, version: str) -> Pl
     if version != store.sets.current(name):
         return remove_folder(place)
     tables, info = store.sets.read(name, version)
-    if name == _LABELS:
+    if name == LABELS:
         left = target.without_labels(tables, is_current=True)
     else:
         shortened = {table: target.without(rows) for table, rows in tables.items()}

@@ -19,7 +19,7 @@ from aion_dagster.identity import BATCH_KEY_PATTERN
 from aion_dagster.storage import process
 from aion_dagster.storage.bucket import BucketPath
 from aion_dagster.storage.durable import storage_errors
-from aion_dagster.storage.erasing import remove_folder, table_names
+from aion_dagster.storage.erasing import remove_folder
 from aion_dagster.storage.exports import POINTER
 from aion_dagster.storage.parquet import parquet_file
 from aion_dagster.storage.places import Place
@@ -126,7 +126,7 @@ _OWN: Final = frozenset(
 
 
 def _tables(store: Store) -> Iterator[Garbage]:
-    names = table_names(store)
+    names = store.tables.names()
     ours = [t for t in names if t in schemas.TABLES]
     written = {table: _batch_folders(store, table) for table in names}
     unsure = {batch for table in ours for batch in written[table]} - _known_batches(store)

@@ -115,7 +115,7 @@ class ErasureLedger(ScanLedger):
         )
         with self._database.read() as connection:
             # By the keys of the file in every source: there is no index of URIs.
-            sources = connection.scalars(sa.select(FILES.c.source).distinct()).all()
+            sources = connection.scalars(sa.select(BATCHES.c.source).distinct()).all()
             keys = [file_key(source, uri) for source in sources]
             rows = [
                 row
@@ -146,6 +146,7 @@ class ErasureLedger(ScanLedger):
         sha256s: Collection[str],
         *,
         mentions: Collection[str] = (),
+        operations: Collection[str] = (),
         batches: Mapping[str, Slimmed],
         prints: Sequence[Reprint] = (),
     ) -> None:
@@ -158,6 +159,7 @@ class ErasureLedger(ScanLedger):
             files: file versions.
             sha256s: contents.
             mentions: texts that no message may hold any more.
+            operations: what the names of operations begin with whose answers tell of several contents at once: all go.
             batches: batches that lose files → what is said of them then.
             prints: builds whose fingerprint follows.
         """
@@ -167,6 +169,9 @@ class ErasureLedger(ScanLedger):
             for these in chunks(sha256s):
                 for table in (RESULTS, CALLS):
                     connection.execute(table.delete().where(table.c.sha256.in_(these)))
+            for begin in operations:
+                about = CALLS.c.operation.startswith(begin, autoescape=True)
+                connection.execute(CALLS.delete().where(about))
             for key, facts in batches.items():
                 connection.execute(
                     BATCHES.update().where(BATCHES.c.key == key).values(**facts._asdict())

