@@ -6,13 +6,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aion_dagster.components.agent_pipeline import AgentPipeline
+    from aion_dagster.components.dataset import Dataset
     from aion_dagster.components.vision_library import VisionLibrary
     from aion_dagster.config import LibraryConfig
     from aion_dagster.definitions import build_definitions
 
-__all__ = ["LibraryConfig", "VisionLibrary", "build_definitions"]
+__all__ = ["AgentPipeline", "Dataset", "LibraryConfig", "VisionLibrary", "build_definitions"]
 
 _PLACES = {
+    "AgentPipeline": "aion_dagster.components",
+    "Dataset": "aion_dagster.components",
     "LibraryConfig": "aion_dagster.config",
     "VisionLibrary": "aion_dagster.components",
     "build_definitions": "aion_dagster.definitions",

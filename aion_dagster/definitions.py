@@ -21,7 +21,8 @@ from aion_dagster.assets.pipelines import pipeline_asset, pipeline_job, pipeline
 from aion_dagster.assets.workbench import Advance, Workbench, keys, silent
 from aion_dagster.backends.pictures_ahead import PicturesAhead
 from aion_dagster.checks.sources import scanned_check
-from aion_dagster.config import LibraryConfig
+from aion_dagster.config import DatasetConfig, LibraryConfig, PipelineConfig
+from aion_dagster.pipelines.asset_names import pipeline_assets
 from aion_dagster.planning import detection_tables, partitioned_assets, whole_assets
 from aion_dagster.quiet import silence_preview_warnings
 from aion_dagster.remote_definitions import remote_jobs, remote_library_assets
@@ -110,6 +111,59 @@ def build_definitions(
     )
 
 
+def dataset_definitions(config: LibraryConfig, dataset: DatasetConfig) -> dg.Definitions:
+    """A further dataset of a library that has definitions of its own, which these are merged with."""
+    own = config.model_copy(update={"datasets": (dataset,)})
+    bench = Workbench(own)
+    names = bench.names
+    assets = dataset_assets(bench, dataset)
+    made = [key for asset in assets for key in asset.keys]
+    job = dg.define_asset_job(
+        names.job(f"update_dataset_{dataset.name}"),
+        selection=made,
+        description=f"The dataset {dataset.name}, its exports and its card.",
+    )
+    sensor = dg.AutomationConditionSensorDefinition(
+        names.job(f"follow_dataset_{dataset.name}"),
+        description="Brings the dataset and its exports up to date once the library is.",
+        target=dg.AssetSelection.assets(*made),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=config.scan_seconds,
+    )
+    return dg.Definitions(assets=assets, jobs=[job], sensors=[sensor])
+
+
+def pipeline_definitions(config: LibraryConfig, pipeline: PipelineConfig) -> dg.Definitions:
+    """A further pipeline on a library that has definitions of its own, which these are merged with."""
+    bench = Workbench(config.model_copy(update={"pipelines": (pipeline,)}))
+    job = pipeline_job(bench, pipeline)
+    sensors = []
+    if pipeline.schedule == "on_new":
+        sensors.append(
+            dg.AutomationConditionSensorDefinition(
+                bench.names.job(f"follow_pipeline_{pipeline.name}"),
+                description="Runs the pipeline once there is something new.",
+                target=dg.AssetSelection.assets(
+                    *(bench.names.key(a) for a in pipeline_assets(pipeline))
+                ),
+                default_status=dg.DefaultSensorStatus.RUNNING,
+                minimum_interval_seconds=config.scan_seconds,
+            )
+        )
+    return dg.Definitions(
+        assets=[pipeline_asset(bench, pipeline)],
+        jobs=[job],
+        schedules=[pipeline_schedule(bench, pipeline, job)] if pipeline.is_scheduled else [],
+        sensors=sensors,
+    )
+
+
+def dataset_assets(bench: Workbench, dataset: DatasetConfig) -> list[dg.AssetsDefinition]:
+    """A dataset, its exports and its card."""
+    exports = [export_asset(bench, dataset, e) for e in dataset.exports]
+    return [dataset_asset(bench, dataset), *exports, card_asset(bench, dataset)]
+
+
 def library_assets(bench: Workbench) -> list[Any]:
     """Every asset of a library, in topological order."""
     config = bench.config
@@ -131,9 +185,7 @@ def library_assets(bench: Workbench) -> list[Any]:
         search_index_asset(bench),
     ]
     for dataset in config.datasets:
-        assets.append(dataset_asset(bench, dataset))
-        assets += [export_asset(bench, dataset, e) for e in dataset.exports]
-        assets.append(card_asset(bench, dataset))
+        assets += dataset_assets(bench, dataset)
     assets += [pipeline_asset(bench, pipeline) for pipeline in config.pipelines]
     return assets
 

@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Self
+from typing import Self
 
 import dagster as dg
-from pydantic import BaseModel, ModelWrapValidatorHandler, PrivateAttr, model_validator
+from pydantic import BaseModel
 
+from aion_dagster.components.scaffolding import LibraryExample
+from aion_dagster.components.written import Written, resolved
 from aion_dagster.config import LibraryConfig
 from aion_dagster.definitions import build_definitions
 
 
-class VisionLibraryAttributes(LibraryConfig):
-    """A `LibraryConfig` that remembers how it was written: paths are made absolute after templates are resolved."""
-
-    _written: Mapping[str, Any] = PrivateAttr(default_factory=dict)
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _keep(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        model = handler(data)
-        model._written = data if isinstance(data, Mapping) else {}
-        return model
-
-    @property
-    def written(self) -> Mapping[str, Any]:
-        """The attributes as they stand in the YAML, templates included."""
-        return self._written
+class VisionLibraryAttributes(Written, LibraryConfig):
+    """A `LibraryConfig` as it was written."""
 
 
+@dg.scaffold_with(LibraryExample)
 class VisionLibrary(dg.Component):
     """A library of pictures: sources, batches, tables, datasets and exports."""
 
@@ -49,9 +37,7 @@ class VisionLibrary(dg.Component):
         Raises:
             ConfigError: a template's value is no good for its field; the message names file and field.
         """
-        written = attributes.written if isinstance(attributes, VisionLibraryAttributes) else {}
-        resolved = context.resolution_context.resolve_value(dict(written))
-        return cls(LibraryConfig.parse(resolved, origin=str(context.path)))
+        return cls(LibraryConfig.parse(resolved(attributes, context), origin=str(context.path)))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002 - Dagster's signature
         """The library's definitions."""
