@@ -1,0 +1,248 @@
+"""The documented pipelines, as YAML and as Python, here and at the platform: the same assets, with results in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+from aionvision_server.fixtures import Server, running
+from pipeline_runs import (
+    EXAMPLES,
+    in_python,
+    result_of,
+    run_pipeline,
+    statuses,
+    with_pipelines,
+    write_papers,
+)
+from remote_runs import configured
+from small_library import draw_picture
+
+from aion_dagster.cli import main
+from aion_dagster.config import LibraryConfig
+from aion_dagster.definitions import build_definitions
+from aion_dagster.resources.instance import embedded_instance
+from aion_dagster.storage.store import Store
+
+NAMES = ("poles", "maintenance", "papers")
+LIBRARY = {"documents": ["md", "txt"]}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("files")
+    for i in range(6):
+        draw_picture(folder / f"picture {i:02}.jpg", i)
+    write_papers(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def here(files: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Store and configuration of a library on this machine."""
+    place = tmp_path_factory.mktemp("here")
+    config = place / "aion.yaml"
+    config.write_text(yaml.safe_dump({**LIBRARY, "datasets": [{"exports": ["csv"]}]}))
+    with_pipelines(config, EXAMPLES)
+    return ingested(files, place / "store", config), config
+
+
+@pytest.fixture(scope="module")
+def platform() -> Iterator[Server]:
+    with pytest.MonkeyPatch.context() as patch, running() as server:
+        patch.setenv("AIONVISION_API_KEY", server.key)
+        server.plan("UNLIMITED")
+        server.described_at_once()
+        yield server
+
+
+@pytest.fixture(scope="module")
+def there(
+    files: Path, platform: Server, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
+    """The same of one at the platform."""
+    place = tmp_path_factory.mktemp("there")
+    config = configured(place / "aion.yaml", platform, library=LIBRARY)
+    with_pipelines(config, EXAMPLES)
+    return ingested(files, place / "store", config), config
+
+
+@pytest.fixture(params=["here", "there"])
+def library(request: pytest.FixtureRequest) -> tuple[Path, Path]:
+    place: tuple[Path, Path] = request.getfixturevalue(request.param)
+    return place
+
+
+def ingested(files: Path, store: Path, config: Path) -> Path:
+    code = main(["run", str(files), "--store", str(store), "--config", str(config)])
+    assert code == 0
+    return store
+
+
+def graph(config: LibraryConfig) -> dict[str, set[str]]:
+    """Every asset of a pipeline with those that it depends on."""
+    nodes = build_definitions(config).resolve_asset_graph().asset_nodes
+    return {
+        node.key.to_user_string(): {key.to_user_string() for key in node.parent_keys}
+        for node in nodes
+        if node.key.path[0] == "pipeline"
+    }
+
+
+def test_the_examples_have_the_same_assets_wherever_they_come_from_and_run(
+    here: tuple[Path, Path], there: tuple[Path, Path]
+) -> None:
+    local, remote = (
+        LibraryConfig.from_env({}, flags={"store": str(s)}, file=c) for s, c in (here, there)
+    )
+    built = local.model_copy(update={"pipelines": tuple(in_python())})
+    assert built == local
+    assert graph(local) == graph(remote) == graph(built)
+    assert graph(local)["pipeline/maintenance/cross_reference"] == {
+        "pipeline/maintenance/search_images",
+        "pipeline/maintenance/search_documents",
+    }
+    assert "library" in graph(local)["pipeline/poles/search_images"]
+
+
+def test_the_examples_run_and_another_run_repeats_nothing(
+    library: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, config = library
+    for name in NAMES:
+        first = run_pipeline(capsys, name, store, config)
+        assert set(statuses(first).values()) == {"completed"}, first
+        again = run_pipeline(capsys, name, store, config)
+        assert set(statuses(again).values()) == {"unchanged"}, again
+        assert again["paid_calls"] == 0
+    pictures = result_of(store, "poles", "search_images").items
+    assert len(pictures) == 6
+    assert all(item.id is not None and item.kind == "image" for item in pictures)
+    plan = result_of(store, "poles", "organize").plan
+    assert {p.id for p in plan} == {i.id for i in pictures}
+    pieces = result_of(store, "maintenance", "search_documents").items
+    assert {i.name.rpartition(".")[2] for i in pieces if i.kind == "document" and i.name} <= {
+        "md",
+        "txt",
+        "markdown",
+    }
+    assert {i.kind for i in pieces} == {"document", "chunk"}
+
+
+def test_the_platform_is_paid_a_call_a_step_and_its_costs_are_known(
+    there: tuple[Path, Path],
+    platform: Server,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    store, config = there
+    before = platform.counters()["agent_calls_billed"]
+    done = run_pipeline(capsys, "maintenance", store, config, "--again")
+    assert set(statuses(done).values()) == {"completed"}
+    assert platform.counters()["agent_calls_billed"] - before == done["paid_calls"] == 3
+    facts = result_of(store, "maintenance", "cross_reference").facts
+    assert facts["paid_calls"] == 1
+    assert facts["input_tokens"] > 400
+    with Store.open(store, create=False) as opened:
+        operations = {s.operation: s for s in opened.ledger.spending()}
+    assert operations["agent:cross_reference"].input_tokens > 400
+    assert operations["agent:image_search"].settled >= 1
+    platform.assert_clean()
+
+
+def test_every_step_says_who_made_it(
+    library: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, config = library
+    run_pipeline(capsys, "papers", store, config)
+    result = result_of(store, "papers", "analyze_documents")
+    report = (store / "reports" / "pipeline" / "papers" / "analyze_documents.md").read_text()
+    if "here" in str(store):
+        assert result.made_by == "tables"
+        assert "no model wrote this" in report
+        assert result.sentences
+        assert all(s.sources for s in result.sentences)
+        assert any("repair of the pole" in s.text for s in result.sentences)
+    else:
+        assert result.made_by == "aionvision"
+        assert "Answered by the Aionvision platform" in report
+        assert "Find key issues" in (result.text or "")
+        assert {c.category for c in result.categories} == {"report"}
+
+
+def test_one_step_alone_can_be_materialized_once_what_it_takes_from_is_there(
+    here: tuple[Path, Path],
+) -> None:
+    store, file = here
+    config = LibraryConfig.from_env({}, flags={"store": str(store)}, file=file)
+    fresh = {"name": "fresh", "steps": [{"search_images": "picture"}, {"analyze": "color"}]}
+    config = LibraryConfig.parse(config.model_dump(mode="json") | {"pipelines": [fresh]})
+    job = build_definitions(config, quiet=True).resolve_job_def("run_pipeline_fresh")
+    with embedded_instance(str(store)) as instance:
+        only = [dg.AssetKey(["pipeline", "fresh", "analyze"])]
+        early = job.execute_in_process(
+            instance=instance, asset_selection=only, raise_on_error=False
+        )
+        assert not any(e.is_step_materialization for e in early.all_events)
+        (check,) = early.get_asset_check_evaluations()
+        assert "was never run; materialize it first" in (check.description or "")
+        job.execute_in_process(instance=instance)
+        late = job.execute_in_process(instance=instance, asset_selection=only)
+        (event,) = late.get_asset_materialization_events()
+        assert event.asset_key == only[0]
+
+
+def test_a_pipeline_over_batches_has_a_partition_per_batch(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "aion.yaml"
+    steps = [{"search_images": "landscape", "limit": 2}, {"organize": "by color"}]
+    pipeline = {"name": "each", "seeds": {"images": "batch"}, "steps": steps}
+    with_pipelines(config, [pipeline])
+    store = tmp_path / "store"
+    place = ["--store", str(store), "--config", str(config)]
+    assert main(["run", str(files), "--batch-size", "3", "--export", "none", *place]) == 0
+    done = run_pipeline(capsys, "each", store, config)
+    assert statuses(done) == {"search_images": "completed", "organize": "completed"}
+    with Store.open(store, create=False) as opened:
+        batches = [b.key for b in opened.ledger.batches()]
+        assert len(batches) >= 2
+        for batch in batches:
+            own = set(opened.tables.read("images", batch=batch)["image_id"].to_pylist())
+            found = {i.id for i in result_of(store, "each", "search_images", batch).items}
+            assert found <= own
+            assert len(found) == min(2, len(own - {None}))
+            assert {p.id for p in result_of(store, "each", "organize", batch).plan} == found
+
+
+def test_pipelines_are_listed(here: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    store, config = here
+    assert main(["pipeline", "list", "--store", str(store), "--config", str(config)]) == 0
+    out = capsys.readouterr().out
+    assert "maintenance  local, step by step, manual" in out
+    assert "2  cross_reference (cross_reference) after search_images, search_documents" in out
+    code = main(["pipeline", "run", "nothing", "--store", str(store), "--config", str(config)])
+    assert code == 2
+    assert "there is no pipeline 'nothing'; configured are: poles" in capsys.readouterr().err
+
+
+def test_schedules_ask_anew_at_each_tick(here: tuple[Path, Path]) -> None:
+    store, file = here
+    config = LibraryConfig.from_env({}, flags={"store": str(store)}, file=file)
+    data: dict[str, Any] = {"name": "nightly", "schedule": "0 3 * * *", "timezone": "Europe/Berlin"}
+    data["steps"] = [{"search_images": "picture"}]
+    config = LibraryConfig.parse(config.model_dump(mode="json") | {"pipelines": [data]})
+    definitions = build_definitions(config, quiet=True)
+    schedule = definitions.resolve_schedule_def("pipeline_nightly_schedule")
+    assert schedule.cron_schedule == "0 3 * * *"
+    assert schedule.execution_timezone == "Europe/Berlin"
+    job = definitions.resolve_job_def("run_pipeline_nightly")
+    with embedded_instance(str(store)) as instance:
+        for tick, unchanged in (("one", False), ("one", True), ("two", False)):
+            done = job.execute_in_process(instance=instance, tags={"aion_dagster/occasion": tick})
+            (event,) = done.get_asset_materialization_events()
+            assert ("unchanged" in event.materialization.metadata) == unchanged, tick
