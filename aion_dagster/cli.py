@@ -119,8 +119,9 @@ def _run_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--labels",
         action="append",
-        metavar="FILE|DIR",
-        help="COCO json, YOLO tree or Pascal VOC folder; may be given several times; replaces earlier ones",
+        metavar="FILE|DIR|s3://…",
+        help="labels in COCO, YOLO, Pascal VOC, CSV, or as Label Studio and CVAT export them; may be zipped; may be given"
+        " several times; replaces earlier ones",
     )
     command.add_argument(
         "--backend", choices=["local", "aionvision"], help="who computes heavy steps"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -10,9 +11,6 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from zoneinfo import available_timezones
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
-
 from aion_dagster.engines import (
     AionvisionConfig,
     BudgetsConfig,
@@ -32,10 +30,15 @@ from aion_dagster.source_configs import (
 )
 from aion_dagster.storage.places import Place, place_of, write_bytes
 from aion_dagster.storage.store import RESERVED
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from aion_dagster.label_config import LABEL_FORMS, Labels, LabelsConfig, label_sources, normalized
 
 __all__ = [
     "DatasetConfig",
     "FolderSourceConfig",
+    "LabelsConfig",
     "LibraryConfig",
     "PipelineConfig",
     "S3SourceConfig",
@@ -105,7 +108,7 @@ class LibraryConfig(Strict):
     sources: tuple[SourceConfig, ...] = ()
     backend: Literal["local", "aionvision"] = "local"
     detect: tuple[Detection, ...] = ()
-    labels: tuple[str, ...] = ()
+    labels: tuple[Labels, ...] = ()
     batch_files: int = Field(default=500, ge=1, le=100_000)
     batch_bytes: int = Field(default=512 * 2**20, ge=1)
     max_file_bytes: int = Field(default=2 * 2**30, ge=1)
@@ -153,8 +156,8 @@ class LibraryConfig(Strict):
 
     @field_validator("labels")
     @classmethod
-    def _labels(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(map(absolute_path, value)))
+    def _labels(cls, value: tuple[str | LabelsConfig, ...]) -> tuple[str | LabelsConfig, ...]:
+        return normalized(value)
 
     @field_validator("sources", mode="after")
     @classmethod
@@ -220,6 +223,11 @@ class LibraryConfig(Strict):
         return cls.parse(values, origin=str(path) if chosen else "configuration")
 
     @property
+    def label_sources(self) -> tuple[LabelsConfig, ...]:
+        """The labels in their long form."""
+        return label_sources(self.labels)
+
+    @property
     def remembered_path(self) -> Place:
         """Where the store keeps this configuration between runs."""
         return _remembered(self.store, {"name": self.name}, {})
@@ -236,9 +244,11 @@ class LibraryConfig(Strict):
 
 
 def _field(error: ErrorDetails) -> str:
-    """The field that an error is about, as it is written: pydantic puts the type of a source into its path."""
+    """The field that an error is about, as it is written: pydantic puts the type of a source or label into its path."""
     place = list(error["loc"])
     if place[:1] == ["sources"] and place[2:3] and place[2] in SOURCE_TYPES:
+        del place[2]
+    if place[:1] == ["labels"] and place[2:3] and place[2] in LABEL_FORMS:
         del place[2]
     if error["type"] == UNKNOWN_TYPE:
         place.append("type")
@@ -268,7 +278,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         if not text:
             continue
         if field in ("sources", "labels"):
-            values[field] = [part for part in text.split(os.pathsep) if part]
+            # The colon of s3:// separates nothing.
+            values[field] = [p for p in re.split(f"{re.escape(os.pathsep)}(?!//)", text) if p]
         elif field in ("detect", "documents"):
             values[field] = [part.strip() for part in text.split(",") if part.strip()]
         else:

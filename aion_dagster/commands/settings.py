@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from aion_dagster.backends.protocol import Operation
-from aion_dagster.config import DatasetConfig, LibraryConfig
 from aion_dagster.errors import ConfigError, SourceError
 from aion_dagster.planning import configured_backend, has_remote_documents
 from aion_dagster.resources.sources import build_source
 from aion_dagster.source_configs import parse_source
+from pydantic import ValidationError
+
+from aion_dagster.config import DatasetConfig, LibraryConfig
+from aion_dagster.label_places import label_place_exists
 
 NO_EXPORTS = "none"
 
@@ -107,9 +107,9 @@ def check_reachable(config: LibraryConfig) -> None:
     Raises:
         ConfigError: a source or label path does not exist, or a key, an extra or a model that is named is not there.
     """
-    for path in config.labels:
-        if not Path(path).exists():
-            raise ConfigError(f"--labels {path}: does not exist")
+    for labels in config.label_sources:
+        if not label_place_exists(labels.path):
+            raise ConfigError(f"--labels {labels.path}: does not exist")
     backend = configured_backend(config)
     if config.backend == "aionvision" and (reason := backend.unavailable("describe")):
         raise ConfigError(f"backend aionvision: {reason}")

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
-from pyarrow import fs
-
 from aion_dagster.errors import StorageError, UnavailableError
+from pyarrow import fs
 
 SCHEME: Final = "s3"
 _CONNECT_SECONDS: Final = 10
@@ -138,6 +137,14 @@ class BucketPath:
             for item in page.get("Contents", ()):
                 if not item["Key"].endswith("/"):
                     yield BucketPath(self._bucket, item["Key"])
+
+    def versions(self) -> Iterator[tuple[str, int, str]]:
+        """Name below this place, size and version (the ETag) of every object below, in the order of keys."""
+        start = len(self._below)
+        for page in self._pages():
+            for item in page.get("Contents", ()):
+                if not item["Key"].endswith("/"):
+                    yield item["Key"][start:], int(item["Size"]), str(item["ETag"])
 
     def read_bytes(self) -> bytes:
         """The object.
