@@ -11,6 +11,8 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from zoneinfo import available_timezones
 
 import yaml
+from aion_dagster.config_places import line_of, meant
+from aion_dagster.dataset_config import DatasetConfig
 from aion_dagster.engines import (
     AionvisionConfig,
     BudgetsConfig,
@@ -30,7 +32,7 @@ from aion_dagster.source_configs import (
 )
 from aion_dagster.storage.places import Place, place_of, write_bytes
 from aion_dagster.storage.store import RESERVED
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from aion_dagster.label_config import LABEL_FORMS, Labels, LabelsConfig, label_sources, normalized
@@ -45,7 +47,6 @@ __all__ = [
     "SourceConfig",
 ]
 
-ExportFormat = Literal["coco", "yolo", "voc", "csv"]
 Detection = Literal["text", "codes", "objects"]
 DocumentFormat = Literal["pdf", "docx", "txt", "md"]
 
@@ -62,42 +63,6 @@ ENVIRONMENT = {
 
 REMEMBERED = "aion.yaml"
 """File in the store that holds the configuration of the latest run, but for store and name, which its place tells."""
-
-
-class DatasetConfig(Strict):
-    """A dataset: which annotations and pictures, how they are split, and what is exported."""
-
-    name: str = Field(default="main", pattern=r"^[a-z0-9][a-z0-9_]{0,39}$")
-    origins: tuple[Literal["labels", "text", "codes", "objects"], ...] = ("labels",)
-    unlabelled: Literal["include", "exclude"] = "include"
-    classes: tuple[str, ...] | None = None
-    splits: dict[Literal["train", "val", "test"], float] = Field(
-        default={"train": 0.8, "val": 0.1, "test": 0.1}
-    )
-    seed: int = 0
-    near_duplicates: Literal["group", "keep_one", "ignore"] = "group"
-    group_by: tuple[Literal["folder", "source"], ...] = ()
-    min_score: float | None = Field(default=None, ge=0, le=1)
-    exports: tuple[ExportFormat, ...] = ("coco", "yolo", "voc", "csv")
-    keep_exif: bool = False
-    link_pictures: bool = True
-    coco_first_category_id: Literal[0, 1] = 1
-    coco_segmentation: Literal["as_is", "box"] = "as_is"
-    voc_coordinates: Literal["devkit", "float0"] = "devkit"
-
-    @field_validator("exports", "origins", "group_by")
-    @classmethod
-    def _once(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(dict.fromkeys(value))
-
-    @field_validator("splits")
-    @classmethod
-    def _shares(cls, value: dict[str, float]) -> dict[str, float]:
-        if min(value.values(), default=0) < 0 or abs(sum(value.values()) - 1) > 1e-6:
-            raise ValueError("shares must be ≥ 0 and add up to 1, such as {train: 0.8, val: 0.2}")
-        if not value.get("train"):
-            raise ValueError("'train' needs a share above 0")
-        return value
 
 
 class LibraryConfig(Strict):
@@ -124,6 +89,7 @@ class LibraryConfig(Strict):
     max_unreadable_share: float = Field(default=1.0, ge=0, le=1)
     max_undescribed_share: float = Field(default=1.0, ge=0, le=1)
     datasets: tuple[DatasetConfig, ...] = (DatasetConfig(),)
+    keep_originals: Literal["none", "referenced", "all"] = "none"
     pipelines: tuple[PipelineConfig, ...] = ()
     ingest: Literal["sensor", "schedule"] = "sensor"
     ingest_cron: str = "0 2 * * *"
@@ -184,8 +150,10 @@ class LibraryConfig(Strict):
         return self
 
     @classmethod
-    def parse(cls, data: Mapping[str, Any], *, origin: str = "configuration") -> LibraryConfig:
-        """Validate `data`.
+    def parse(
+        cls, data: Mapping[str, Any], *, origin: str = "configuration", text: str = ""
+    ) -> LibraryConfig:
+        """Validate `data`; `text` is the YAML that it comes from, whose lines messages name.
 
         Raises:
             ConfigError: names `origin` and each field that is wrong, in one message.
@@ -193,7 +161,7 @@ class LibraryConfig(Strict):
         try:
             return cls.model_validate(dict(data))
         except ValidationError as error:
-            lines = "; ".join(f"{_field(e)}: {e['msg']}" for e in error.errors())
+            lines = "; ".join(_said(cls, e, text) for e in error.errors())
             raise ConfigError(f"{origin}: {lines}") from None
 
     @classmethod
@@ -220,7 +188,8 @@ class LibraryConfig(Strict):
         if chosen or path.is_file():
             values.update(read_config_file(path))
         values.update(given)
-        return cls.parse(values, origin=str(path) if chosen else "configuration")
+        text = path.read_bytes().decode() if chosen else ""
+        return cls.parse(values, origin=str(path) if chosen else "configuration", text=text)
 
     @property
     def label_sources(self) -> tuple[LabelsConfig, ...]:
@@ -243,6 +212,15 @@ class LibraryConfig(Strict):
         write_bytes(self.remembered_path, text.encode())
 
 
+def _said(model: type[BaseModel], error: ErrorDetails, text: str) -> str:
+    """What is wrong with which field, in which line, and what may have been meant."""
+    line = line_of(text, error["loc"]) if text else None
+    near = meant(model, error["loc"]) if error["type"] == "extra_forbidden" else None
+    hints = [*([f"line {line}"] if line else ()), *([f"did you mean {near}?"] if near else ())]
+    joined = ", ".join(hints)
+    return f"{_field(error)}: {error['msg']}{f' ({joined})' if hints else ''}"
+
+
 def _field(error: ErrorDetails) -> str:
     """The field that an error is about, as it is written: pydantic puts the type of a source or label into its path."""
     place = list(error["loc"])
@@ -252,7 +230,8 @@ def _field(error: ErrorDetails) -> str:
         del place[2]
     if error["type"] == UNKNOWN_TYPE:
         place.append("type")
-    return ".".join(map(str, place)) or "configuration"
+    # The branches of a union are named like "[key]" or "literal['folder','source']".
+    return ".".join(str(p) for p in place if "[" not in str(p)) or "configuration"
 
 
 def _remembered(store: str, given: Mapping[str, Any], values: Mapping[str, Any]) -> Place:

@@ -18,6 +18,9 @@ from aion_dagster.values import Loss
 SAME_PIXELS: Final = 0.01
 """Boxes are the same to a hundredth of a pixel; below that, formats differ by rounding alone."""
 
+WHOLE_PICTURE: Final = ("captions", "tags")
+"""Origins whose annotations are about a whole picture: a text, or a class without a box."""
+
 SAME_OBJECT: Final = 0.9
 """Overlap (intersection over union) above which two boxes are taken for one object."""
 
@@ -67,6 +70,8 @@ def clean_annotations(
     of byte-equal copies do, become one: the one with an outline, then without a score, then of the higher score,
     then of the earlier origin, then of the smaller id.
 
+    What is about a whole picture (origins `WHOLE_PICTURE`) needs no box, and is kept once.
+
     Args:
         annotations: schema `ANNOTATIONS`.
         pictures: the pictures of the dataset, schema `LIBRARY`, with sizes.
@@ -93,10 +98,15 @@ def clean_annotations(
         "annotations of pictures that are not in the dataset",
     )
     table = table.filter(pc.is_valid(place)).combine_chunks()
+    place = place.drop_null()
+    whole = pc.is_in(table["origin"], value_set=pa.array(WHOLE_PICTURE, pa.string()))
+    said = _said_once(table.filter(whole)) if pc.any(whole).as_py() else None
+    if said is not None:
+        table, place = table.filter(pc.invert(whole)), place.filter(pc.invert(whole))
     rows = _Rows(
         table,
         _boxes(table),
-        place.drop_null().to_numpy().astype(np.int64),
+        place.to_numpy().astype(np.int64),
         pictures["name"].to_pylist(),
         losses,
     )
@@ -107,7 +117,17 @@ def clean_annotations(
     sizes = np.stack([pictures["width"].to_numpy(), pictures["height"].to_numpy()], 1).astype(float)
     _clip(rows, sizes)
     _deduplicate(rows, origins)
-    return _rebuilt(rows), tuple(rows.losses)
+    cleaned = _rebuilt(rows)
+    return cleaned if said is None else pa.concat_tables([cleaned, said]), tuple(rows.losses)
+
+
+def _said_once(table: pa.Table) -> pa.Table:
+    """Of captions and tags that say the same of a picture, the one with the smallest id."""
+    by_id = table.sort_by("annotation_id").combine_chunks()
+    numbered = by_id.append_column("row", pa.array(np.arange(len(by_id))))
+    same = ["image_id", "origin", "category", "text"]
+    first = numbered.group_by(same).aggregate([("row", "min")])["row_min"].sort()
+    return by_id.take(first).cast(schemas.ANNOTATIONS)
 
 
 def _counted(table: pa.Table, kept: Any, subject: str, what: str) -> list[Loss]:

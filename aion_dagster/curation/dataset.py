@@ -53,7 +53,7 @@ class DatasetSettings:
     keep: tuple[KeepRule, ...] = DEFAULT_KEEP
     group_by: tuple[GroupKey, ...] = ()
     min_score: float | None = None
-    quality: Quality = Quality()
+    quality: Quality = field(default_factory=Quality)
     more: Mapping[str, Any] = field(default_factory=dict)
 
     def fingerprintable(self) -> dict[str, Any]:
@@ -170,13 +170,15 @@ def _usable(
         annotations, pictures, origins=settings.origins, min_score=settings.min_score
     )
     classes, class_losses = class_order(
-        cleaned["category"].to_pylist(),
+        cleaned["category"].drop_null().to_pylist(),
         categories if "labels" in settings.origins else (),
         explicit=settings.classes,
         previous=previous,
     )
     known = pa.array([c.name for c in classes], pa.string())
-    kept = cleaned.filter(pc.is_in(cleaned["category"], value_set=known))
+    is_known = pc.is_in(cleaned["category"], value_set=known)
+    # A caption has no class.
+    kept = cleaned.filter(pc.or_(is_known, pc.equal(cleaned["origin"], "captions")))
     return kept, classes, (*problems, *class_losses)
 
 
@@ -241,6 +243,8 @@ def _labelling(owners: Places, annotations: pa.Table, named: Mask) -> Labelling:
 
     The nameless class spreads labelled pictures evenly, negatives included.
     """
+    classed = annotations["category"].is_valid().to_numpy()
+    annotations, owners = annotations.filter(pa.array(classed)), owners[classed]
     encoded = flat(annotations["category"], pa.string()).dictionary_encode()
     names = encoded.dictionary.to_pylist()
     ranked = sorted(["", *names])

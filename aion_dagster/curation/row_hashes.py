@@ -247,17 +247,28 @@ def _picture_pieces(images: pa.Table) -> list[_Pieces]:
 
 
 def _annotation_pieces(rows: pa.Table) -> list[_Pieces]:
-    boxes = flat(rows["bbox"], schemas.BBOX)
+    boxes = flat(rows["bbox"], schemas.BBOX).flatten()
     # Adding zero turns -0.0 into 0.0, which is the same number.
-    sides = [pc.fill_null(boxes.field(i), np.nan).to_numpy(zero_copy_only=False) + 0.0 for i in range(4)]  # fmt: skip
+    sides = [pc.fill_null(s, np.nan).to_numpy(zero_copy_only=False) + 0.0 for s in boxes]
     scores = pc.fill_null(rows["score"], np.nan).to_numpy().astype(np.float32)
     crowd = pc.fill_null(rows["iscrowd"], False).to_numpy().astype(np.uint8)
     names = [_names(rows["category"]), _names(rows["origin"])]
-    texts = ("annotation_id", "text")
+    texts = ("annotation_id", "text", "attributes")
     outline_records, outlines = _outline_pieces(rows["segmentation"])
-    columns = [*sides, scores, crowd, *names, *(_lengths(rows[t]) for t in texts), *outline_records]
+    joints, joint_counts = _number_lists(rows["keypoints"])
+    lengths = (_lengths(rows[t]) for t in texts)
+    columns = [*sides, scores, crowd, *names, *lengths, joint_counts, *outline_records]
     strings = (_strings(rows[t], even=t == "annotation_id") for t in texts)
-    return [_records(columns, len(rows)), *strings, *outlines]
+    return [_records(columns, len(rows)), *strings, joints, *outlines]
+
+
+def _number_lists(column: pa.ChunkedArray) -> tuple[_Pieces, npt.NDArray[np.int32]]:
+    """Lists of numbers, and how many each row has; -1 for null."""
+    lists = flat(column, column.type)
+    counts = pc.fill_null(pc.list_value_length(lists), -1).to_numpy(zero_copy_only=False)
+    values = pc.fill_null(pc.list_flatten(lists), np.nan).to_numpy(zero_copy_only=False) + 0.0
+    edges = _edges(np.maximum(counts, 0))
+    return _Pieces(np.ascontiguousarray(values, dtype="<f8"), edges), counts.astype(np.int32)
 
 
 def _names(column: pa.ChunkedArray) -> Words:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -31,12 +32,11 @@ class Bearers:
     label_count: int
 
     @classmethod
-    def of(cls, group: Places, groups: int, places: Places, labels: Codes, kinds: int) -> Bearers:
+    def of(cls, group: Places, places: Places, labels: Codes, kinds: int) -> Bearers:
         """Count the labels of pictures by group.
 
         Args:
             group: for each picture its group, from 0.
-            groups: how many there are.
             places: the picture of each label that is there.
             labels: the label, from 0; sorted like the labels' names.
             kinds: how many labels there are.
@@ -132,7 +132,7 @@ class _Fresh:
             starts.tolist(),
             labels.tolist(),
             counts.tolist(),
-            [groups[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)],
+            [groups[a:b] for a, b in itertools.pairwise(edges.tolist())],
             np.bincount(labels, minlength=bearers.label_count).astype(np.int64),
             counts[labels == last],
             np.diff(starts) > 1,

@@ -95,9 +95,7 @@ def split_pictures(
         losses.append(_nothing_to_split(len(names)))
     else:
         order = ranks([names[g] for g in fresh.tolist()], seed)
-        bearers = Bearers.of(
-            groups, len(names), labelling.places, labelling.codes, len(labelling.names)
-        )
+        bearers = Bearers.of(groups, labelling.places, labelling.codes, len(labelling.names))
         # Splits without a share come after those with one, so that they are never chosen.
         deal_out(bearers, fresh[order], split_of, splits, [wanted[s] for s in splits])
         used = {vocabulary[code] for code in np.unique(split_of).tolist()}

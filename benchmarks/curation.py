@@ -1,0 +1,272 @@
+"""Curation of a large library: near-duplicates, split and fingerprint, anew and with 1 % more pictures.
+
+    python benchmarks/curation.py [--pictures 1000000] [--boxes 3] [--share 0.01] [--seed 7] [--rounds 3]
+
+Each round runs in a process of its own. Tables stand in memory as Arrow, as they come from the store; making them is
+not timed. Of an earlier version, the second part gets what is stored of it: the index of near-duplicates, the splits and
+the pictures' hashes. Peak memory is that of the whole process, the tables (given as `tables_mib`) included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from aion_dagster import schemas
+from aion_dagster.curation.columns import flat, places_in
+from aion_dagster.curation.fingerprint import fingerprint_of
+from aion_dagster.curation.group_keys import near_duplicate_bond
+from aion_dagster.curation.groups import group_places
+from aion_dagster.curation.near_duplicates import find_near_duplicates
+from aion_dagster.curation.row_hashes import row_hashes
+from aion_dagster.curation.splits import Earlier, Labelling, split_pictures
+from aion_dagster.values import Category
+
+SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
+CLASSES = tuple(Category(f"class {k:02}", "object") for k in range(80))
+ODDS = 1 / np.arange(1, len(CLASSES) + 1)
+
+
+@dataclass(frozen=True)
+class Library:
+    """Pictures in the order of ids, and their boxes in the order of pictures."""
+
+    pictures: pa.Table
+    boxes: pa.Table
+
+    def part(self, kept: npt.NDArray[np.bool_]) -> Library:
+        owners = np.repeat(kept, self.box_counts)
+        return Library(
+            self.pictures.filter(pa.array(kept)).combine_chunks(),
+            self.boxes.filter(pa.array(owners)).combine_chunks(),
+        )
+
+    @property
+    def box_counts(self) -> npt.NDArray[np.int64]:
+        return self.pictures["boxes"].to_numpy()
+
+
+@dataclass(frozen=True)
+class Version:
+    """What is stored of a version."""
+
+    index: pa.Table
+    splits: pa.Table
+    hashes: pa.Table
+    fingerprint: str
+
+
+def uuids(rng: np.random.Generator, count: int) -> pa.Array:
+    """Distinct UUIDs in ascending order."""
+    raw = np.sort(np.frombuffer(rng.bytes(16 * count), ">u8").reshape(count, 2).view([("a", ">u8"), ("b", ">u8")]).ravel(), order=["a"])
+    digits = np.frombuffer(b"0123456789abcdef", np.uint8)
+    nibbles = np.frombuffer(raw.tobytes(), np.uint8).reshape(count, 16)
+    hexed = np.stack([digits[nibbles >> 4], digits[nibbles & 15]], axis=2).reshape(count, 32)
+    text = np.full((count, 36), ord("-"), np.uint8)
+    for at, (low, high) in zip((0, 9, 14, 19, 24), ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32)), strict=True):  # fmt: skip
+        text[:, at : at + high - low] = hexed[:, low:high]
+    edges = np.arange(0, 36 * (count + 1), 36, dtype=np.int32)
+    return pa.StringArray.from_buffers(count, pa.py_buffer(edges), pa.py_buffer(text.tobytes()))
+
+
+def hashes(rng: np.random.Generator, count: int) -> npt.NDArray[np.uint64]:
+    """Perceptual hashes: 5 % are near another one, 0.2 % are those of a blank page, the rest are balanced noise."""
+    values = rng.integers(0, 2**64, count, dtype=np.uint64)
+    twins = rng.permutation(count)[: count // 20]
+    others = rng.integers(0, count, len(twins))
+    values[twins] = values[others]
+    for _ in range(3):
+        values[twins] ^= np.uint64(1) << rng.integers(0, 64, len(twins)).astype(np.uint64)
+    values[rng.permutation(count)[: count // 500]] = 0
+    return values
+
+
+def make_library(count: int, boxes: float, seed: int) -> Library:
+    rng = np.random.default_rng(seed)
+    ids = uuids(rng, count)
+    phashes = [f"{h:016x}" for h in hashes(rng, count).tolist()]
+    # In the order of ids, so that both orders are one and nothing has to be sorted beside the clock.
+    names = [f"site-{i // 10_000:03}/2026-{i % 10_000 // 1000:02}/{i:08}.jpg" for i in range(count)]
+    counts = rng.poisson(boxes, count)
+    total = int(counts.sum())
+    pictures = pa.table(
+        {
+            "image_id": ids,
+            "sha256": pc.binary_join_element_wise(pc.utf8_slice_codeunits(ids, 0, 32), pc.utf8_slice_codeunits(ids, 4, 36), ""),
+            "phash": pa.array(phashes),
+            "area": pa.array(rng.integers(10_000, 10_000_000, count)),
+            "file_name": pa.array(names),
+            "boxes": pa.array(counts),
+        }
+    )  # fmt: skip
+    corners = rng.uniform(0, 500, (4, total))
+    rows = {
+        "annotation_id": uuids(rng, total),
+        "image_id": ids.take(pa.array(np.repeat(np.arange(count), counts))),
+        "category": pa.array([c.name for c in CLASSES]).take(
+            pa.array(rng.choice(len(CLASSES), total, p=ODDS / ODDS.sum()))
+        ),
+        "bbox": pa.StructArray.from_arrays([pa.array(c) for c in corners], fields=list(schemas.BBOX)),  # fmt: skip
+        "score": pa.nulls(total, pa.float32()),
+        "segmentation": pa.nulls(total, schemas.SEGMENTATION),
+        "iscrowd": pa.array(np.zeros(total, bool)),
+        "text": pa.nulls(total, pa.string()),
+        "origin": pa.array(["labels"] * total),
+        "origin_ref": pa.array(["labels.json"] * total),
+    }
+    empty = {f.name: pa.nulls(total, f.type) for f in schemas.ANNOTATIONS}
+    return Library(pictures, pa.table(empty | rows, schema=schemas.ANNOTATIONS))
+
+
+def curate(library: Library, before: Version | None) -> tuple[Version, dict[str, float]]:
+    """Near-duplicates, split and fingerprint, and the seconds of each."""
+    took: dict[str, float] = {}
+    clock = time.perf_counter()
+    pictures = library.pictures
+    near = find_near_duplicates(
+        pictures["image_id"], pictures["phash"], pictures["area"], earlier=before and before.index
+    )
+    took["near_duplicates"] = time.perf_counter() - clock
+
+    clock = time.perf_counter()
+    groups = group_places(pictures.num_rows, [near_duplicate_bond(pictures, near.table)])
+    heads, numbers = np.unique(groups, return_inverse=True)
+    names = pictures["image_id"].take(pa.array(heads)).to_pylist()
+    codes, vocabulary, _ = split_pictures(
+        numbers, names, labelling(library), SHARES, earlier=earlier(pictures, before)
+    )
+    splits = pa.array(vocabulary).take(pa.array(codes.astype(np.int32)))
+    took["split"] = time.perf_counter() - clock
+
+    images = dataset_images(pictures, groups, splits)
+    clock = time.perf_counter()
+    made = row_hashes(images, library.boxes, before and before.hashes)
+    print_ = fingerprint_of(images, made, CLASSES, {"seed": 0})
+    took["fingerprint"] = time.perf_counter() - clock
+    table = pa.table({"image_id": pictures["image_id"], "split": splits})
+    return Version(near.index, table, made, print_), took
+
+
+def labelling(library: Library) -> Labelling:
+    owners = np.repeat(np.arange(library.pictures.num_rows), library.box_counts)
+    encoded = flat(library.boxes["category"], pa.string()).dictionary_encode()
+    names = encoded.dictionary.to_pylist()
+    ranked = sorted(names)
+    codes = np.array([ranked.index(n) for n in names], np.int64)
+    return Labelling(owners, codes[encoded.indices.to_numpy()], ranked)
+
+
+def earlier(pictures: pa.Table, before: Version | None) -> Earlier | None:
+    if before is None:
+        return None
+    places = places_in(pictures["image_id"], before.splits["image_id"])
+    encoded = flat(before.splits["split"], pa.string()).dictionary_encode()
+    codes = np.append(encoded.indices.to_numpy(), -1).astype(np.int8)
+    return Earlier(codes[places], encoded.dictionary.to_pylist())
+
+
+def dataset_images(pictures: pa.Table, groups: npt.NDArray[np.int64], splits: pa.Array) -> pa.Table:
+    rows = pictures.num_rows
+    columns = {
+        "image_id": pictures["image_id"],
+        "sha256": pictures["sha256"],
+        "file_name": pictures["file_name"],
+        "width": pa.array(np.full(rows, 640, np.int32)),
+        "height": pa.array(np.full(rows, 480, np.int32)),
+        "orientation": pa.array(np.ones(rows, np.int8)),
+        "format": pa.array(["jpeg"]).take(pa.array(np.zeros(rows, np.int32))),
+        "split": splits,
+        "group_id": pictures["image_id"].take(pa.array(groups)),
+        "labelled": pa.array(np.ones(rows, bool)),
+        "locations": pa.nulls(rows, schemas.DATASET_IMAGES.field("locations").type),
+    }
+    return pa.table(columns, schema=schemas.DATASET_IMAGES)
+
+
+def moved(before: Version, after: Version) -> int:
+    """Pictures of the earlier version that are in another split."""
+    places = places_in(before.splits["image_id"], after.splits["image_id"])
+    now = after.splits["split"].take(pa.array(places))
+    return int(pc.sum(pc.not_equal(before.splits["split"], now)).as_py() or 0)
+
+
+def one_round(pictures: int, boxes: float, share: float, seed: int) -> dict[str, Any]:
+    """A library, and the same with `share` more pictures; each timed."""
+    more = round(pictures * share)
+    whole = make_library(pictures + more, boxes, seed)
+    new = np.zeros(pictures + more, bool)
+    new[np.random.default_rng(seed + 1).permutation(pictures + more)[:more]] = True
+    library = whole.part(~new)
+    tables = whole.pictures.nbytes + whole.boxes.nbytes + library.pictures.nbytes + library.boxes.nbytes  # fmt: skip
+    first, anew = curate(library, None)
+    del library
+    second, grown = curate(whole, first)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    check, _ = curate(whole, None)
+    return {
+        "anew": anew,
+        "grown": grown,
+        "moved": moved(first, second),
+        "same_as_anew": second.index.equals(check.index)
+        and second.hashes["content"].equals(check.hashes["content"]),
+        "peak_mib": peak / 1024,
+        "tables_mib": tables / 2**20,
+    }
+
+
+def main() -> int:
+    """Print a table and, as the last line, JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pictures", type=int, default=1_000_000)
+    parser.add_argument("--boxes", type=float, default=3.0)
+    parser.add_argument("--share", type=float, default=0.01)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.one:
+        sys.stdout.write(json.dumps(one_round(args.pictures, args.boxes, args.share, args.seed)))
+        return 0
+    rounds = []
+    for _ in range(args.rounds):
+        command = [sys.executable, __file__, "--one", "--pictures", str(args.pictures), "--boxes", str(args.boxes)]  # fmt: skip
+        command += ["--share", str(args.share), "--seed", str(args.seed)]
+        rounds.append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))  # noqa: S603
+    report(rounds, args.pictures, args.share)
+    return 0
+
+
+def report(rounds: list[dict[str, Any]], pictures: int, share: float) -> None:
+    """Medians as a table, then JSON."""
+    steps = list(rounds[0]["anew"])
+
+    def median(part: str, step: str) -> float:
+        return statistics.median(r[part][step] for r in rounds)
+
+    lines = [f"{pictures:,} pictures, then {share:.0%} more", f"{'':18}{'anew':>9}{'grown':>9}{'ratio':>8}"]  # fmt: skip
+    sums = {part: statistics.median(sum(r[part].values()) for r in rounds) for part in ("anew", "grown")}  # fmt: skip
+    for step in steps:
+        anew, grown = median("anew", step), median("grown", step)
+        lines.append(f"{step:18}{anew:8.2f}s{grown:8.2f}s{grown / anew:8.1%}")
+    ratio = statistics.median(sum(r["grown"].values()) / sum(r["anew"].values()) for r in rounds)
+    lines.append(f"{'together':18}{sums['anew']:8.2f}s{sums['grown']:8.2f}s{ratio:8.1%}")
+    peak, tables = (max(r[k] for r in rounds) for k in ("peak_mib", "tables_mib"))
+    lines.append(f"moved: {max(r['moved'] for r in rounds)}; peak {peak:,.0f} MiB, of which tables {tables:,.0f} MiB")  # fmt: skip
+    facts = {"pictures": pictures, "seconds": sums, "ratio": ratio, "peak_mib": peak, "rounds": rounds}  # fmt: skip
+    sys.stdout.write("\n".join(lines) + "\n" + json.dumps(facts) + "\n")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
