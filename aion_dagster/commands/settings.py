@@ -7,15 +7,15 @@ from argparse import Namespace
 from importlib.util import find_spec
 from typing import Any
 
+from pydantic import ValidationError
+
 from aion_dagster.backends.protocol import Operation
+from aion_dagster.config import DatasetConfig, LibraryConfig
 from aion_dagster.errors import ConfigError, SourceError
+from aion_dagster.label_places import label_place_exists
 from aion_dagster.planning import configured_backend, has_remote_documents
 from aion_dagster.resources.sources import build_source
 from aion_dagster.source_configs import parse_source
-from pydantic import ValidationError
-
-from aion_dagster.config import DatasetConfig, LibraryConfig
-from aion_dagster.label_places import label_place_exists
 
 NO_EXPORTS = "none"
 

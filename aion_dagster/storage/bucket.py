@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
-from aion_dagster.errors import StorageError, UnavailableError
 from pyarrow import fs
+
+from aion_dagster.errors import StorageError, UnavailableError
 
 SCHEME: Final = "s3"
 _CONNECT_SECONDS: Final = 10
