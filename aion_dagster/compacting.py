@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import Final
 
 import pyarrow.compute as pc
 
@@ -26,6 +27,9 @@ from aion_dagster.storage.merging import Merged, merge_table
 from aion_dagster.storage.parquet import read_footer
 from aion_dagster.storage.store import Store
 from aion_dagster.values import FileRef
+
+_REMEMBERED: Final = 1_000
+"""Batches whose files are remembered while groups are made."""
 
 Group = tuple[BatchRecord, ...]
 """Batches of one source that follow each other and are to become one."""
@@ -57,6 +61,8 @@ class Compacting:
         """`at_work`: batches to leave alone because runs are about them."""
         self._config, self._store, self._at_work = config, store, at_work
         self._planner = Planner(config, store, configured_backend(config))
+        # Neighbours are asked about again and again.
+        self._uris = lru_cache(maxsize=_REMEMBERED)(self._read_uris)
 
     def groups(self, limits: Limits) -> list[Group]:
         """What may be merged: neighbours of one source that are small, old, complete and made as they would be now."""
@@ -128,8 +134,8 @@ class Compacting:
         """Whether a batch has the tables that the others have, and no file of theirs whose fate is open."""
         if self._signature(group[-1].key) != self._signature(record.key):
             return False
-        uris = {f.uri for f in self._files(record.key)}
-        again = uris & {f.uri for b in group for f in self._files(b.key)}
+        uris = self._uris(record.key)
+        again = {uri for b in group for uri in self._uris(b.key) & uris}
         if not again:
             return True
         current = self._store.ledger.current_batches(record.source, again)
@@ -141,6 +147,9 @@ class Compacting:
 
     def _files(self, batch: str) -> list[FileRef]:
         return self._store.manifests.read(batch)
+
+    def _read_uris(self, batch: str) -> frozenset[str]:
+        return frozenset(file.uri for file in self._files(batch))
 
     def _record(self, group: Group) -> BatchRecord:
         """The batch that others become."""

@@ -40,7 +40,7 @@ NAMES = [f"{name}.jpg" for name in "abcdef"]
 class World:
     """Files of two sources, and a store that takes them in as they change; tables are made, not computed."""
 
-    def __init__(self, place: Path, ledger_url: str | None = None) -> None:
+    def __init__(self, place: Path | str, ledger_url: str | None = None) -> None:
         self.store = Store.open(place, ledger_url=ledger_url)
         self.config = LibraryConfig(store=str(place), datasets=())
         self.waiting: dict[tuple[str, str], FileRef] = {}
@@ -378,6 +378,19 @@ def test_batches_of_different_tables_stay_apart_and_a_team_s_own_table_is_merged
     counts = world.store.tables.read("our/counts")
     assert counts["image"].to_pylist() == [first, second]
     assert set(counts["batch"].to_pylist()) == {world.store.ledger.batches()[0].key}
+
+
+def test_batches_of_a_store_in_a_bucket_are_merged(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AION_LOCAL", str(tmp_path / "local"))
+    world = World(f"s3://{bucket}/library")
+    for number, name in enumerate(NAMES[:3]):
+        world.write("pics", name, number)
+        world.take_in()
+    world.delete("pics", NAMES[1])
+    check(world, EVERYTHING)
+    assert len(world.store.ledger.batches()) == 1
 
 
 @pytest.mark.parametrize("boundary", [60, 200, 10_000])

@@ -101,8 +101,7 @@ def delete_tables(store: Store, batches: Iterable[str]) -> None:
     gone = sorted(batches)
     for table in store.tables.names():
         if store.tables.is_partitioned(table):
-            for batch in gone:
-                store.tables.delete(table, batch)
+            store.tables.delete_batches(table, gone)
 
 
 def rename_in_library(store: Store, renamed: Mapping[str, str], facts: Mapping[str, Any]) -> int:

@@ -229,6 +229,22 @@ class TableStore:
                 durable.fsync_folder(path.parents[1] if batch else path.parent)
         return True
 
+    def delete_batches(self, table: str, batches: Iterable[str]) -> None:
+        """Remove the files of a partitioned table for these batches, as far as there are any."""
+        self._listed.pop(table, None)
+        paths = [self.path(table, batch) for batch in batches]
+        with storage_errors("delete", self._folder(table)):
+            for path in paths:
+                path.unlink(missing_ok=True)
+                if isinstance(path, Path):
+                    with suppress(
+                        OSError
+                    ):  # not there, or another process has just written the batch again
+                        path.parent.rmdir()
+            folder = self._folder(table)
+            if isinstance(folder, Path) and folder.is_dir():
+                durable.fsync_folder(folder)
+
     def read(
         self,
         table: str,
