@@ -88,13 +88,15 @@ class ScanLedger(FileLedger):
             How many files were deleted; None where the pass listed nothing although files are known, and nothing was
             deleted because of that.
         """
+        candidates = self._unseen(pass_id, sighting)
         with self._database.write() as connection:
             row = _open_pass(connection, pass_id)
             if row is None:
                 return 0
             row = _note_seen(connection, row, sighting)
             sighting.known.load(connection, pass_id)
-            missing = _missing(connection, row, sighting.known)
+            # Whatever came back since then has been noted as seen; what is not current any more, nobody buries.
+            missing = sighting.known.missing(candidates)
             is_suspicious = bool(len(missing)) and not row.files and not may_be_empty
             deleted = 0
             if not is_suspicious:
@@ -103,6 +105,16 @@ class ScanLedger(FileLedger):
             moment = now()
             _note(connection, row.source, resume=resume, listed_at=moment, scanned_at=moment)
         return None if is_suspicious else deleted
+
+    def _unseen(self, pass_id: str, sighting: Sighting) -> NDArray[np.int64]:
+        """Ids of the files that a pass would delete now; others may write while a million of them are read."""
+        before = SeenFiles()
+        with self._database.read() as connection:
+            row = _open_pass(connection, pass_id)
+            if row is None:
+                return np.empty(0, np.int64)
+            before.load(connection, pass_id)
+            return before.missing(sighting.known.missing(_current(connection, row)))
 
     def drop_pass(self, pass_id: str) -> None:
         """A pass will not come to its end."""
@@ -150,13 +162,13 @@ def _forget_pass(connection: sa.Connection, pass_id: str) -> None:
     connection.execute(PASSES.delete().where(PASSES.c.id == pass_id))
 
 
-def _missing(connection: sa.Connection, row: sa.Row[Any], seen: SeenFiles) -> NDArray[np.int64]:
-    """Ids of the current versions of a source that a pass did not see."""
+def _current(connection: sa.Connection, row: sa.Row[Any]) -> NDArray[np.int64]:
+    """Ids of the current versions of a source that were known when a pass began."""
     query = sa.select(FILES.c.id).where(
         FILES.c.source == row.source, FILES.c.is_current, FILES.c.id <= row.last_file
     )
     found = connection.scalars(query.execution_options(yield_per=10_000))
-    return seen.missing(np.fromiter(found, dtype=np.int64))
+    return np.fromiter(found, dtype=np.int64)
 
 
 def _delete(connection: sa.Connection, ids: Sequence[int], unlisted: Sequence[str]) -> int:
