@@ -26,6 +26,7 @@ from aion_dagster.definitions import BATCH_JOB, LIBRARY_JOB, build_definitions
 from aion_dagster.planning import Planner, configured_backend, partitioned_assets
 from aion_dagster.resources.access import open_store
 from aion_dagster.resources.instance import embedded_instance
+from aion_dagster.resources.kept_connections import kept_connections
 from aion_dagster.resources.naming import Names
 from aion_dagster.storage.ledger_tables import BATCHES, BUILDS
 
@@ -38,7 +39,7 @@ SETTINGS = {
 
 @contextmanager
 def instance_at(folder: Path, *, postgres: bool) -> Iterator[dg.DagsterInstance]:
-    """The embedded instance of the store in a folder, as the command line has it; or one on a PostgreSQL server of our own.
+    """The embedded instance of the store in a folder, or one on a PostgreSQL server of our own; as the command line has them.
 
     The server has the store's ledger, too: `AION_LEDGER_URL` is set.
     """
@@ -63,7 +64,7 @@ def instance_at(folder: Path, *, postgres: bool) -> Iterator[dg.DagsterInstance]
         place = {"postgres_url": url.replace("/postgres", "/dagster")}
         settings = {**SETTINGS, "storage": {"postgres": place}}
         (home / "dagster.yaml").write_text(yaml.safe_dump(settings))
-        with dg.DagsterInstance.from_config(str(home)) as instance:
+        with dg.DagsterInstance.from_config(str(home)) as instance, kept_connections(instance):
             yield instance
 
 
