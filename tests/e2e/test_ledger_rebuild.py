@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from small_library import Run, coco, draw_picture, tree
 from vision_server import GOOD, says, vision_server
 
@@ -153,53 +152,6 @@ def test_what_can_be_read_of_a_damaged_ledger_is_carried_over(
     assert rebuild()["rebuilt"]["batches"] == len(before["batches"])
     with Ledger.at(file) as ledger:
         assert facts(ledger) == before
-
-
-def test_a_ledger_on_postgres_is_made_anew(
-    run: Run,
-    rebuild: Rebuild,
-    postgres_database: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("AION_LEDGER_URL", postgres_database)
-    live(tmp_path, str(tmp_path / "store"))
-    with Ledger(postgres_database) as ledger:
-        before = facts(ledger)
-    engine = sa.create_engine(postgres_database, poolclass=sa.NullPool)
-    with engine.begin() as connection:
-        emptied = "batches, files, results, operations, tombstones, counters"
-        connection.execute(sa.text(f"TRUNCATE {emptied} CASCADE"))
-        connection.execute(sa.text("DROP TABLE builds"))
-        connection.execute(sa.text("UPDATE budgets SET calls = 7"))
-    assert rebuild()["rebuilt"]["batches"] == len(before["batches"])
-    with Ledger(postgres_database) as ledger:
-        assert facts(ledger) == before
-    with engine.connect() as connection:
-        assert set(connection.scalars(sa.text("SELECT calls FROM budgets"))) == {7}
-        assert sa.inspect(connection).get_schema_names() == ["information_schema", "public"]
-    assert "no work was done" in run()["output"]
-    draw_picture(tmp_path / "pictures" / "new.jpg", 99)
-    assert run()["files"] == 1
-
-
-def test_a_store_in_a_bucket_tells_its_ledger(
-    run: Run, rebuild: Rebuild, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AION_LOCAL", str(tmp_path / "local"))
-    place = f"s3://{bucket}/library"
-    for i in range(3):
-        draw_picture(tmp_path / "pictures" / f"{i}.jpg", i)
-    run(tmp_path / "pictures", "--batch-size", "2", "--export", "csv", store=place)
-    opened = Store.open(place, create=False)
-    before = facts(opened.ledger)
-    opened.close()
-    for file in opened.local.glob("ledger.sqlite*"):
-        file.unlink()
-    rebuild(store=place)
-    with Store.open(place, create=False) as store:
-        assert facts(store.ledger) == before
-    assert "no work was done" in run(store=place)["output"]
 
 
 def test_a_store_at_work_is_left_alone(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
