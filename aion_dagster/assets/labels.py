@@ -1,9 +1,9 @@
 """labels: the imported label files; label_matches and annotations: what they say about a batch's pictures."""
 
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -13,7 +13,10 @@ from aion_dagster import schemas
 from aion_dagster.assets.workbench import Workbench, final_failures, keys, table_output
 from aion_dagster.backends.detections import Detection, DetectionTable, as_annotations
 from aion_dagster.curation.matching import LabelIndex, LabelMatches, index_labels, match_labels
-from aion_dagster.formats.labels import merge_labels, read_labels
+from aion_dagster.formats.label_sets import map_classes, merge_labels, placed
+from aion_dagster.formats.labels import read_labels
+from aion_dagster.label_config import LabelsConfig
+from aion_dagster.label_places import fetched
 from aion_dagster.planning import ANNOTATION_TABLES, detection_tables
 from aion_dagster.resources.access import open_store
 from aion_dagster.resources.outputs import Built
@@ -28,26 +31,43 @@ def label_asset(bench: Workbench) -> dg.AssetsDefinition:
     @dg.asset(
         key=names.key("labels"),
         io_manager_key=names.resource("table_sets"),
-        description="Imported labels (COCO, YOLO, Pascal VOC) before they are matched with pictures.",
+        description="Imported labels (COCO, YOLO, Pascal VOC, CSV, Label Studio, CVAT) before they are matched with"
+        " pictures.",
         kinds={"parquet"},
         **bench.whole_in("labels"),
     )
     def labels(context: dg.AssetExecutionContext) -> Any:
         with final_failures():
             fingerprint = bench.planner(context).labels
-            sets = [read_labels(Path(path)) for path in bench.config.labels]
-            merged = merge_labels(sets) if sets else LabelSet.empty()
+            merged = merge_labels([import_labels(one) for one in bench.config.label_sources])
         facts = {
             "dagster/row_count": merged.annotations.num_rows,
             "pictures": merged.images.num_rows,
             "classes": len(merged.categories),
             "losses": len(merged.losses),
+            **{
+                f"lost: {kind}": n
+                for kind, n in sorted(Counter(x.kind for x in merged.losses).items())
+            },
         }
         yield dg.Output(
             Built(merged, fingerprint, facts), data_version=dg.DataVersion(fingerprint[:16])
         )
 
     return labels
+
+
+def import_labels(source: LabelsConfig) -> LabelSet:
+    """One configured source of labels, its classes mapped and its pictures named as configured.
+
+    Raises:
+        LabelError: there is nothing to read, or a file is not what it claims to be.
+        StorageError: a bucket cannot be read.
+    """
+    with fetched(source.path) as path:
+        labels = read_labels(path, source.format)
+    mapped = map_classes(labels, source.classes)
+    return placed(mapped, prefix=source.prefix, match=source.match)
 
 
 def annotation_assets(bench: Workbench) -> dg.AssetsDefinition:
