@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
 from aion_dagster.engines import Strict
 from aion_dagster.search.color_query import is_hex
@@ -103,6 +103,13 @@ class SearchCondition(Strict):
         return self
 
 
+# Dagster makes an example of every component from its schema, and never ends at one that holds itself.
+_Block = Annotated[
+    "SelectConfig",
+    WithJsonSchema({"type": "object", "description": "a block like the one that holds it"}),
+]
+
+
 class SelectConfig(Strict):
     """What a picture must satisfy, all of it; what is not given does not count.
 
@@ -144,9 +151,9 @@ class SelectConfig(Strict):
     text: TextCondition | None = None
     color: ColorCondition | None = None
     search: SearchCondition | None = None
-    any_of: tuple[SelectConfig, ...] = ()
-    all_of: tuple[SelectConfig, ...] = ()
-    none_of: tuple[SelectConfig, ...] = ()
+    any_of: tuple[_Block, ...] = ()
+    all_of: tuple[_Block, ...] = ()
+    none_of: tuple[_Block, ...] = ()
 
     @field_validator("since", "until", mode="before")
     @classmethod
