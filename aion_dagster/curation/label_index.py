@@ -72,6 +72,43 @@ class LabelIndex:
         found += [self._folders.find(key) for key in sorted(crowded)]
         return np.unique(np.concatenate(found))
 
+    def hashed(self, digests: pa.Array) -> Rows:
+        """Rows of `images` that give one of these SHA-256 digests (64 hexadecimal digits), ascending."""
+        if not len(self._digests):
+            return np.empty(0, dtype=np.int64)
+        return np.unique(
+            np.concatenate(
+                [np.empty(0, dtype=np.int64)]
+                + [self._digests.find(d) for d in set(digests.drop_null().to_pylist())]
+            )
+        )
+
+    def digest(self, row: int) -> str:
+        """The SHA-256 that a row of `images` gives, in its column or as its file's name."""
+        return self._hashes[row].as_py() or ""
+
+    @functools.cached_property
+    def _hashes(self) -> pa.Array:
+        """The digest of every row: what its label says, else its stem where that is one and the row may go by it."""
+        column = self.images["sha256"].combine_chunks()
+        given = pc.utf8_lower(pc.if_else(_is_digest(column), column, None))
+        stems = stem_keys(self.images["file_name"].combine_chunks().cast(pa.large_string())).cast(
+            pa.string()
+        )
+        return pc.coalesce(given, pc.if_else(_is_digest(stems), stems, None))
+
+    @functools.cached_property
+    def _digests(self) -> _Keys:
+        by_path = pc.is_in(
+            self.images["match"].combine_chunks(), value_set=pa.array(["path", "name"])
+        )
+        rows = np.flatnonzero(
+            pc.and_(self._hashes.is_valid(), pc.invert(by_path)).to_numpy(zero_copy_only=False)
+        )
+        keys = self._hashes.take(pa.array(rows))
+        order = pc.sort_indices(keys)
+        return _Keys(keys.take(order), rows[order.to_numpy()])
+
     @functools.cached_property
     def _folders(self) -> _Keys:
         return _keyed(self.images, folder_keys)
@@ -84,6 +121,10 @@ class LabelIndex:
         places = np.repeat(np.arange(len(label_images)), counts)
         first = np.repeat(starts - np.concatenate(([0], np.cumsum(counts)[:-1])), counts)
         return first + np.arange(len(places)), places
+
+
+def _is_digest(texts: pa.Array) -> pa.Array:
+    return pc.match_substring_regex(texts, "^[0-9A-Fa-f]{64}$").fill_null(False)
 
 
 def index_labels(labels: LabelSet) -> LabelIndex:

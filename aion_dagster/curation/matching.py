@@ -1,8 +1,9 @@
-"""Labels meet pictures: by path, component by component, and never by a guess."""
+"""Labels meet pictures: by hash, by path component by component, or by name, and never by a guess."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,16 @@ import pyarrow.compute as pc
 from aion_dagster import schemas
 from aion_dagster.curation.label_annotations import Placement, placed_annotations
 from aion_dagster.curation.label_index import LabelIndex, Rows, index_labels
-from aion_dagster.curation.paths import Fit, basenames, components, fit, readings, stem_keys
+from aion_dagster.curation.paths import (
+    SAME_BYTES,
+    Fit,
+    basenames,
+    components,
+    fit,
+    readings,
+    stem,
+    stem_keys,
+)
 from aion_dagster.values import LabelSet, Loss
 
 __all__ = [
@@ -69,7 +79,8 @@ def match_labels(
     """Find the labels of a batch of pictures, and bring their boxes into upright pixels.
 
     The same relative path wins, then the longest common suffix of components, then what fits without regard to
-    case. Several pictures that fit equally well are a loss "ambiguous", and so are several labels of which only one
+    case. Before that, a label that gives a SHA-256, or whose file name is one, means the picture of these bytes. A label whose
+    `match` says so goes by its whole path, by its file name whatever the folder, or by the hash, only. Several pictures that fit equally well are a loss "ambiguous", and so are several labels of which only one
     can mean a picture. Labels without a picture in this batch are not reported here (`unmatched_labels`).
 
     A label whose size is the picture's upright size is taken as it is; one whose size is the stored size of a
@@ -84,7 +95,9 @@ def match_labels(
     """
     index = labels if isinstance(labels, LabelIndex) else index_labels(labels)
     pictures = _pictures(images)
-    claims, losses = _claims(index, pictures, elsewhere or {})
+    hashed = _hash_claims(index, pictures)
+    named, losses = _claims(index, pictures, elsewhere or {}, {c.row for c in hashed})
+    claims = [*hashed, *named]
     claims, contested = _settle(claims)
     placements, unreadable = _placements(index, claims)
     annotations, mismatched = placed_annotations(index, placements)
@@ -97,17 +110,36 @@ def unmatched_labels(labels: LabelSet | LabelIndex, matched: Iterable[int]) -> t
     """A loss "unmatched" for each label whose `label_image` is not among those that any batch matched."""
     known = pa.array(list(matched), pa.int64())
     rest = labels.images.filter(pc.invert(pc.is_in(labels.images["label_image"], value_set=known)))
+    columns = (rest[c].to_pylist() for c in ("file_name", "label_file", "match"))
     return tuple(
-        Loss("unmatched", name or "", f"{file or 'a label file'} names it, and no picture fits")
-        for name, file in zip(
-            rest["file_name"].to_pylist(), rest["label_file"].to_pylist(), strict=True
+        Loss(
+            "unmatched", name or "", f"{file or 'a label file'} names it, and {_no_fit(name, how)}"
         )
+        for name, file, how in zip(*columns, strict=True)
     )
+
+
+def _no_fit(name: str | None, how: str | None) -> str:
+    if how != "hash":
+        return "no picture fits" if how != "path" else "no picture has this path"
+    if re.fullmatch("[0-9A-Fa-f]{32}", stem(name or "")):
+        return "no picture fits: its name looks like an MD5; pictures are known by their SHA-256"
+    return "no picture has this SHA-256"
 
 
 def _pictures(images: pa.Table) -> dict[str, list[_Picture]]:
     """The pictures of a batch by the key of their stem."""
-    columns = ["name", "uri", "image_id", "status", "error", "width", "height", "orientation"]
+    columns = [
+        "name",
+        "uri",
+        "image_id",
+        "sha256",
+        "status",
+        "error",
+        "width",
+        "height",
+        "orientation",
+    ]
     keys = stem_keys(images["name"].combine_chunks().cast(pa.large_string())).to_pylist()
     pictures: dict[str, list[_Picture]] = {}
     for key, row in zip(keys, images.select(columns).to_pylist(), strict=True):
@@ -128,27 +160,48 @@ def _others(
     return others
 
 
+def _hash_claims(index: LabelIndex, pictures: Mapping[str, Sequence[_Picture]]) -> list[_Claim]:
+    """For each label that gives the SHA-256 of a picture of the batch that picture, by its first path."""
+    first: dict[str, _Picture] = {}
+    for picture in sorted((p for same in pictures.values() for p in same), key=_place):
+        first.setdefault((picture.row or {})["sha256"] or "", picture)
+    rows = index.hashed(pa.array([d for d in first if d], pa.string())).tolist()
+    names = index.images["file_name"].take(pa.array(rows, pa.int64())).to_pylist()
+    return [
+        _Claim(row, name, components(name), SAME_BYTES, first[index.digest(row)])
+        for row, name in zip(rows, names, strict=True)
+    ]
+
+
+def _place(picture: _Picture) -> tuple[str, str]:
+    return picture.name, (picture.row or {})["uri"] or ""
+
+
 def _claims(
     index: LabelIndex,
     pictures: Mapping[str, Sequence[_Picture]],
     elsewhere: Mapping[str, Sequence[str]],
+    hashed: Collection[int],
 ) -> tuple[list[_Claim], list[Loss]]:
     """For each label that may name a picture of the batch the one it fits best."""
     names_here = pa.array([p.name for same in pictures.values() for p in same], pa.large_string())
-    rows = index.named(names_here).tolist()
+    rows = [row for row in index.named(names_here).tolist() if row not in hashed]
     others = _others(pictures, elsewhere) if len(rows) and elsewhere else {}
-    names = index.images["file_name"].take(pa.array(rows, pa.int64())).to_pylist()
+    taken = index.images.select(["file_name", "match"]).take(pa.array(rows, pa.int64()))
+    names, ways = taken["file_name"].to_pylist(), taken["match"].to_pylist()
     claims: list[_Claim] = []
     losses: list[Loss] = []
     spelled = [
-        (row, name, r) for row, name in zip(rows, names, strict=True) for r in readings(name)
+        (row, name, r, how)
+        for row, name, how in zip(rows, names, ways, strict=True)
+        for r in (readings(name) if how != "hash" else ())
     ]
-    keys = stem_keys(pa.array([r for _, _, r in spelled], pa.large_string())).to_pylist()
+    keys = stem_keys(pa.array([s[2] for s in spelled], pa.large_string())).to_pylist()
     settled: set[int] = set()
-    for (row, name, reading), key in zip(spelled, keys, strict=True):
+    for (row, name, reading, way), key in zip(spelled, keys, strict=True):
         if row not in settled:
             parts = components(reading)
-            best, how = _best(parts, [*pictures.get(key, ()), *others.get(key, ())])
+            best, how = _best(parts, [*pictures.get(key, ()), *others.get(key, ())], way or "auto")
             if how is None:
                 continue
             settled.add(row)
@@ -156,17 +209,25 @@ def _claims(
             if len({p.identity for p in best}) > 1 and here:
                 losses.append(_ambiguous(name, best))
             elif here:
-                first = min(here, key=lambda p: (p.name, (p.row or {})["uri"] or ""))
+                first = min(here, key=_place)
                 claims.append(_Claim(row, name, parts, how, first))
     return claims, losses
 
 
 def _best(
-    label: tuple[str, ...], candidates: Sequence[_Picture]
+    label: tuple[str, ...], candidates: Sequence[_Picture], way: str
 ) -> tuple[list[_Picture], Fit | None]:
-    fits = [(how, p) for p in candidates if (how := fit(label, p.parts, p.uri_parts)) is not None]
+    fits = [(how, p) for p in candidates if (how := _fit(label, p, way)) is not None]
     top = max((how for how, _ in fits), default=None)
     return [p for how, p in fits if how == top], top
+
+
+def _fit(label: tuple[str, ...], picture: _Picture, way: str) -> Fit | None:
+    """How well a label fits a picture by path, by the whole path, or by the file name alone."""
+    if way == "name":
+        return fit(label[-1:], picture.parts[-1:], picture.uri_parts[-1:])
+    how = fit(label, picture.parts, picture.uri_parts)
+    return how if way != "path" or (how is not None and how.sure) else None
 
 
 def _ambiguous(name: str, best: Sequence[_Picture]) -> Loss:

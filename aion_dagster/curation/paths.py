@@ -64,6 +64,15 @@ class Fit:
     common: int
 
 
+SAME_BYTES: Final = Fit(sure=True, cased=True, tier=5, common=0)
+"""A label that gives the picture's hash: better than any path."""
+
+
+def stem(name: str) -> str:
+    """The last component without a picture's extension."""
+    return EXTENSION.sub("", name.replace("\\", "/").rpartition("/")[2])
+
+
 def stem_keys(names: pa.Array) -> pa.Array:
     """Per path the last component in lower case and NFC without a picture's extension: equal where paths may fit."""
     base = pc.replace_substring_regex(
