@@ -47,6 +47,10 @@ class CallJournal(Protocol):
         """The server has them, under a remote id and a session id."""
         ...
 
+    def keep(self, results: Mapping[CallKey, Settlement]) -> None:
+        """Answers were read this instant; `settled` follows. Never waits, so that a death takes nothing along."""
+        ...
+
     def settled(self, results: Mapping[CallKey, Settlement]) -> None:
         """Answers came and can be used."""
         ...
@@ -92,6 +96,9 @@ class NoJournal:
         """Nothing is noted."""
 
     def accepted(self, ids: Mapping[CallKey, tuple[str | None, str | None]]) -> None:
+        """Nothing is noted."""
+
+    def keep(self, results: Mapping[CallKey, Settlement]) -> None:
         """Nothing is noted."""
 
     def settled(self, results: Mapping[CallKey, Settlement]) -> None:

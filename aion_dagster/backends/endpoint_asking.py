@@ -111,8 +111,10 @@ class Asking:
                 output_tokens=reply.output_tokens,
                 milliseconds=milliseconds,
             )
-            # Here and now, before anything else runs: until it is noted, a death makes it paid for nothing.
-            self.calls.settled({job.key: settlement})
+            # Here and now, before anything else runs: until it is noted, a death makes it paid for nothing. The ledger
+            # may be busy, and other answers must not wait unread or unnoted until it is not.
+            self.calls.keep({job.key: settlement})
+            await asyncio.to_thread(self.calls.settled, {job.key: settlement})
             return payload
 
     async def _note_failure(

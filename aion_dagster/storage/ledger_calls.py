@@ -6,7 +6,6 @@ import socket
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -153,14 +152,19 @@ class PaidCalls:
                     )
                 )
 
+    def keep(self, results: Mapping[CallKey, Settlement]) -> None:
+        """Write answers down in the instant in which they are read; `settled` follows, which may have to wait its turn."""
+        if self._replies is not None:
+            self._replies.keep(results)
+
     def settled(self, results: Mapping[CallKey, Settlement]) -> None:
         """These calls were answered; meant to be called at once, so it does not wait for the disk."""
-        with (
-            nullcontext() if self._replies is None else self._replies.holding(results),
-            self._database.write(synced=False) as connection,
-        ):
+        self.keep(results)
+        with self._database.write(synced=False) as connection:
             for key, result in results.items():
                 self._settle(connection, key.digest, key.what, result)
+        if self._replies is not None:
+            self._replies.noted(results)
         for result in results.values():
             self.tally.add(result)
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,21 +31,20 @@ class ReplyLog:
         self._lock = threading.Lock()
         self._open: _OpenFile | None = None
 
-    @contextmanager
-    def holding(self, results: Mapping[CallKey, Settlement]) -> Iterator[None]:
-        """Keep answers on the file until the block, which writes them into the ledger, is done.
-
-        What a block that fails did not write stays for whoever comes next.
-        """
-        lines = [[key.digest.hex(), asdict(result)] for key, result in results.items()]
-        content = b"".join(orjson.dumps(line) + b"\n" for line in lines)
+    def keep(self, results: Mapping[CallKey, Settlement]) -> None:
+        """Write answers down, unless they are; for a few microseconds, whatever the ledger is doing."""
         with self._lock:
             file = self._opened()
-            file.waiting += 1
-            os.write(file.handle, content)
-        yield
+            new = {k.digest: r for k, r in results.items() if k.digest not in file.waiting}
+            lines = [orjson.dumps([d.hex(), asdict(result)]) for d, result in new.items()]
+            file.waiting |= new.keys()
+            os.write(file.handle, b"".join(line + b"\n" for line in lines))
+
+    def noted(self, keys: Iterable[CallKey]) -> None:
+        """These stand in the ledger now."""
         with self._lock:
-            file.waiting -= 1
+            file = self._opened()
+            file.waiting -= {key.digest for key in keys}
             if not file.waiting:
                 file.place.unlink(missing_ok=True)
                 os.close(file.handle)
@@ -72,12 +70,12 @@ class ReplyLog:
 
 @dataclass
 class _OpenFile:
-    """This process's file; `waiting` blocks have not ended."""
+    """This process's file, and the digests of the calls on it that do not stand in the ledger."""
 
     pid: int
     place: Path
     handle: int
-    waiting: int = 0
+    waiting: set[bytes] = field(default_factory=set)
 
 
 def _answers(place: Path) -> Iterator[tuple[bytes, Settlement]]:
