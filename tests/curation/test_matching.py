@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -339,3 +340,87 @@ def test_many_pictures_of_one_name_are_told_apart_by_their_folder() -> None:
     found = match_labels(many, pictures("d/scene00017/rgb.png", "d/scene02999/rgb.png"))
     assert found.matches["label_image"].to_pylist() != []
     assert set(found.matches["label_image"].to_pylist()) == {17, 2999}
+
+
+def by(way: str | None, found: LabelSet, sha256: list[str | None] | None = None) -> LabelSet:
+    """The labels, to be matched in this way, with these digests."""
+    rows = found.images.to_pylist()
+    for i, row in enumerate(rows):
+        row |= {"match": way, "sha256": sha256[i] if sha256 else None}
+    return replace(found, images=pa.Table.from_pylist(rows, schema=schemas.LABEL_IMAGES))
+
+
+def uris(found: LabelSet, batch: pa.Table, **options: Any) -> list[str]:
+    matches = match_labels(found, batch, **options).matches
+    return [u.removeprefix("/data/") for u in matches["uri"].to_pylist()]
+
+
+@pytest.mark.parametrize("way", [None, "hash"])
+def test_a_label_that_gives_a_sha_256_means_the_picture_of_these_bytes(way: str | None) -> None:
+    sha = identity.digest("x/a.jpg")
+    batch = pictures("x/a.jpg", "other.jpg")
+    assert uris(by(way, labels("other.jpg"), [sha.upper()]), batch) == ["x/a.jpg"]
+    assert uris(by(way, labels(f"images/{sha}.jpg")), batch) == ["x/a.jpg"]
+    assert uris(by(way, labels(sha)), batch) == ["x/a.jpg"]
+
+
+def test_without_a_picture_of_these_bytes_the_path_counts_unless_only_the_hash_may() -> None:
+    unknown = identity.digest("nothing")
+    assert uris(by(None, labels("a.jpg"), [unknown]), pictures("a.jpg")) == ["a.jpg"]
+    assert uris(by("hash", labels("a.jpg"), [unknown]), pictures("a.jpg")) == []
+    assert uris(by("path", labels(unknown)), pictures(unknown + ".jpg")) == [unknown + ".jpg"]
+
+
+def test_a_hash_is_surer_than_a_part_of_a_path_and_the_rival_is_reported() -> None:
+    found = by(None, labels("elsewhere/a.jpg", "b.jpg"), [None, identity.digest("x/a.jpg")])
+    result = match_labels(found, pictures("x/a.jpg"))
+    assert result.matches["file_name"].to_pylist() == ["b.jpg"]
+    assert [(x.kind, x.subject) for x in result.losses] == [("ambiguous", "elsewhere/a.jpg")]
+
+
+def test_matched_by_name_folders_do_not_count_and_twins_are_ambiguous() -> None:
+    found = by("name", labels("train/1.jpg"))
+    assert uris(found, pictures("val/1.jpg")) == ["val/1.jpg"]
+    result = match_labels(found, pictures("train/1.jpg", "val/1.jpg"))
+    assert result.matches.num_rows == 0
+    assert [x.kind for x in result.losses] == ["ambiguous"]
+    there = {"1.jpg": ["b/1.jpg"]}
+    assert match_labels(found, pictures("a/1.jpg"), elsewhere=there).matches.num_rows == 0
+
+
+def test_matched_by_path_a_part_of_it_is_not_enough() -> None:
+    assert uris(by(None, labels("x/a.jpg")), pictures("y/a.jpg")) == ["y/a.jpg"]
+    assert uris(by("path", labels("x/a.jpg")), pictures("y/a.jpg")) == []
+    assert uris(by("path", labels("x/a.jpg")), pictures("z/x/a.jpg")) == ["z/x/a.jpg"]
+
+
+def test_why_a_label_has_no_picture_is_said() -> None:
+    names = ["a.jpg", f"{'0' * 32}.jpg", f"{'0' * 64}.jpg"]
+    assert [
+        x.detail.partition("and ")[2] for x in unmatched_labels(by("hash", labels(*names)), [])
+    ] == [
+        "no picture has this SHA-256",
+        "no picture fits: its name looks like an MD5; pictures are known by their SHA-256",
+        "no picture has this SHA-256",
+    ]
+    (path,) = unmatched_labels(by("path", labels("a.jpg")), [])
+    assert path.detail.endswith("no picture has this path")
+
+
+def test_keypoints_captions_and_tags_come_into_upright_pixels() -> None:
+    found = labels(
+        "a.jpg", size=(50, 100), keypoints=[10.0, 20.0, 2.0, 0.0, 0.0, 0.0], attributes="{}"
+    )
+    rows = [
+        *found.annotations.to_pylist(),
+        {"label_image": 0, "text": "a cat", "origin": "captions", "origin_ref": "c"},
+        {"label_image": 0, "category": "dark", "origin": "tags", "origin_ref": "t"},
+    ]
+    found = replace(found, annotations=pa.Table.from_pylist(rows, schema=schemas.LABEL_ANNOTATIONS))
+    result = match_labels(found, pictures("a.jpg", orientation=6)).annotations.to_pylist()
+    by_origin = {r["origin"]: r for r in result}
+    assert by_origin["labels"]["keypoints"] == [80, 10, 2, 0, 0, 0]
+    assert by_origin["labels"]["attributes"] == "{}"
+    assert (by_origin["captions"]["text"], by_origin["captions"]["bbox"]) == ("a cat", None)
+    assert (by_origin["tags"]["category"], by_origin["tags"]["bbox"]) == ("dark", None)
+    assert len({r["annotation_id"] for r in result}) == 3
