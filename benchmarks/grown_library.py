@@ -144,7 +144,7 @@ class GrownLibrary:
                     place.hardlink_to(Path(str(self.store.tables.path(asset, template))))
                 elif not linked:
                     pq.write_table(self._copied(rows[asset], batch), place, compression="zstd")
-        self._record(fresh, planner)
+        self._record(fresh, planner, {a: t.num_rows for a, t in rows.items()})
         self.add_partitions(fresh)
         return len(fresh)
 
@@ -174,7 +174,7 @@ class GrownLibrary:
                 rows = rows.set_column(names.index(name), field, column)
         return rows
 
-    def _record(self, batches: list[str], planner: Planner) -> None:
+    def _record(self, batches: list[str], planner: Planner, counts: Mapping[str, int]) -> None:
         """Builds as a run would note them, and the ends of runs."""
         moment = datetime.now(UTC)
         rows = [
@@ -182,7 +182,7 @@ class GrownLibrary:
                 "asset": asset,
                 "partition": batch,
                 "fingerprint": fingerprint,
-                "rows": 1,
+                "rows": counts[asset],
                 "info": '{"run_id":"0"}',
                 "built_at": moment,
             }

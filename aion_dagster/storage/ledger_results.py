@@ -98,7 +98,13 @@ class ResultLedger:
         """What the latest build of every partition of an asset was made from; a tenth of the time of `builds`."""
         query = sa.select(BUILDS.c.partition, BUILDS.c.fingerprint).where(BUILDS.c.asset == asset)
         with self._database.read() as connection:
-            return dict(connection.execute(query).tuples().all())
+            return {row.partition: row.fingerprint for row in connection.execute(query)}
+
+    def empty_builds(self, asset: str) -> set[str]:
+        """Partitions of an asset that came to no rows."""
+        query = sa.select(BUILDS.c.partition).where(BUILDS.c.asset == asset, BUILDS.c.rows == 0)
+        with self._database.read() as connection:
+            return set(connection.scalars(query))
 
     def builds_noting(self, name: str) -> set[tuple[str, str]]:
         """Assets and partitions whose build has something under this name in its `info`."""
@@ -107,6 +113,14 @@ class ResultLedger:
         with self._database.read() as connection:
             rows = connection.execute(query).all()
         return {(r.asset, r.partition) for r in rows if orjson.loads(r.info).get(name)}
+
+    def noted(self, asset: str, name: str) -> dict[str, Any]:
+        """What the builds of an asset have under this name in their `info`, by partition; those without it are left out."""
+        query = sa.select(BUILDS.c.partition, BUILDS.c.info).where(BUILDS.c.asset == asset)
+        query = query.where(BUILDS.c.info.contains(f'"{name}":', autoescape=True))
+        with self._database.read() as connection:
+            found = {r.partition: orjson.loads(r.info).get(name) for r in connection.execute(query)}
+        return {partition: value for partition, value in found.items() if value is not None}
 
 
 def _operation_id(operation: str, parameters: str) -> sa.Select[tuple[int]]:
