@@ -67,10 +67,9 @@ def library_of(path: str, context: dg.ComponentLoadContext) -> LibraryConfig:
     Raises:
         ConfigError: there is none.
     """
-    try:
-        found = context.load_component(path)
-    except (FileNotFoundError, ValueError, KeyError, AttributeError) as error:
-        raise ConfigError(f"{context.path}: library: there is no component in {path!r}") from error
+    if not (context.component_tree.defs_module_path / path).is_dir():
+        raise ConfigError(f"{context.path}: library: there is no component in {path!r}")
+    found: object = context.load_component(path)
     if not isinstance(found, VisionLibrary):
         raise ConfigError(
             f"{context.path}: library: {path!r} is a {type(found).__name__}, not a VisionLibrary"

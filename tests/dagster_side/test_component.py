@@ -13,6 +13,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 from watched_library import WatchedLibrary, draw
 
 import aion_dagster
@@ -158,3 +159,63 @@ def test_the_package_offers_its_front_doors_and_is_imported_without_dagster() ->
     assert set(aion_dagster.__all__) <= set(dir(aion_dagster))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = aion_dagster.nothing
+
+
+def test_further_datasets_and_pipelines_of_a_library_are_made(
+    project: Project, tmp_path: Path
+) -> None:
+    draw(tmp_path / "pictures", 6)
+    folder = project(
+        """
+        store: "{{ env.SHOP_STORE }}"
+        sources: [{path: "{{ env.SHOP_PICTURES }}", settle_seconds: 0}]
+        """,
+        SHOP_STORE=tmp_path / "store",
+        SHOP_PICTURES=tmp_path / "pictures",
+    )
+    further = beside(
+        folder,
+        "further",
+        "aion_dagster.Dataset",
+        {"library": "pictures", "name": "street", "exports": ["csv"]},
+    )
+    beside(
+        folder,
+        "agents",
+        "aion_dagster.AgentPipeline",
+        {"library": "pictures", "name": "look", "steps": [{"search_images": "landscape"}]},
+    )
+    definitions = dg.load_from_defs_folder(path_within_project=folder)
+    with embedded_instance(str(tmp_path / "store")) as instance:
+        library = WatchedLibrary(configured(folder), instance)
+        library.definitions = definitions
+        library.accept(library.tick())
+        for job in ("update_library", "update_dataset_street", "run_pipeline_look"):
+            assert definitions.resolve_job_def(job).execute_in_process(instance=instance).success
+    exports = tmp_path / "store" / "exports"
+    assert {p.name for p in (exports / "street").iterdir()} == {"csv", "card"}
+    assert (exports / "main" / "coco").is_dir()
+    config = yaml.safe_load((further / "defs.yaml").read_text())
+    config["attributes"]["name"] = "main"
+    (further / "defs.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(Exception, match="Error while") as caught:
+        dg.load_from_defs_folder(path_within_project=folder)
+    assert "has a dataset 'main' already" in format_error(caught.value)
+
+
+def test_a_dataset_of_no_library_is_an_error_that_says_so(project: Project) -> None:
+    folder = project("")
+    beside(folder, "lost", "aion_dagster.Dataset", {"library": "nowhere", "name": "street"})
+    with pytest.raises(Exception, match="Error while") as caught:
+        dg.load_from_defs_folder(path_within_project=folder)
+    assert "there is no component in 'nowhere'" in format_error(caught.value)
+
+
+def beside(project: Path, name: str, kind: str, attributes: dict[str, object]) -> Path:
+    """Another component in the same project; its folder."""
+    (defs,) = project.glob("src/*/defs")
+    place = defs / name
+    place.mkdir()
+    (place / "__init__.py").touch()
+    (place / "defs.yaml").write_text(yaml.safe_dump({"type": kind, "attributes": attributes}))
+    return place
