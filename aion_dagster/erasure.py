@@ -48,7 +48,7 @@ def erase(config: LibraryConfig, store: Store, erasure: Erasure) -> None:
     prints = list(_reprints(config, store, slimmed))
     erasing.erase(store, target, erasure.found, prints)
     # What a killed process read and could not note: it would be noted by whoever comes next.
-    store.ledger.paid_calls("forget").take_over()
+    store.ledger.paid_calls("forget").look([])
     store.ledger.erase(
         target.files,
         target.sha256s,

@@ -110,12 +110,12 @@ class Target:
         """A label set without what it says of the target; None where it says nothing."""
         entries = tables["images"]
         names = {fold_name(name) for name in self.names}
+        columns = (entries[name].to_pylist() for name in ("label_image", "file_name"))
         gone = {
             number
-            for number, file in zip(
-                entries["label_image"].to_pylist(), entries["file_name"].to_pylist(), strict=True
-            )
-            if (is_current and number in self.label_images)
+            for number, file, is_named in zip(*columns, self.rows_about(entries), strict=True)
+            if is_named.as_py()
+            or (is_current and number in self.label_images)
             or fold_name((file or "").replace("\\", "/").rpartition("/")[2]) in names
         }
         result = dict(tables)
