@@ -14,6 +14,7 @@ from aion_dagster.backends.local import LocalBackend
 from aion_dagster.backends.protocol import UploadingBackend, VisionBackend
 from aion_dagster.compute.picture_pass import PassSettings
 from aion_dagster.config import DatasetConfig, LibraryConfig
+from aion_dagster.dataset_inputs import made_from
 from aion_dagster.errors import ConfigError, StorageError
 from aion_dagster.identity import digest
 from aion_dagster.recipes import Digest, Recipe
@@ -380,7 +381,13 @@ class Planner:
             settings = config.model_dump(mode="json", exclude={"exports"})
             made = [self._made(a) for a in ("library", "near_duplicates", "labels")]
             return digest(
-                [LOGIC["dataset"], made, sorted(self._built("annotations").items()), settings]
+                [
+                    LOGIC["dataset"],
+                    made,
+                    sorted(self._built("annotations").items()),
+                    settings,
+                    made_from(config, self.store),
+                ]
             )
         version = self.store.sets.current(root)
         if path[2] == "card":

@@ -8,12 +8,11 @@ from typing import Any
 
 import dagster as dg
 import orjson
-import pyarrow as pa
 
 from aion_dagster.assets.workbench import Workbench, final_failures
-from aion_dagster.backends.originals import OriginalFiles
 from aion_dagster.checks.datasets import export_check, export_check_specs
 from aion_dagster.config import DatasetConfig
+from aion_dagster.curation.leaks import refuse_leaks
 from aion_dagster.formats.card import write_card
 from aion_dagster.formats.export import (
     CocoOptions,
@@ -25,6 +24,8 @@ from aion_dagster.formats.export import (
     count_export,
     write_export,
 )
+from aion_dagster.kept_originals import VersionPictures
+from aion_dagster.resources.lineage import export_lineage
 from aion_dagster.storage.places import Place
 from aion_dagster.storage.store import Store
 from aion_dagster.values import Dataset
@@ -58,12 +59,14 @@ def export_asset(bench: Workbench, config: DatasetConfig, format_name: str) -> d
     def export(context: dg.AssetExecutionContext, dataset: Dataset) -> Iterator[Any]:
         store = bench.store(context)
         with final_failures():
+            if config.leaks == "block":
+                refuse_leaks(config.name, dataset.images)
             staging = store.exports.staging(config.name, format_name)
             report = write_export(
                 format_name,
                 dataset,
                 staging,
-                OriginalFiles(_places(store, dataset), bench.sources(context)),
+                VersionPictures(store, dataset, bench.sources(context)),
                 export_options(config, format_name),
                 progress=lambda n: bench.advance(name, n),
             )
@@ -78,7 +81,10 @@ def export_asset(bench: Workbench, config: DatasetConfig, format_name: str) -> d
             {"version": dataset.version, "run_id": context.run.run_id},
         )
         yield dg.MaterializeResult(
-            metadata=export_metadata(report, dataset, place),
+            metadata={
+                **export_metadata(report, dataset, place),
+                **export_lineage(names, config.name),
+            },
             data_version=dg.DataVersion(fingerprint[:16]),
             check_results=[export_check(key, dataset, report, counts)],
         )
@@ -172,15 +178,6 @@ def _page(place: Place) -> dg.MetadataValue[Any]:
     if isinstance(place, Path):
         return dg.MetadataValue.path(place)
     return dg.MetadataValue.text(place.as_uri())
-
-
-def _places(store: Store, dataset: Dataset) -> pa.Table:
-    """Where the dataset's pictures are now: a version outlives moves of its files."""
-    return store.tables.read(
-        "library",
-        columns=["image_id", "locations"],
-        image_ids=dataset.images["image_id"].to_pylist(),
-    )
 
 
 def thumbnails(store: Store, images: Sequence[str]) -> Mapping[str, bytes]:

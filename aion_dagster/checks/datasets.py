@@ -6,6 +6,7 @@ from collections import Counter
 
 import dagster as dg
 
+from aion_dagster.curation.leaks import leaks, said_of_leaks
 from aion_dagster.formats.export import ExportCounts, ExportReport
 from aion_dagster.values import Dataset
 
@@ -14,8 +15,8 @@ LABELLED = "all_pictures_labelled"
 SPLITS = "splits_do_not_leak"
 
 
-def dataset_check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """Checks on a dataset."""
+def dataset_check_specs(key: dg.AssetKey, *, blocks: bool = True) -> list[dg.AssetCheckSpec]:
+    """Checks on a dataset; `blocks`: no export is made of one whose splits leak."""
     return [
         dg.AssetCheckSpec(
             LABELLED,
@@ -26,6 +27,7 @@ def dataset_check_specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
             SPLITS,
             asset=key,
             description="No group of near-duplicates or of pictures that belong together lies in two splits.",
+            blocking=blocks,
         ),
     ]
 
@@ -60,22 +62,22 @@ def labelled_check(key: dg.AssetKey, dataset: Dataset) -> dg.AssetCheckResult:
     )
 
 
-def split_check(key: dg.AssetKey, dataset: Dataset) -> dg.AssetCheckResult:
+def split_check(key: dg.AssetKey, dataset: Dataset, *, blocks: bool = True) -> dg.AssetCheckResult:
     """Whether each group lies in one split."""
-    splits: dict[str, set[str]] = {}
-    pairs = zip(
-        dataset.images["group_id"].to_pylist(), dataset.images["split"].to_pylist(), strict=True
-    )
-    for group, split in pairs:
-        if group is not None:
-            splits.setdefault(group, set()).add(split)
-    torn = sorted(g for g, s in splits.items() if len(s) > 1)
+    torn = leaks(dataset.images)
+    severity = dg.AssetCheckSeverity.ERROR if blocks else dg.AssetCheckSeverity.WARN
+    groups = len(dataset.images["group_id"].unique())
     return dg.AssetCheckResult(
         passed=not torn,
         asset_key=key,
         check_name=SPLITS,
-        metadata={"groups": len(splits), "torn": len(torn), "first": ", ".join(torn[:10])},
-        description=f"{len(torn)} groups lie in more than one split" if torn else None,
+        severity=severity,
+        metadata={
+            "groups": groups,
+            "torn": len(torn),
+            "first": ", ".join(leak.group_id for leak in torn[:10]),
+        },
+        description=said_of_leaks(torn) if torn else None,
     )
 
 

@@ -61,6 +61,7 @@ def clean_annotations(
     *,
     origins: Sequence[str],
     min_score: float | None = None,
+    min_scores: Mapping[str, float] | None = None,
 ) -> tuple[pa.Table, tuple[Loss, ...]]:
     """The annotations that a dataset can use.
 
@@ -77,6 +78,7 @@ def clean_annotations(
         pictures: the pictures of the dataset, schema `LIBRARY`, with sizes.
         origins: which origins count.
         min_score: 0 to 1.
+        min_scores: the same by origin, in place of `min_score`.
 
     Returns:
         Rows of schema `ANNOTATIONS` in no particular order, and losses: dropped, clipped, deduplicated, invalid.
@@ -84,12 +86,15 @@ def clean_annotations(
     wanted = pc.is_in(annotations["origin"], value_set=pa.array(list(origins), pa.string()))
     table = annotations.filter(wanted)
     losses: list[Loss] = []
-    if min_score is not None:
-        enough = pc.fill_null(
-            pc.greater_equal(table["score"], pa.scalar(min_score, pa.float32())), fill_value=True
-        )
-        losses += _counted(table, enough, "scores", f"annotations score below {min_score:g}")
-        table = table.filter(enough)
+    for origin in origins:
+        least = (min_scores or {}).get(origin, min_score)
+        if least is not None:
+            low = pc.less(table["score"], pa.scalar(least, pa.float32()))
+            enough = pc.invert(pc.and_(pc.fill_null(low, False), pc.equal(table["origin"], origin)))
+            losses += _counted(
+                table, enough, "scores", f"annotations of {origin} score below {least:g}"
+            )
+            table = table.filter(enough)
     place = pc.index_in(table["image_id"], value_set=pictures["image_id"].combine_chunks())
     losses += _counted(
         table,

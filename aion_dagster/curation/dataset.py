@@ -39,7 +39,7 @@ class DatasetSettings:
     source names. `classes`: an explicit order that also leaves other classes out; None takes the order of the
     label sources. `shares`: split → share. `near_duplicates`: "group" keeps them in one split, "keep_one" keeps the
     best of each group (`keep` says which that is), "ignore" treats them as strangers. `group_by`: what else must stay
-    together. `min_score`: annotations with a lower score are left out; those without a score stay. `quality`: what a
+    together. `min_score`: annotations with a lower score are left out; those without a score stay; `min_scores` by origin. `quality`: what a
     picture must satisfy. `more`: further settings that a version stands for, such as what pictures were selected by.
     """
 
@@ -53,6 +53,7 @@ class DatasetSettings:
     keep: tuple[KeepRule, ...] = DEFAULT_KEEP
     group_by: tuple[GroupKey, ...] = ()
     min_score: float | None = None
+    min_scores: Mapping[str, float] = field(default_factory=dict)
     quality: Quality = field(default_factory=Quality)
     more: Mapping[str, Any] = field(default_factory=dict)
 
@@ -69,6 +70,7 @@ class DatasetSettings:
             "keep": list(self.keep),
             "group_by": [k for k in self.group_by if isinstance(k, str)],
             "min_score": self.min_score,
+            "min_scores": dict(sorted(self.min_scores.items())),
             "quality": {k: v for k, v in asdict(self.quality).items() if v is not None},
             **self.more,
         }
@@ -167,7 +169,11 @@ def _usable(
 ) -> tuple[pa.Table, tuple[Category, ...], tuple[Loss, ...]]:
     """Clean annotations of the dataset's classes, and those classes in order."""
     cleaned, problems = clean_annotations(
-        annotations, pictures, origins=settings.origins, min_score=settings.min_score
+        annotations,
+        pictures,
+        origins=settings.origins,
+        min_score=settings.min_score,
+        min_scores=settings.min_scores,
     )
     classes, class_losses = class_order(
         cleaned["category"].drop_null().to_pylist(),

@@ -16,6 +16,7 @@ from pydantic import PrivateAttr
 
 from aion_dagster.errors import StorageError
 from aion_dagster.resources.access import hold_store, open_store
+from aion_dagster.resources.lineage import table_lineage
 from aion_dagster.resources.metadata import table_metadata
 from aion_dagster.resources.naming import Names
 from aion_dagster.resources.outputs import Built, PerBatch
@@ -63,6 +64,7 @@ class TableIOManager(_StoreIOManager):
             written, schema = self._write(table, batch, built)
             facts = {
                 **table_metadata(schema, written.rows, written.uri, written.size_bytes),
+                **table_lineage(Names(self.library), table),
                 **built.metadata,
             }
             if len(keys) > 1:

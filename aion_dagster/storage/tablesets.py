@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,16 @@ _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _TABLE = re.compile(r"[a-z0-9_]{1,64}")
 _INFO = "info.json"
 _CURRENT = "current.json"
+
+
+@dataclass(frozen=True, slots=True)
+class SetVersion:
+    """A version of a set: when it was written first, and which one was current then; unknown of older stores."""
+
+    version: str
+    written_at: datetime | None = None
+    after: str | None = None
+    is_current: bool = False
 
 
 class TableSetStore:
@@ -128,6 +140,76 @@ class TableSetStore:
                 ) from error
         return version
 
+    def history(self, name: str) -> list[SetVersion]:
+        """The versions of a set in the order in which they were written first."""
+        current = self.current(name)
+        found = []
+        for version in self.versions(name):
+            facts = self._facts(self.path(name, version))
+            at = facts.get("written_at")
+            found.append(
+                SetVersion(
+                    version,
+                    datetime.fromisoformat(at) if at else None,
+                    facts.get("after"),
+                    version == current,
+                )
+            )
+        unknown = datetime.min.replace(tzinfo=UTC)
+        return sorted(found, key=lambda v: (v.written_at or unknown, v.version))
+
+    def read_table(
+        self, name: str, version: str, table: str, columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """One table of a version, or some of its columns.
+
+        Raises:
+            StorageError: there is no such version or table, or it is damaged.
+        """
+        place = self.path(name, version) / f"{table}.parquet"
+        if not place.is_file():
+            raise StorageError(
+                f"The set {name!r} has no table {table!r} in version {version!r}: {place} is missing."
+            )
+        try:
+            with parquet_file(place) as file:
+                return file.read(columns=None if columns is None else list(columns))
+        except (pa.ArrowInvalid, OSError) as error:
+            raise StorageError(f"{place} cannot be read: {error}.") from error
+
+    def referenced_pictures(self, prefix: str = "dataset") -> pa.Table:
+        """The pictures that any kept version of the sets below `prefix` consists of: image_id and sha256, each once.
+
+        Their media and originals are needed as long as these versions are kept.
+        """
+        columns = ["image_id", "sha256"]
+        parts = [pa.table({c: pa.array([], pa.string()) for c in columns})]
+        for name in self.names():
+            kept = self.versions(name) if name.split("/")[0] == prefix else []
+            parts += [self.read_table(name, version, "images", columns) for version in kept]
+        return pa.concat_tables(parts).group_by(columns).aggregate([])
+
+    def remove(self, name: str, version: str) -> None:
+        """Remove a version that is not the current one.
+
+        Raises:
+            StorageError: it is the current one, there is no such version, or it cannot be removed.
+        """
+        place = self.path(name, version)
+        if version == self.current(name) or version not in self.versions(name):
+            raise StorageError(
+                f"Version {version!r} of {name!r} is the current one, or none at all."
+            )
+        if isinstance(place, BucketPath):
+            # The facts go first: without them it is no version any more.
+            (place / _INFO).unlink()
+            place.remove_tree()
+            return
+        with storage_errors("remove", place):
+            hidden = durable.hidden_sibling(place, "staging")
+            place.rename(hidden)
+            shutil.rmtree(hidden)
+
     def names(self) -> list[str]:
         """Every set that has been written, sorted."""
         if isinstance(self.root, BucketPath):
@@ -154,7 +236,9 @@ class TableSetStore:
             if _TABLE.fullmatch(table) is None:
                 raise StorageError(f"{table!r} cannot name a table: use a-z, 0-9 and _.")
         try:
-            facts = orjson.dumps({"format": 1, "tables": list(tables), "info": dict(info)})
+            facts = orjson.dumps(
+                {"format": 1, "tables": list(tables), "info": dict(info), **self._beginning(place)}
+            )
         except TypeError as error:
             raise StorageError(f"The facts of {place} are not JSON: {error}.") from error
         if isinstance(place, BucketPath):
@@ -172,6 +256,22 @@ class TableSetStore:
             swap.swap_folder(staging, place)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+    def _beginning(self, place: Place) -> dict[str, Any]:
+        """When a version was written first, and what was current then; a version that is written again keeps that."""
+        if (place / _INFO).is_file():
+            known = self._facts(place)
+            return {key: known[key] for key in ("written_at", "after") if key in known}
+        name = str(place.parent)[len(str(self.root)) :].strip("/")
+        return {"written_at": datetime.now(UTC).isoformat(), "after": self.current(name)}
+
+    def _facts(self, place: Place) -> dict[str, Any]:
+        with storage_errors("read", place):
+            try:
+                facts: dict[str, Any] = orjson.loads((place / _INFO).read_bytes())
+            except orjson.JSONDecodeError as error:
+                raise StorageError(f"The set {place} cannot be read: {error}.") from error
+        return facts
 
 
 def _encoded(table: pa.Table) -> pa.Buffer:
