@@ -144,7 +144,8 @@ def _exported(config: LibraryConfig, store: Store, asset: str) -> int | None:
     dataset = next(d for d in config.datasets if d.name == name)
     wanted = dataset.model_dump(mode="json", include=set(EXPORT_OPTIONS[kind]))
     wanted = {field.removeprefix(f"{kind}_"): value for field, value in wanted.items()}
-    if facts.get("version") != version or facts.get("options") != wanted:
+    options = facts.get("options", {})
+    if facts.get("version") != version or any(options.get(k) != v for k, v in wanted.items()):
         return None
     rows: int = facts["counts"]["images"]
     return rows

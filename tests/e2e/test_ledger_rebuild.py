@@ -86,13 +86,12 @@ def store(lived_in: Path, tmp_path: Path) -> Path:
 
 def facts(ledger: Ledger) -> dict[str, Any]:
     """What a ledger knows, but for numbers and moments."""
+    assets = ("images", "variants", "annotations", "documents", "document_chunks", "library", "near_duplicates",
+              "search_index", "labels", "dataset/main", "dataset/main/coco", "dataset/main/card")  # fmt: skip
     builds = {
-        asset: {p: (b.fingerprint, b.rows) for p, b in ledger.builds(asset).items()}
-        for asset in ("images", "variants", "annotations", "documents", "document_chunks", "library",
-                      "near_duplicates", "labels", "dataset/main", "dataset/main/coco", "dataset/main/card")
-    }  # fmt: skip
-    builds["search_index"] = {
-        p: (b.fingerprint, 0) for p, b in ledger.builds("search_index").items()
+        f"{asset} {partition}": (build.fingerprint, build.rows if asset != "search_index" else 0)
+        for asset in assets
+        for partition, build in ledger.builds(asset).items()
     }
     return {
         "batches": [(b.key, b.seq, b.file_count, b.manifest_digest, b.started_at is not None) for b in ledger.batches()],
@@ -100,7 +99,7 @@ def facts(ledger: Ledger) -> dict[str, Any]:
         "deleted": sorted(ledger.deletions()),
         "revision": ledger.revision(),
         "results": ledger.counts().results,
-        "builds": builds,
+        **builds,
     }  # fmt: skip
 
 
