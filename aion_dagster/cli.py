@@ -114,7 +114,7 @@ def _run_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--export",
         metavar="FORMATS",
-        help="coco,yolo,voc,csv or none (default: all four)",
+        help="coco,yolo,voc,csv,parquet,imagefolder,webdataset or none (default: the first four)",
     )
     command.add_argument(
         "--labels",

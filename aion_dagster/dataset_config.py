@@ -9,11 +9,18 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from aion_dagster.curation.keep_rule import DEFAULT_KEEP, KeepRule
 from aion_dagster.engines import Strict
+from aion_dagster.export_config import ExportFormat, ExportOptionsConfig
 from aion_dagster.search.selection import SelectConfig
 
-__all__ = ["DatasetConfig", "ExportFormat", "GroupKeyConfig", "QualityConfig", "SelectConfig"]
+__all__ = [
+    "DatasetConfig",
+    "ExportFormat",
+    "ExportOptionsConfig",
+    "GroupKeyConfig",
+    "QualityConfig",
+    "SelectConfig",
+]
 
-ExportFormat = Literal["coco", "yolo", "voc", "csv"]
 Origin = Literal["labels", "text", "codes", "objects", "captions", "tags"]
 
 _SPLITS_FROM: Final = re.compile(
@@ -114,6 +121,7 @@ class DatasetConfig(Strict):
         coco_first_category_id: the id of the first class in COCO.
         coco_segmentation: what stands in COCO for a box without an outline.
         voc_coordinates: whole numbers from 1 as the devkit has them, or fractions from 0.
+        export_options: how exports are written: format and size of pictures, archives, a copy elsewhere.
     """
 
     name: str = Field(default="main", pattern=r"^[a-z0-9][a-z0-9_]{0,39}$")
@@ -139,6 +147,7 @@ class DatasetConfig(Strict):
     coco_first_category_id: Literal[0, 1] = 1
     coco_segmentation: Literal["as_is", "box"] = "as_is"
     voc_coordinates: Literal["devkit", "float0"] = "devkit"
+    export_options: ExportOptionsConfig = ExportOptionsConfig()
 
     @field_validator("exports", "origins", "group_by", "keep", "splits_from")
     @classmethod

@@ -60,7 +60,7 @@ LOGIC = {
     "near_duplicates": 1,
     "search_index": 2,
     "dataset": 1,
-    "export": 1,
+    "export": 2,
     "card": 2,
 }
 """Raised when the meaning of what an asset computes changes, so that existing stores are brought up to date."""
@@ -378,7 +378,7 @@ class Planner:
         config = next(d for d in self.config.datasets if d.name == path[1])
         root = f"dataset/{config.name}"
         if len(path) == 2:
-            settings = config.model_dump(mode="json", exclude={"exports"})
+            settings = config.model_dump(mode="json", exclude={"exports", "export_options"})
             made = [self._made(a) for a in ("library", "near_duplicates", "labels")]
             return digest(
                 [
@@ -393,6 +393,8 @@ class Planner:
         if path[2] == "card":
             return digest([LOGIC["card"], version, list(config.exports)])
         options = config.model_dump(mode="json", include=set(EXPORT_OPTIONS[path[2]]))
+        if path[2] == "coco" and config.export_options.captions == "descriptions":
+            options["descriptions"] = sorted(self._built("descriptions").items())
         return digest([LOGIC["export"], version, path[2], options])
 
     def plan(self) -> Plan:
@@ -479,9 +481,18 @@ def _is_unfinished(build: Build | None) -> bool:
 
 
 EXPORT_OPTIONS: dict[str, tuple[str, ...]] = {
-    "coco": ("keep_exif", "link_pictures", "coco_first_category_id", "coco_segmentation"),
-    "yolo": ("keep_exif", "link_pictures"),
-    "voc": ("keep_exif", "link_pictures", "voc_coordinates"),
-    "csv": (),
+    "coco": (
+        "keep_exif",
+        "link_pictures",
+        "coco_first_category_id",
+        "coco_segmentation",
+        "export_options",
+    ),
+    "yolo": ("keep_exif", "link_pictures", "export_options"),
+    "voc": ("keep_exif", "link_pictures", "voc_coordinates", "export_options"),
+    "csv": ("export_options",),
+    "parquet": ("export_options",),
+    "imagefolder": ("keep_exif", "link_pictures", "export_options"),
+    "webdataset": ("keep_exif", "export_options"),
 }
 """Fields of `DatasetConfig` that an export depends on, beyond the dataset's version."""

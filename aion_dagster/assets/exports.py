@@ -1,5 +1,6 @@
-"""dataset/<name>/{coco,yolo,voc,csv,card}: files on disk, swapped into place at once."""
+"""dataset/<name>/<format> and dataset/<name>/card: files on disk, swapped into place at once."""
 
+import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -9,35 +10,41 @@ from typing import Any
 import dagster as dg
 import orjson
 
+from aion_dagster import schemas
 from aion_dagster.assets.workbench import Workbench, final_failures
 from aion_dagster.checks.datasets import export_check, export_check_specs
 from aion_dagster.config import DatasetConfig
 from aion_dagster.curation.leaks import refuse_leaks
 from aion_dagster.formats.card import write_card
-from aion_dagster.formats.export import (
-    CocoOptions,
-    CsvOptions,
-    ExportReport,
-    Options,
-    VocOptions,
-    YoloOptions,
-    count_export,
-    write_export,
-)
+from aion_dagster.formats.export import FORMATS, ExportReport, Options, count_export, write_export
+from aion_dagster.formats.packing import archived
 from aion_dagster.kept_originals import VersionPictures
 from aion_dagster.resources.lineage import export_lineage
-from aion_dagster.storage.places import Place
+from aion_dagster.storage.annotation_files import ParquetAnnotations
+from aion_dagster.storage.exports import ExportStore
+from aion_dagster.storage.places import Place, place_of
 from aion_dagster.storage.store import Store
 from aion_dagster.values import Dataset
 
 TITLES = {
-    "coco": "COCO: instances_<split>.json and pictures.",
+    "coco": "COCO: instances_<split>.json, captions_<split>.json where there are captions, and pictures.",
     "yolo": "Ultralytics YOLO: data.yaml, labels and pictures.",
     "voc": "Pascal VOC: an XML file per picture.",
     "csv": "CSV: a row per box, a row per picture, a row per class.",
+    "parquet": "Parquet: a row per box, a row per picture, a row per class.",
+    "imagefolder": "Hugging Face imagefolder: metadata and pictures by split.",
+    "webdataset": "WebDataset: tar shards of pictures with JSON.",
 }
 
-KINDS = {"coco": "json", "yolo": "yaml", "voc": "xml", "csv": "csv"}
+KINDS = {
+    "coco": "json",
+    "yolo": "yaml",
+    "voc": "xml",
+    "csv": "csv",
+    "parquet": "parquet",
+    "imagefolder": "huggingface",
+    "webdataset": "tar",
+}
 """What the annotations are written as, shown in the UI."""
 
 
@@ -46,22 +53,27 @@ def export_asset(bench: Workbench, config: DatasetConfig, format_name: str) -> d
     names = bench.names
     name = f"dataset/{config.name}/{format_name}"
     key = names.key(name)
+    deps = [names.key(f"dataset/{config.name}")]
+    if _with_descriptions(config, format_name):
+        deps.append(names.key("descriptions"))
 
     @dg.asset(
         key=key,
-        ins={"dataset": dataset_input(bench, config)},
+        deps=deps,
         description=TITLES[format_name],
         kinds={KINDS[format_name]},
         automation_condition=dg.AutomationCondition.eager(),
         check_specs=export_check_specs(key),
         **bench.whole_in(f"dataset_{config.name}"),
     )
-    def export(context: dg.AssetExecutionContext, dataset: Dataset) -> Iterator[Any]:
+    def export(context: dg.AssetExecutionContext) -> Iterator[Any]:
         store = bench.store(context)
         with final_failures():
+            dataset, rows = stored_dataset(store, config.name)
             if config.leaks == "block":
                 refuse_leaks(config.name, dataset.images)
             staging = store.exports.staging(config.name, format_name)
+            earlier = store.exports.place(config.name, format_name)
             report = write_export(
                 format_name,
                 dataset,
@@ -69,8 +81,13 @@ def export_asset(bench: Workbench, config: DatasetConfig, format_name: str) -> d
                 VersionPictures(store, dataset, bench.sources(context)),
                 export_options(config, format_name),
                 progress=lambda n: bench.advance(name, n),
+                rows=rows,
+                previous=earlier if isinstance(earlier, Path) else None,
+                descriptions=_descriptions(store, config, format_name, dataset),
             )
             counts = count_export(format_name, staging)
+            staging = _packed(store, config, format_name, staging)
+            copied = _copied(store, config, format_name, staging)
             place = store.exports.publish(staging, config.name, format_name)
         fingerprint = bench.planner(context).whole(name)
         store.ledger.record_build(
@@ -82,7 +99,7 @@ def export_asset(bench: Workbench, config: DatasetConfig, format_name: str) -> d
         )
         yield dg.MaterializeResult(
             metadata={
-                **export_metadata(report, dataset, place),
+                **export_metadata(report, dataset, place, copied),
                 **export_lineage(names, config.name),
             },
             data_version=dg.DataVersion(fingerprint[:16]),
@@ -90,6 +107,52 @@ def export_asset(bench: Workbench, config: DatasetConfig, format_name: str) -> d
         )
 
     return export
+
+
+def stored_dataset(store: Store, name: str) -> tuple[Dataset, ParquetAnnotations]:
+    """The current version of a dataset, and its annotations, which stay in their file."""
+    root = f"dataset/{name}"
+    version = store.sets.current(root)
+    tables, info = store.sets.read(root, version, but=("annotations",))
+    tables["annotations"] = schemas.ANNOTATIONS.empty_table()
+    rows = ParquetAnnotations(store.sets.path(root, version) / "annotations.parquet")
+    return Dataset.from_tables(tables, info), rows
+
+
+def _with_descriptions(config: DatasetConfig, format_name: str) -> bool:
+    return format_name == "coco" and config.export_options.captions == "descriptions"
+
+
+def _descriptions(
+    store: Store, config: DatasetConfig, format_name: str, dataset: Dataset
+) -> dict[str, str]:
+    """The description of each picture that has one."""
+    if not _with_descriptions(config, format_name):
+        return {}
+    ids = dataset.images["image_id"].to_pylist()
+    found = store.tables.read("descriptions", columns=["image_id", "description"], image_ids=ids)
+    pairs = zip(found["image_id"].to_pylist(), found["description"].to_pylist(), strict=True)
+    return {image_id: text for image_id, text in sorted(pairs, key=str) if text}
+
+
+def _packed(store: Store, config: DatasetConfig, format_name: str, staging: Path) -> Path:
+    """The export as it is to be published: as it is, or with everything in one archive."""
+    kind = config.export_options.archive
+    if kind == "none":
+        return staging
+    packed = store.exports.staging(config.name, format_name)
+    archived(staging, packed, f"{config.name}-{format_name}", kind)
+    shutil.rmtree(staging)
+    return packed
+
+
+def _copied(store: Store, config: DatasetConfig, format_name: str, staging: Path) -> Place | None:
+    """Where a copy of the export was put, None where none is wanted."""
+    wanted = config.export_options.destination
+    if wanted is None:
+        return None
+    exports = ExportStore(place_of(wanted), store.exports.scratch)
+    return exports.copy(staging, config.name, format_name, link=config.link_pictures)
 
 
 def dataset_input(bench: Workbench, config: DatasetConfig) -> dg.AssetIn:
@@ -102,26 +165,39 @@ def dataset_input(bench: Workbench, config: DatasetConfig) -> dg.AssetIn:
 
 def export_options(config: DatasetConfig, format_name: str) -> Options:
     """Options of a format as configured."""
-    exif, links = config.keep_exif, config.link_pictures
-    if format_name == "coco":
-        return CocoOptions(
-            first_category_id=config.coco_first_category_id,
-            segmentation=config.coco_segmentation,
-            keep_exif=exif,
-            link_pictures=links,
-        )
-    if format_name == "yolo":
-        return YoloOptions(keep_exif=exif, link_pictures=links)
-    if format_name == "voc":
-        return VocOptions(coordinates=config.voc_coordinates, keep_exif=exif, link_pictures=links)
-    return CsvOptions()
+    more = config.export_options
+    pictures: dict[str, Any] = {
+        "keep_exif": config.keep_exif,
+        "link_pictures": config.link_pictures,
+        "picture_format": more.picture_format,
+        "longest_side": more.longest_side,
+    }
+    own: dict[str, dict[str, Any]] = {
+        "coco": {
+            "first_category_id": config.coco_first_category_id,
+            "segmentation": config.coco_segmentation,
+        },
+        "yolo": {"task": more.yolo_task},
+        "voc": {"coordinates": config.voc_coordinates},
+        "imagefolder": {"metadata": more.imagefolder_metadata},
+        "webdataset": {
+            "shard_pictures": more.webdataset_shard_pictures,
+            "shard_bytes": more.webdataset_shard_bytes,
+        },
+    }
+    if format_name in ("csv", "parquet"):
+        return FORMATS[format_name]()
+    return FORMATS[format_name](**pictures, **own[format_name])
 
 
-def export_metadata(report: ExportReport, dataset: Dataset, place: Place) -> dict[str, Any]:
+def export_metadata(
+    report: ExportReport, dataset: Dataset, place: Place, copied: Place | None = None
+) -> dict[str, Any]:
     """Place, counts and losses of an export."""
     lost = Counter(loss.kind for loss in report.losses)
     return {
         "dagster/uri": place.as_uri(),
+        **({} if copied is None else {"copy": copied.as_uri()}),
         "dagster/row_count": report.images,
         "version": dataset.version,
         "boxes": report.annotations,

@@ -7,6 +7,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import numpy as np
 from PIL import Image, ImageOps
 
 from aion_dagster.formats.metadata import Kind
@@ -128,7 +129,7 @@ def _save_jpeg(
         picture = white.convert("RGB")
         notes.append("transparent parts are white")
     elif picture.mode.startswith("I;16"):
-        picture = picture.point([i // 256 for i in range(65536)], "L")
+        picture = Image.fromarray((np.asarray(picture) // 256).astype(np.uint8))
         notes.append("from 16 to 8 bits")
     elif picture.mode not in ("L", "RGB", "CMYK"):
         picture = picture.convert("RGB")

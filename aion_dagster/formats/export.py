@@ -80,7 +80,7 @@ class ExportReport:
     categories: int
     splits: Mapping[str, int]
     losses: tuple[Loss, ...]
-    rows: int = 0
+    rows: int | None = None
     captions: int = 0
 
 

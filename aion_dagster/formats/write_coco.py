@@ -17,7 +17,7 @@ from aion_dagster.formats.options import CocoOptions, Written, left_out
 from aion_dagster.formats.rows import Rows, joined, json_numbers
 from aion_dagster.values import Category, Dataset
 
-_KEPT: Final = ("segmentation", "score", "text", "keypoints", "attributes")
+_KEPT: Final = ("segmentation", "score", "text", "keypoints", "attributes", "captions")
 _PICTURES_AT_ONCE: Final = 1 << 14
 
 Buffer = bytes | memoryview

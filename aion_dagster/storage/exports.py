@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -20,6 +21,9 @@ from aion_dagster.storage.places import Place
 POINTER: Final = "current.json"
 """In a bucket: names the folder beside it that holds the export; written last."""
 
+FACTS: Final = "export.json"
+"""In every export: what it is."""
+
 _AT_ONCE: Final = 8
 _KEPT: Final = 2
 """Exports that stay in a bucket: the current one, and the one before for those who still read it."""
@@ -34,7 +38,7 @@ class ExportStore:
     def __init__(self, root: Place, scratch: Path | None = None) -> None:
         """Exports below `root`; `scratch` holds what is on its way into a bucket."""
         self.root = root
-        self._scratch = scratch
+        self.scratch = scratch
 
     def place(self, dataset: str, name: str) -> Place | None:
         """Where an export is now; None where there is none."""
@@ -74,9 +78,36 @@ class ExportStore:
         place = self.root / dataset / name
         if isinstance(place, Path):
             return swap.staging_folder(place)
-        if self._scratch is None:
+        if self.scratch is None:
             raise StorageError(f"There is no folder for what is on its way to {place}.")
-        return swap.staging_folder(self._scratch / f"{dataset}-{name}")
+        return swap.staging_folder(self.scratch / f"{dataset}-{name}")
+
+    def copy(self, finished: Path, dataset: str, name: str, *, link: bool = True) -> Place:
+        """Put a copy of a finished folder in the place of the export, hard links where that is possible and wanted.
+
+        Raises:
+            StorageError: it could not be put there, or a folder that is no export has its place.
+        """
+        place = self.root / dataset / name
+        if not isinstance(place, Path):
+            return self._upload(finished, place)
+        if place.is_dir() and any(place.iterdir()) and not (place / FACTS).is_file():
+            raise StorageError(
+                f"Cannot replace {place}: it is no export. Move it away, or choose another destination."
+            )
+        staging = swap.staging_folder(place)
+        try:
+            with durable.storage_errors("copy to", place):
+                shutil.copytree(
+                    finished,
+                    staging,
+                    dirs_exist_ok=True,
+                    copy_function=_link_or_copy if link else shutil.copyfile,
+                )
+            swap.swap_folder(staging, place)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        return place
 
     def publish(self, staging: Path, dataset: str, name: str) -> Place:
         """Put a finished folder in the place of the export; where it is now.
@@ -88,11 +119,15 @@ class ExportStore:
         if isinstance(place, Path):
             swap.swap_folder(staging, place)
             return place
+        uploaded = self._upload(staging, place)
+        shutil.rmtree(staging, ignore_errors=True)
+        return uploaded
+
+    def _upload(self, staging: Path, place: BucketPath) -> BucketPath:
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         folder = f"{moment}-{secrets.token_hex(4)}"
         _upload(staging, place / folder)
         (place / POINTER).write_bytes(orjson.dumps({"folder": folder}))
-        shutil.rmtree(staging, ignore_errors=True)
         # What dies here leaves a folder more, which the next export removes.
         for old in sorted(f for f in place.iterdir() if f.name not in (POINTER, folder))[
             : 1 - _KEPT
@@ -103,9 +138,16 @@ class ExportStore:
     def sweep(self) -> int:
         """Remove what killed processes left; returns how many files and folders."""
         if isinstance(self.root, BucketPath):
-            return 0 if self._scratch is None else durable.sweep(self._scratch)
+            return 0 if self.scratch is None else durable.sweep(self.scratch)
         nested = [p for p in self.root.iterdir() if p.is_dir()] if self.root.is_dir() else []
         return sum(swap.sweep(folder) for folder in (self.root, *nested))
+
+
+def _link_or_copy(origin: str, target: str) -> None:
+    try:
+        os.link(origin, target)
+    except OSError:  # another file system, or too many links
+        shutil.copyfile(origin, target)
 
 
 def _upload(folder: Path, place: BucketPath) -> None:

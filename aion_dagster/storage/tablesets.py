@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -96,9 +96,9 @@ class TableSetStore:
         return place
 
     def read(
-        self, name: str, version: str | None = None
+        self, name: str, version: str | None = None, *, but: Collection[str] = ()
     ) -> tuple[dict[str, pa.Table], dict[str, Any]]:
-        """The tables and facts of a version, by default the current one.
+        """The tables and facts of a version, by default the current one; tables in `but` are not read.
 
         Raises:
             StorageError: there is no such set or version, or it is damaged.
@@ -111,7 +111,7 @@ class TableSetStore:
             raise StorageError(f"The set {name!r} has no version {found!r}: {place} is missing.")
         try:
             facts = orjson.loads((place / _INFO).read_bytes())
-            tables = {t: _read(place / f"{t}.parquet") for t in facts["tables"]}
+            tables = {t: _read(place / f"{t}.parquet") for t in facts["tables"] if t not in but}
         except (pa.ArrowInvalid, OSError, orjson.JSONDecodeError, KeyError) as error:
             raise StorageError(f"The set {place} cannot be read: {error}.") from error
         return tables, facts["info"]

@@ -14,7 +14,7 @@ python=${PYTHON:-python3}
 
 "$python" -m venv "$1"
 # The packages that may bring what they depend on.
-"$1/bin/python" -m pip install -c "$constraints" torch datumaro pycocotools
+"$1/bin/python" -m pip install -c "$constraints" torch datumaro pycocotools datasets webdataset
 # The packages that would bring torchvision, a second OpenCV or a video library, none of which
 # reading a dataset needs; what they do need follows by name.
 "$1/bin/python" -m pip install -c "$constraints" --no-deps globox supervision ultralytics
