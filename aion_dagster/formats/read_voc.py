@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from xml.etree.ElementTree import Element
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from aion_dagster import schemas
 from aion_dagster.errors import LabelError
 from aion_dagster.formats.label_rows import AnnotationRow, LabelRows, positive_size, split_named
 from aion_dagster.formats.shapes import extent, turned_box
 from aion_dagster.formats.voc_xml import HOSTILE, UNREADABLE, parsed
-from aion_dagster.values import Category, LabelSet
+from aion_dagster.values import Category, LabelSet, Loss
 
 _BACKGROUND: Final = "background"
 _SIDES: Final = ("xmin", "ymin", "xmax", "ymax")
@@ -24,15 +30,12 @@ _DEFAULTS: Final = ("", "0", "Unspecified")
 _MASKS: Final = ("SegmentationObject", "SegmentationClass")
 
 
-class _Corners(NamedTuple):
-    """A box as its file has it: xmin, ymin, xmax, ymax; `whole` if all were written without decimals."""
+@dataclass
+class _Seen:
+    """What the files read so far have in common, which decides how their numbers are meant."""
 
-    image: int
-    category: str
-    subject: str
-    sides: tuple[float, float, float, float]
-    whole: bool
-    extra: dict[str, Any]
+    looks_devkit: bool = True
+    categories: set[str] = field(default_factory=set)
 
 
 def read_voc(root: Path, files: Sequence[Path]) -> LabelSet:
@@ -53,7 +56,7 @@ def read_voc(root: Path, files: Sequence[Path]) -> LabelSet:
     """
     rows = LabelRows()
     splits = _splits(root)
-    corners: list[_Corners] = []
+    seen = _Seen()
     read = 0
     for path in files:
         label_file = path.relative_to(root).as_posix()
@@ -65,16 +68,14 @@ def read_voc(root: Path, files: Sequence[Path]) -> LabelSet:
         name = (document.findtext("filename") or "").strip().replace("\\", "/") or inside
         size = positive_size(document.findtext("size/width"), document.findtext("size/height"))
         image = rows.add_image(name, label_file, size=size, split=splits.get(inside))
-        corners += _objects(document, image, label_file, rows)
+        _add_objects(document, image, label_file, rows, seen)
     if not read:
         raise LabelError(f"{root}: expected Pascal VOC files, Annotations/….xml with <annotation>")
-    devkit = _is_devkit(root, corners)
-    for item in corners:
-        _add(item, devkit, rows)
     for name in _MASKS:
         if (root / name).is_dir():
             rows.lose("dropped", name, "masks in pictures of their own are not read")
-    return rows.label_set([Category(n, "") for n in _class_order(root, corners)])
+    labels = rows.label_set([Category(n, "") for n in _class_order(root, seen.categories)])
+    return _placed(labels, devkit=_is_devkit(root, seen))
 
 
 def _document(path: Path, label_file: str, rows: LabelRows) -> Element | None:
@@ -93,16 +94,20 @@ def _document(path: Path, label_file: str, rows: LabelRows) -> Element | None:
     return document
 
 
-def _objects(document: Element, image: int, label_file: str, rows: LabelRows) -> Iterable[_Corners]:
+def _add_objects(
+    document: Element, image: int, label_file: str, rows: LabelRows, seen: _Seen
+) -> None:
+    """The objects of a file, their boxes as if counted from 0 with the last pixel outside."""
     for place, item in enumerate(document.findall("object"), start=1):
         subject = f"{label_file}: object {place}"
         name = (item.findtext("name") or "").strip()
         extra = _extra(item, subject, rows)
         if item.find("robndbox") is not None:
             _add_turned(item, image, name, subject, extra, rows)
+            seen.categories |= {name} - {""}
             continue
-        box = item.find("bndbox")
-        texts = [] if box is None else [(box.findtext(side) or "").strip() for side in _SIDES]
+        sides = item.find("bndbox")
+        texts = [] if sides is None else [(sides.findtext(s) or "").strip() for s in _SIDES]
         try:
             x0, y0, x1, y1 = map(float, texts)
         except ValueError:
@@ -114,8 +119,10 @@ def _objects(document: Element, image: int, label_file: str, rows: LabelRows) ->
         if x1 < x0 or y1 < y0:
             rows.lose("converted", subject, "its corners were swapped")
             (x0, x1), (y0, y1) = sorted((x0, x1)), sorted((y0, y1))
-        whole = all(text.lstrip("+-").isdigit() for text in texts)
-        yield _Corners(image, name, subject, (x0, y0, x1, y1), whole, extra)
+        seen.looks_devkit &= min(x0, y0) >= 1 and all(t.lstrip("+-").isdigit() for t in texts)
+        seen.categories.add(name)
+        box = (x0, y0, x1 - x0, y1 - y0)
+        rows.add(AnnotationRow(image, name, box, subject, attributes=extra))
 
 
 def _extra(item: Element, subject: str, rows: LabelRows) -> dict[str, Any]:
@@ -157,23 +164,29 @@ def _add_turned(
     rows.add(AnnotationRow(image, name, box, subject, segmentation=outline, attributes=extra))
 
 
-def _add(item: _Corners, devkit: bool, rows: LabelRows) -> None:
-    x0, y0, x1, y1 = item.sides
+def _placed(labels: LabelSet, *, devkit: bool) -> LabelSet:
+    """The labels with boxes as their files mean them; those that then have no width or height are losses."""
+    table = labels.annotations
+    bbox = table["bbox"].combine_chunks()
+    sides = [np.array(pc.struct_field(bbox, side)) for side in "xywh"]
+    plain = table["segmentation"].is_null().to_numpy()  # not those that were turned
     if devkit:
-        x0, y0 = x0 - 1, y0 - 1
-    if x1 <= x0 or y1 <= y0:
-        rows.lose("invalid", item.subject, "its box has no width or height")
-        return
-    box = (x0, y0, x1 - x0, y1 - y0)
-    rows.add(AnnotationRow(item.image, item.category, box, item.subject, attributes=item.extra))
+        sides = [s + np.where(plain, by, 0) for s, by in zip(sides, (-1, -1, 1, 1), strict=True)]
+    good = (sides[2] > 0) & (sides[3] > 0)
+    boxes = pa.StructArray.from_arrays([pa.array(s) for s in sides], fields=list(schemas.BBOX))
+    place = table.schema.get_field_index("bbox")
+    kept = table.set_column(place, table.schema.field("bbox"), boxes).filter(pa.array(good))
+    bad = table["origin_ref"].filter(pa.array(~good)).to_pylist()
+    losses = [Loss("invalid", subject, "its box has no width or height") for subject in bad]
+    return replace(labels, annotations=kept, losses=(*labels.losses, *losses))
 
 
-def _is_devkit(root: Path, corners: Sequence[_Corners]) -> bool:
+def _is_devkit(root: Path, seen: _Seen) -> bool:
     for folder in (root, root.parent):
         facts = _own_export(folder / "export.json")
         if facts is not None:
             return facts == "devkit"
-    return all(item.whole and min(item.sides[:2]) >= 1 for item in corners)
+    return seen.looks_devkit
 
 
 def _own_export(path: Path) -> str | None:
@@ -209,7 +222,7 @@ def _splits(root: Path) -> dict[str, str]:
     return splits
 
 
-def _class_order(root: Path, corners: Sequence[_Corners]) -> list[str]:
+def _class_order(root: Path, found: Collection[str]) -> list[str]:
     """The label map's order where there is one, then the names."""
     order: dict[str, None] = {}
     for folder in (root, root.parent):
@@ -219,4 +232,4 @@ def _class_order(root: Path, corners: Sequence[_Corners]) -> list[str]:
             labels = (line.split(":")[0].strip() for line in lines if not line.startswith("#"))
             order = dict.fromkeys(label for label in labels if label and label != _BACKGROUND)
             break
-    return list(order | dict.fromkeys(sorted({item.category for item in corners})))
+    return list(order | dict.fromkeys(sorted(found)))
