@@ -167,9 +167,7 @@ class Compacting:
         old = [batch.key for batch in group]
         files = [file for key in old for file in self._files(key)]
         self._store.manifests.write(new.key, files, merged=old)
-        # What the planner says of batches that it knows.
-        self._planner.records[new.key] = new
-        prints = self._planner.expected(new.key)
+        prints = self._planner.batch_with(old[0], new.manifest_digest)
         builds: list[MergedBuild] = []
         for table in sorted(self._signature(old[0])):
             builds += self._built(table, new.key, old, prints)

@@ -12,6 +12,7 @@ from typing import Final
 
 from aion_dagster.config import LibraryConfig
 from aion_dagster.erasure import restore_marks
+from aion_dagster.erasure import restore_marks
 from aion_dagster.errors import StorageError
 from aion_dagster.identity import manifest_digest
 from aion_dagster.planning import Planner, configured_backend, partitioned_assets
@@ -137,6 +138,7 @@ class _Rebuilding:
         """Fill the ledger."""
         facts = self._manifest_facts()
         self._batches(facts)
+        restore_marks(self._store)
         restore_marks(self._store)
         deleted = self._currents()
         builds = self._ledger.note_builds(self._builds())

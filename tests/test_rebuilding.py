@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from crashes import Crash, crash_at
-from made_library import NAMES, World, seen
+from made_library import MOMENT, NAMES, World, seen
 
 from aion_dagster.rebuilding import ledger_problem, rebuild_ledger
 from aion_dagster.storage import Store
+from aion_dagster.storage.ledger_erasure import FileVersion, file_mark
+from aion_dagster.values import FileRef
 
 
 def a_world(place: Path | str, ledger_url: str | None = None) -> World:
@@ -79,6 +82,17 @@ def test_manifests_of_batches_that_never_were_are_passed_over(tmp_path: Path) ->
     done = rebuild_ledger(world.config, world.store)
     assert done.passed_over == ("pics-20250101-000000000000",)
     assert done.batches == 7
+
+
+def test_what_was_forgotten_stays_out(tmp_path: Path) -> None:
+    world = a_world(tmp_path / "store")
+    file = FileRef("pics", "file:///pics/z.jpg", "z.jpg", "1", 1, MOMENT)
+    mark = file_mark(FileVersion(file.source, file.uri, file.version))
+    place = world.store.root / "forgotten" / "0.json"
+    place.parent.mkdir()
+    place.write_text(json.dumps({"format": 1, "marks": [mark.hex()], "forgotten_at": "2026-01-01"}))
+    rebuild_ledger(world.config, world.store)
+    assert world.store.ledger.without_forgotten([file]) == []
 
 
 @pytest.mark.parametrize("boundary", [60, 200, 10_000])
