@@ -12,9 +12,10 @@ from typing import Any
 import orjson
 
 from aion_dagster.config import LibraryConfig
+from aion_dagster.configured_exports import is_as_configured
 from aion_dagster.curation.library import live_rows
 from aion_dagster.errors import StorageError
-from aion_dagster.planning import EXPORT_OPTIONS, REVISION, Planner, whole_assets
+from aion_dagster.planning import REVISION, Planner, whole_assets
 from aion_dagster.search.index_file import open_for_reading
 from aion_dagster.search.library_tables import shared_index
 from aion_dagster.storage.ledger_database import now
@@ -142,10 +143,7 @@ def _exported(config: LibraryConfig, store: Store, asset: str) -> int | None:
         return 1 if page is not None and version is not None and version.encode() in page else None
     facts = _facts(store.exports.read(name, kind, "export.json"))
     dataset = next(d for d in config.datasets if d.name == name)
-    wanted = dataset.model_dump(mode="json", include=set(EXPORT_OPTIONS[kind]))
-    wanted = {field.removeprefix(f"{kind}_"): value for field, value in wanted.items()}
-    options = facts.get("options", {})
-    if facts.get("version") != version or any(options.get(k) != v for k, v in wanted.items()):
+    if not is_as_configured(facts, version, dataset, kind):
         return None
     rows: int = facts["counts"]["images"]
     return rows

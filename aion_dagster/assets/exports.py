@@ -14,9 +14,10 @@ from aion_dagster import schemas
 from aion_dagster.assets.workbench import Workbench, final_failures
 from aion_dagster.checks.datasets import export_check, export_check_specs
 from aion_dagster.config import DatasetConfig
+from aion_dagster.configured_exports import export_options
 from aion_dagster.curation.leaks import refuse_leaks
 from aion_dagster.formats.card import write_card
-from aion_dagster.formats.export import FORMATS, ExportReport, Options, count_export, write_export
+from aion_dagster.formats.export import ExportReport, count_export, write_export
 from aion_dagster.formats.packing import archived
 from aion_dagster.kept_originals import VersionPictures
 from aion_dagster.resources.lineage import export_lineage
@@ -161,33 +162,6 @@ def dataset_input(bench: Workbench, config: DatasetConfig) -> dg.AssetIn:
         bench.names.key(f"dataset/{config.name}"),
         input_manager_key=bench.names.resource("table_sets"),
     )
-
-
-def export_options(config: DatasetConfig, format_name: str) -> Options:
-    """Options of a format as configured."""
-    more = config.export_options
-    pictures: dict[str, Any] = {
-        "keep_exif": config.keep_exif,
-        "link_pictures": config.link_pictures,
-        "picture_format": more.picture_format,
-        "longest_side": more.longest_side,
-    }
-    own: dict[str, dict[str, Any]] = {
-        "coco": {
-            "first_category_id": config.coco_first_category_id,
-            "segmentation": config.coco_segmentation,
-        },
-        "yolo": {"task": more.yolo_task},
-        "voc": {"coordinates": config.voc_coordinates},
-        "imagefolder": {"metadata": more.imagefolder_metadata},
-        "webdataset": {
-            "shard_pictures": more.webdataset_shard_pictures,
-            "shard_bytes": more.webdataset_shard_bytes,
-        },
-    }
-    if format_name in ("csv", "parquet"):
-        return FORMATS[format_name]()
-    return FORMATS[format_name](**pictures, **own[format_name])
 
 
 def export_metadata(
