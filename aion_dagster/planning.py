@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aion_dagster.backends.detections import DETECTION_TABLES, Detection, DetectionTable
@@ -15,8 +14,10 @@ from aion_dagster.backends.protocol import UploadingBackend, VisionBackend
 from aion_dagster.compute.picture_pass import PassSettings
 from aion_dagster.config import DatasetConfig, LibraryConfig
 from aion_dagster.dataset_inputs import made_from
-from aion_dagster.errors import ConfigError, StorageError
+from aion_dagster.errors import StorageError
 from aion_dagster.identity import digest
+from aion_dagster.label_config import LabelsConfig
+from aion_dagster.label_places import label_entries
 from aion_dagster.recipes import Digest, Recipe
 from aion_dagster.search.library_tables import shared_index
 from aion_dagster.storage.ledger_records import BatchRecord, Build
@@ -50,7 +51,7 @@ LOGIC = {
     "embeddings": 2,
     "image_embeddings": 1,
     "documents": 1,
-    "labels": 1,
+    "labels": 2,
     "annotations": 1,
     "remote_colors": 1,
     "write_back": 1,
@@ -173,24 +174,13 @@ def document_settings(config: LibraryConfig) -> DocumentSettings:
     return DocumentSettings(ocr="text" in config.detect, max_bytes=config.max_file_bytes)
 
 
-def _labels_print(paths: list[str], files: list[list[object]]) -> str:
-    """Fingerprint of labels from these paths, which stand for these files."""
-    return digest(["labels", LOGIC["labels"], paths, files])
-
-
-def _label_files(path: Path) -> Iterator[list[object]]:
-    """Name, size and time of every file that a label path stands for."""
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    for file in files:
-        if path.is_dir() and file.suffix.lower() not in (".json", ".txt", ".xml", ".yaml", ".yml"):
-            continue
-        try:
-            status = file.stat()
-        except OSError as error:
-            raise ConfigError(
-                f"labels: {file} cannot be read ({error.strerror}); bring it back, or name others with --labels"
-            ) from error
-        yield [str(file), status.st_size, status.st_mtime_ns]
+def _labels_print(labels: Sequence[str | LabelsConfig]) -> str:
+    """Fingerprint of these labels: what is configured, and the files that it stands for."""
+    written = [e if isinstance(e, str) else e.model_dump(mode="json") for e in labels]
+    places = [e if isinstance(e, str) else e.path for e in labels]
+    files = [entry for place in places for entry in label_entries(place)]
+    # A library without labels has nothing to bring up to date.
+    return digest(["labels", LOGIC["labels"] if labels else 1, written, files])
 
 
 @dataclass
@@ -209,13 +199,12 @@ class Planner:
         Raises:
             ConfigError: a label file is not there.
         """
-        files = [entry for path in self.config.labels for entry in _label_files(Path(path))]
-        return _labels_print(list(self.config.labels), files)
+        return _labels_print(self.config.labels)
 
     @cached_property
     def _stored_labels(self) -> str:
         """Fingerprint of the imported labels; where none ever were, that of no labels."""
-        return self._made("labels") or _labels_print([], [])
+        return self._made("labels") or _labels_print([])
 
     @cached_property
     def records(self) -> dict[str, BatchRecord]:
