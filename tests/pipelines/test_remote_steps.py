@@ -186,7 +186,7 @@ def test_a_kill_at_any_step_boundary_pays_for_no_more_than_the_calls_in_flight(
     status, out = killed(shutil.copytree(template[0], tmp_path / "all"), server.url, 0)
     assert status == 0, out
     moments = int(out.split()[-1])
-    assert moments > 40
+    assert moments > 30
     chosen = range(1, moments + 1) if IS_SOAK else [moments // 5, moments // 2, 4 * moments // 5]
     for moment in chosen:
         before = billed(server)
