@@ -11,6 +11,9 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from zoneinfo import available_timezones
 
 import yaml
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
 from aion_dagster.config_places import line_of, meant
 from aion_dagster.dataset_config import DatasetConfig
 from aion_dagster.engines import (
@@ -21,6 +24,7 @@ from aion_dagster.engines import (
     Strict,
 )
 from aion_dagster.errors import ConfigError
+from aion_dagster.label_config import LABEL_FORMS, Labels, LabelsConfig, label_sources, normalized
 from aion_dagster.pipelines.specification import PipelineConfig, check_for_backend
 from aion_dagster.source_configs import (
     SOURCE_TYPES,
@@ -32,10 +36,6 @@ from aion_dagster.source_configs import (
 )
 from aion_dagster.storage.places import Place, place_of, write_bytes
 from aion_dagster.storage.store import RESERVED
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
-
-from aion_dagster.label_config import LABEL_FORMS, Labels, LabelsConfig, label_sources, normalized
 
 __all__ = [
     "DatasetConfig",
