@@ -32,6 +32,7 @@ SEARCHES = "POST /agents/search/*"
 MORE_CALLS = (
     (SEARCHES, 2, False),
     ("POST /agents/synthesize", 1, True),
+    ("POST /agents/synthesize", 1, False),
     ("POST /agents/pipeline", 1, True),
     ("POST /agents/pipeline", 1, False),
 )
@@ -183,11 +184,11 @@ def killed(place: Path, url: str, moment: int) -> tuple[int, str]:
 def test_a_kill_at_any_step_boundary_pays_for_no_more_than_the_calls_in_flight(
     template: tuple[Path, dict[str, str]], server: Server, tmp_path: Path
 ) -> None:
-    status, out = killed(shutil.copytree(template[0], tmp_path / "all"), server.url, 0)
-    assert status == 0, out
-    moments = int(out.split()[-1])
-    assert moments > 30
-    chosen = range(1, moments + 1) if IS_SOAK else [moments // 5, moments // 2, 4 * moments // 5]
+    chosen = [12, 27]  # of about forty
+    if IS_SOAK:
+        status, out = killed(shutil.copytree(template[0], tmp_path / "all"), server.url, 0)
+        assert status == 0, out
+        chosen = list(range(1, int(out.split()[-1]) + 1))
     for moment in chosen:
         before = billed(server)
         place = shutil.copytree(template[0], tmp_path / str(moment))
@@ -204,11 +205,7 @@ def test_a_kill_at_any_step_boundary_pays_for_no_more_than_the_calls_in_flight(
 
 @pytest.mark.parametrize(
     ("operation", "together", "accepted"),
-    [
-        (SEARCHES, 2, True),
-        ("POST /agents/synthesize", 1, False),
-        *(MORE_CALLS if IS_SOAK else ()),
-    ],
+    [(SEARCHES, 2, True), *(MORE_CALLS if IS_SOAK else ())],
 )
 def test_a_kill_inside_a_call_repeats_that_call_alone(
     template: tuple[Path, dict[str, str]],
