@@ -38,7 +38,7 @@ def _lines(problem: str | None, done: Rebuilt | None, *, dry_run: bool) -> list[
         ]
     lines = [
         f"ledger     {problem or 'fits the store'}",
-        f"{'would have' if dry_run else 'has now'}   {plural(done.files, 'file version')} in"
+        f"{'would have' if dry_run else 'has now':10} {plural(done.files, 'file version')} in"
         f" {plural(done.batches, 'batch')}, {plural(done.deleted, 'file')} gone",
         f"made       {plural(done.builds, 'table')}; {plural(done.results, 'result')} to be found by content",
         f"paid calls {plural(done.calls, 'answer')} from tables,"
