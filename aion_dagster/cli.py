@@ -15,6 +15,8 @@ COMMANDS = {
     "run": "take in new files, compute everything about them, curate and export",
     "dev": "open the Dagster UI on the store, with the sources watched",
     "search": "find pictures by words, by color or by looks",
+    "dataset": "list, show and compare versions of datasets, or export one again",
+    "trace": "tell where an exported picture or annotation comes from",
     "pipeline": "list the configured pipelines of agents, or run one",
     "costs": "show what paid calls cost, by day and operation",
     "retry": "try again what failed for a time, or with --all for good",
@@ -72,6 +74,8 @@ def parser() -> argparse.ArgumentParser:
     _run_arguments(_command(commands, "run"))
     _dev_arguments(_command(commands, "dev"))
     _search_arguments(_command(commands, "search"))
+    _dataset_arguments(commands)
+    _trace_arguments(_command(commands, "trace"))
     _pipeline_arguments(commands)
     _costs_arguments(_command(commands, "costs"))
     _retry_arguments(_command(commands, "retry"))
@@ -210,6 +214,38 @@ def _search_arguments(command: argparse.ArgumentParser) -> None:
         help="how far a color may be (CIEDE2000)",
     )
     command.add_argument("--limit", type=_positive, default=20, metavar="N", help="most results")
+    command.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _dataset_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    whole = commands.add_parser("dataset", help=COMMANDS["dataset"], allow_abbrev=False)
+    actions = whole.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = _command(actions, "list", "show the versions of all datasets, or of one")
+    listing.add_argument("name", nargs="?", metavar="NAME", help="of one dataset")
+    showing = _command(actions, "show", "show what is in a version, and what it was made with")
+    comparing = _command(actions, "diff", "show what differs between two versions")
+    exporting = _command(actions, "export", "export any version again, or nothing where its files are gone")  # fmt: skip
+    for action in (showing, comparing, exporting):
+        action.add_argument("name", metavar="NAME", help="of the dataset")
+    for action in (showing, exporting):
+        action.add_argument("--version", metavar="VERSION", help="or its beginning (default: the current one)")  # fmt: skip
+    comparing.add_argument("before", nargs="?", metavar="BEFORE", help="a version (default: the one before AFTER)")  # fmt: skip
+    comparing.add_argument("after", nargs="?", metavar="AFTER", help="a version (default: the current one)")  # fmt: skip
+    exporting.add_argument("--format", metavar="FORMATS", help="coco,yolo,voc,csv (default: those of the configuration)")  # fmt: skip
+    exporting.add_argument("--to", metavar="DIR", help="a folder per format in DIR (default: in the store, as exports/NAME-VERSION)")  # fmt: skip
+    for action in (listing, showing, comparing, exporting):
+        action.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _trace_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "id",
+        metavar="ID",
+        help="an annotation id, an image id, a SHA-256, a file name in an export or a source, or a file of an export",
+    )
+    command.add_argument(
+        "--annotation", metavar="ID", help="where ID is an exported COCO file: an id in it"
+    )
     command.add_argument("--json", action="store_true", help="as JSON")
 
 

@@ -193,7 +193,8 @@ class TableSetIOManager(_StoreIOManager):
         built: Built = obj
         version = built.value.version if isinstance(built.value, Dataset) else built.fingerprint
         # A lost ledger is made anew from what the store tells.
-        info = {**built.value.info(), "fingerprint": built.fingerprint}
+        told = {"fingerprint": built.fingerprint, "run_id": context.run_id}
+        info = {**built.value.info(), **told}
         written = self._store.sets.write(name, version, built.value.tables(), info, renew=True)
         context.add_output_metadata({"dagster/uri": str(written), **built.metadata})
         rows = built.value.images.num_rows

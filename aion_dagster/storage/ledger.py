@@ -22,6 +22,7 @@ from aion_dagster.storage.ledger_records import (
 from aion_dagster.storage.ledger_retired import RetiredLedger
 from aion_dagster.storage.ledger_spending import spending
 from aion_dagster.storage.ledger_tables import BATCHES, BUILDS, FILES, RESULTS
+from aion_dagster.storage.ledger_trace import KnownCall, KnownResult, calls_about, results_about
 from aion_dagster.storage.reply_log import ReplyLog
 
 
@@ -55,6 +56,14 @@ class Ledger(RetiredLedger):
     def spending(self, *, since: str | None = None, until: str | None = None) -> list[Spent]:
         """What paid calls cost, by day, operation and engine; days as `2026-01-31`."""
         return spending(self._database, since=since, until=until)
+
+    def results_about(self, sha256: str) -> list[KnownResult]:
+        """Which operations have results of a content."""
+        return results_about(self._database, sha256)
+
+    def calls_about(self, sha256: str) -> list[KnownCall]:
+        """The paid calls about a content, the oldest first."""
+        return calls_about(self._database, sha256)
 
     def calls_of_run(self, run: str) -> int:
         """How many paid calls a run made."""

@@ -158,6 +158,15 @@ class TableSetStore:
         unknown = datetime.min.replace(tzinfo=UTC)
         return sorted(found, key=lambda v: (v.written_at or unknown, v.version))
 
+    def facts(self, name: str, version: str) -> dict[str, Any]:
+        """What stands beside the tables of a version.
+
+        Raises:
+            StorageError: there is no such version, or it is damaged.
+        """
+        found: dict[str, Any] = self._facts(self.path(name, version)).get("info", {})
+        return found
+
     def read_table(
         self, name: str, version: str, table: str, columns: Sequence[str] | None = None
     ) -> pa.Table:
