@@ -46,7 +46,7 @@ def forget(args: Namespace) -> int:
         _tell([*begun, *erasures], args, done=True)
     if (begun or erasures) and not args.no_rebuild:
         args.jobs, args.dataset, args.json = 1, None, False
-        return run_on(args, config, take_in=False)
+        return run_on(args, config, take_in=False, whole_only=True)
     return 0
 
 

@@ -46,13 +46,18 @@ def run(args: Namespace) -> int:
     return run_on(args, run_config(args))
 
 
-def run_on(args: Namespace, config: LibraryConfig, *, take_in: bool = True) -> int:
-    """Work on what is left, after listing the sources where `take_in`; the exit status."""
+def run_on(
+    args: Namespace, config: LibraryConfig, *, take_in: bool = True, whole_only: bool = False
+) -> int:
+    """Work on what is left, after listing the sources where `take_in`; the exit status.
+
+    With `whole_only` what all batches are together is made anew, and no batch is worked on, which might be paid for.
+    """
     begun = time.perf_counter()
     quiet_console()
     _spare_the_collector()
     with picture_workers(args) as workers:
-        return _work_on(args, config, workers, begun, take_in=take_in)
+        return _work_on(args, config, workers, begun, take_in=take_in, whole_only=whole_only)
 
 
 def _work_on(
@@ -62,6 +67,7 @@ def _work_on(
     begun: float,
     *,
     take_in: bool,
+    whole_only: bool,
 ) -> int:
     store = open_store(config.store, config.name)
     summary = Summary()
@@ -75,12 +81,12 @@ def _work_on(
         if take_in:
             _take_in(config, store, summary)
         plan = Planner(config, store, configured_backend(config)).plan()
-        if args.jobs == 1:
+        if args.jobs == 1 and not whole_only:
             ahead.expect(_whole_passes(config, plan))
         with embedded_instance(config.store) as instance:
             report_dead_runs(instance, config.store)
             run = Run(config, store, instance, bars, ahead, summary, workers, jobs=args.jobs)
-            run.everything(plan)
+            run.everything(plan, whole_only=whole_only)
     summary.paid_calls = store.ledger.calls_of_run(os.environ[INVOCATION])
     summary.seconds = time.perf_counter() - begun
     dataset = chosen_dataset(config, args.dataset)
@@ -193,14 +199,14 @@ class Run:
         self._workers = workers
         self._materializer: Materializer | None = None
 
-    def everything(self, plan: Plan) -> None:
+    def everything(self, plan: Plan, *, whole_only: bool = False) -> None:
         """The library; then the account at a remote platform, which tells of this run too."""
-        self._library(plan)
-        if plan.remote:
+        self._library(plan, whole_only)
+        if plan.remote and not whole_only:
             self._summary.did_work = True
             self._finish(self._dagster().remote(plan.remote))
 
-    def _library(self, plan: Plan) -> None:
+    def _library(self, plan: Plan, whole_only: bool) -> None:
         """Labels, then batches, then what they are together; stops where a stage leaves nothing to go on with."""
         planner = self._planner()
         self._adopt(plan)
@@ -208,11 +214,11 @@ class Run:
             self._config.remember()
             return
         self._summary.did_work = bool(plan)
-        if plan.labels and not self._finish(self._dagster().labels()):
+        if plan.labels and not whole_only and not self._finish(self._dagster().labels()):
             return
         # Only now: labels that cannot be read are not what later runs should go by.
         self._config.remember()
-        if plan.batches:
+        if plan.batches and not whole_only:
             self._batches(plan, planner.usable_batches())
         if self._workers is not None:
             self._workers.close()  # what comes now needs their memory more

@@ -18,9 +18,10 @@ from traces import files_of, needles_of, traces
 
 from aion_dagster.cli import main
 from aion_dagster.config import LibraryConfig
-from aion_dagster.erasure import erase, pending, restore_marks
+from aion_dagster.erasure import erase, pending
 from aion_dagster.erasure_planning import plan_erasure
 from aion_dagster.planning import Planner, configured_backend
+from aion_dagster.resources.access import open_store
 from aion_dagster.storage.store import Store
 
 PLANTED = "the zebrafish at the registry office"
@@ -198,14 +199,31 @@ def test_what_nobody_knows_is_a_usage_error(store: Path, photos: Path, capsys: A
     forget(store, "0" * 64, status=2)
 
 
-def test_a_ledger_that_was_lost_gets_its_marks_back(store: Path, photos: Path) -> None:
+def test_a_ledger_that_is_made_anew_knows_what_was_forgotten(
+    store: Path, photos: Path, capsys: Any
+) -> None:
     sha = sha_of(photos / "a" / "the bride.jpg")
     forget(store, sha, "--yes", "--no-rebuild")
-    (store / "ledger.sqlite").unlink()
+    open_store.cache_clear()  # another process would not have it open either
+    for file in store.glob("ledger.sqlite*"):
+        file.unlink()
+    assert main(["ledger", "rebuild", "--store", str(store)]) == 0
     with Store.open(store) as opened:
-        assert opened.ledger.forgotten_contents([sha]) == set()
-        assert restore_marks(opened) == 3
         assert opened.ledger.forgotten_contents([sha]) == {sha}
+    capsys.readouterr()
+    assert main(["run", "--store", str(store), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["files"] == 0
+
+
+def test_dagster_s_history_can_be_deleted_and_costs_no_runs(store: Path, capsys: Any) -> None:
+    preview = {"contact sheet": b"data:image/jpeg;base64"}
+    assert traces(files_of(store / "dagster"), preview)
+    for name in ("history", "schedules", "storage"):
+        shutil.rmtree(store / "dagster" / name, ignore_errors=True)
+    capsys.readouterr()
+    assert main(["run", "--store", str(store)]) == 0
+    assert "no work was done" in capsys.readouterr().out
+    assert not traces(files_of(store / "dagster"), preview)
 
 
 @given(boundary=st.integers(2, 220))
