@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -102,13 +103,13 @@ class Ledger(RetiredLedger):
                 None for all.
             source: of this source only.
         """
-        query = sa.select(BATCHES).order_by(BATCHES.c.seq)
+        query = sa.select(*_BATCH_COLUMNS).order_by(BATCHES.c.seq)
         if status is not None:
             query = query.where(_HAS_STATUS[status])
         if source is not None:
             query = query.where(BATCHES.c.source == source)
         with self._database.read() as connection:
-            return [BatchRecord(**row._mapping) for row in connection.execute(query)]
+            return [BatchRecord(*row) for row in connection.execute(query).all()]
 
     def mark_started(self, key: str) -> None:
         """A run works on the batch; the first start stays."""
@@ -148,6 +149,7 @@ class Ledger(RetiredLedger):
                 raise StorageError(f"The ledger {self._database.where} knows no batch {key!r}.")
 
 
+_BATCH_COLUMNS = [BATCHES.c[field.name] for field in fields(BatchRecord)]
 _HAS_STATUS = {
     "waiting": BATCHES.c.started_at.is_(None),
     "started": BATCHES.c.started_at.is_not(None) & BATCHES.c.finished_at.is_(None),
