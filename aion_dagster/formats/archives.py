@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-import stat
 import struct
 import tarfile
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from lzma import LZMAError
 from pathlib import Path
-from typing import IO, Any, Final, TypeAlias
+from typing import IO, Final
 
 from aion_dagster.errors import LabelError
+from aion_dagster.formats.archive_members import Member, ReadMember, opened
 
 SUFFIXES: Final = (".zip", ".tar", ".tar.gz", ".tgz")
 """How the names of archives end."""
@@ -40,8 +37,6 @@ _PICTURES: Final = frozenset(
     ]
 )
 _CLUTTER: Final = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"})
-_LARGEST_READ: Final = 1 << 26
-"""Bytes that headers of a tar archive may take at once; its extended headers are read into memory."""
 _PIECE: Final = 1 << 20
 _BROKEN: Final = (
     tarfile.TarError,
@@ -82,21 +77,6 @@ class Unpacked:
     labels: int
     pictures: int
     nested: tuple[str, ...]
-
-
-@dataclass
-class _Member:
-    """One entry of an archive, whatever kind of archive it is."""
-
-    name: str
-    size: int
-    is_folder: bool
-    is_file: bool
-    is_encrypted: bool = False
-    handle: Any = None
-
-
-_Read: TypeAlias = Callable[[_Member], IO[bytes]]
 
 
 @dataclass
@@ -163,7 +143,7 @@ def unpack(archive: Path, folder: Path, limits: ArchiveLimits | None = None) -> 
     limits = limits or ArchiveLimits()
     try:
         size = archive.stat().st_size
-        with _opened(archive) as (members, read):
+        with opened(archive) as (members, read):
             checked = _checked(members, _Count(limits, archive, size))
             return _write(checked, read, folder, _Count(limits, archive, size))
     except _BROKEN as error:
@@ -172,7 +152,7 @@ def unpack(archive: Path, folder: Path, limits: ArchiveLimits | None = None) -> 
         ) from error
 
 
-def _checked(members: Iterable[_Member], count: _Count) -> list[_Member]:
+def _checked(members: Iterable[Member], count: _Count) -> list[Member]:
     """The members, each looked at before the next one's header is read."""
     found = []
     for member in members:
@@ -233,7 +213,7 @@ def _check_folders(count: _Count) -> None:
             raise count.refuse(f"{count.names[folder]!r} is a file and a folder")
 
 
-def _write(members: Iterable[_Member], read: _Read, folder: Path, count: _Count) -> Unpacked:
+def _write(members: Iterable[Member], read: ReadMember, folder: Path, count: _Count) -> Unpacked:
     labels = pictures = 0
     nested: list[str] = []
     for member in members:
@@ -255,7 +235,7 @@ def _write(members: Iterable[_Member], read: _Read, folder: Path, count: _Count)
     return Unpacked(labels, pictures, tuple(nested))
 
 
-def _copy(stream: IO[bytes], file: IO[bytes], member: _Member, count: _Count) -> None:
+def _copy(stream: IO[bytes], file: IO[bytes], member: Member, count: _Count) -> None:
     """What headers say of sizes is not trusted: bytes are counted as they come."""
     written = 0
     while piece := stream.read(_PIECE):
@@ -274,80 +254,3 @@ def _clean(name: str) -> str:
 
 def _is_picture(name: str) -> bool:
     return f".{name.lower().rpartition('.')[2]}" in _PICTURES
-
-
-@contextmanager
-def _opened(archive: Path) -> Iterator[tuple[Iterable[_Member], _Read]]:
-    """Members of an archive, and what opens one of them."""
-    if archive.name.lower().endswith(".zip"):
-        with zipfile.ZipFile(archive) as file:
-            yield map(_zip_member, file.infolist()), lambda member: file.open(member.handle)
-    else:
-        # Members are read in the order in which they lie: a compressed archive is passed over twice, not once for each.
-        with _tar_stream(archive) as stream, tarfile.open(fileobj=stream, errorlevel=2) as tar:
-            yield map(_tar_member, tar), lambda member: _inside(tar, member)
-
-
-def _inside(tar: tarfile.TarFile, member: _Member) -> IO[bytes]:
-    stream = tar.extractfile(member.handle)
-    if stream is None:
-        raise tarfile.ReadError(f"{member.name} holds no bytes")
-    return stream
-
-
-@contextmanager
-def _tar_stream(archive: Path) -> Iterator[Any]:
-    with archive.open("rb") as raw:
-        packed = raw.read(2) == b"\x1f\x8b"
-        raw.seek(0)
-        if packed:
-            with gzip.GzipFile(fileobj=raw) as file:
-                yield _Wary(file)
-        else:
-            yield _Wary(raw)
-
-
-class _Wary(io.RawIOBase):
-    """A stream of which nobody reads very much at once, whatever a header says."""
-
-    def __init__(self, stream: io.BufferedReader | gzip.GzipFile) -> None:
-        self._stream = stream
-
-    def read(self, size: int = -1, /) -> bytes:
-        if not 0 <= size <= _LARGEST_READ:
-            raise tarfile.ReadError("a header is too large")
-        return self._stream.read(size)
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        return self._stream.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._stream.tell()
-
-    def seekable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return True
-
-
-def _zip_member(info: zipfile.ZipInfo) -> _Member:
-    mode = stat.S_IFMT(info.external_attr >> 16)
-    return _Member(
-        name=info.orig_filename if "\0" in info.orig_filename else info.filename,
-        size=info.file_size,
-        is_folder=info.is_dir(),
-        is_file=mode in (0, stat.S_IFREG),
-        is_encrypted=bool(info.flag_bits & 0x1),
-        handle=info,
-    )
-
-
-def _tar_member(info: tarfile.TarInfo) -> _Member:
-    return _Member(
-        name=info.name,
-        size=info.size,
-        is_folder=info.isdir(),
-        is_file=info.isreg() and not info.issparse(),
-        handle=info,
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain, repeat
 from typing import Any, Final
 
@@ -11,21 +11,30 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aion_dagster import schemas
+from aion_dagster.formats.coco_arrays import (
+    Entries,
+    Mask,
+    box_column,
+    box_numbers,
+    crowds,
+    extra_columns,
+    filled_table,
+    ids_as_text,
+    ids_of,
+    json_column,
+    keypoint_column,
+    outlines,
+    repeated_ids,
+    values_of,
+)
 from aion_dagster.formats.coco_rows import (
-    FARTHEST,
     KNOWN,
-    LARGEST_SCORE,
-    TRUE,
     BadValueError,
     CocoFile,
     annotation_row,
     attributes,
 )
-from aion_dagster.formats.label_rows import AnnotationRow, LabelRows, annotation_table, as_json
-
-Mask = npt.NDArray[np.bool_]
-Entries = Sequence[Mapping[str, Any]]
+from aion_dagster.formats.label_rows import AnnotationRow, LabelRows, annotation_table
 
 _ONE_BY_ONE: Final = 32
 """Annotations that are not halved any further in the search for the odd one among them."""
@@ -56,7 +65,7 @@ class CocoAnnotations:
 
     def add(self, entries: Sequence[Any]) -> None:
         """The next annotations of the file."""
-        self._ids.append(_ids(entries))
+        self._ids.append(ids_of(entries))
         self._add(entries, self._count)
         self._count += len(entries)
 
@@ -81,8 +90,8 @@ class CocoAnnotations:
     def _references(self, rows: LabelRows, label_file: str) -> pa.Array:
         places = pa.array(np.arange(self._count)).cast(pa.string())
         by_place = pc.binary_join_element_wise(f"{label_file}: annotations[", places, "]", "")
-        ids = _as_text(self._ids)
-        twice = _repeated(self._ids, ids)
+        ids = ids_as_text(self._ids)
+        twice = repeated_ids(self._ids, ids)
         for name, count in twice.items():
             detail = f"{count} annotations have this id; each is kept under its place"
             rows.lose("renamed", f"{label_file}: annotation {name}", detail)
@@ -142,13 +151,13 @@ class CocoAnnotations:
         shapes = set(map(tuple, entries))
         keys = frozenset(chain.from_iterable(shapes))
         count = len(entries)
-        images = np.fromiter(map(self._file.images.get, _all(entries, "image_id"), repeat(-1)), np.int64, count)  # fmt: skip
+        images = np.fromiter(map(self._file.images.get, values_of(entries, "image_id"), repeat(-1)), np.int64, count)  # fmt: skip
         if "caption" in keys:
             return self._captions(entries, shapes, images)
         if not all(_NEEDED.issubset(shape) for shape in shapes):
             raise KeyError("not all of what an annotation needs")
-        codes = np.fromiter(map(self._codes.get, _all(entries, "category_id"), repeat(-1)), np.int64, count)  # fmt: skip
-        boxes = _boxes(_all(entries, "bbox"))
+        codes = np.fromiter(map(self._codes.get, values_of(entries, "category_id"), repeat(-1)), np.int64, count)  # fmt: skip
+        boxes = box_numbers(values_of(entries, "bbox"))
         good = (images >= 0) & (codes >= 0) & np.isfinite(boxes).all(axis=1)
         good &= (boxes[:, 2] > 0) & (boxes[:, 3] > 0)
         columns = {
@@ -156,17 +165,17 @@ class CocoAnnotations:
             "category": self._names.take(pa.array(np.maximum(codes, 0)))
             if len(self._names)
             else None,
-            "bbox": _structs(boxes),
+            "bbox": box_column(boxes),
             "normalized": pa.array(np.zeros(count, dtype=bool)),
-            "iscrowd": pa.array(_crowds(entries, keys)),
+            "iscrowd": pa.array(crowds(entries, keys)),
         }
         if "segmentation" in keys:
-            columns["segmentation"] = _outlines([e.get("segmentation") for e in entries], good)
+            columns["segmentation"] = outlines([e.get("segmentation") for e in entries], good)
         if "keypoints" in keys:
-            columns["keypoints"] = _keypoints([e.get("keypoints") for e in entries], good)
+            columns["keypoints"] = keypoint_column([e.get("keypoints") for e in entries], good)
         if keys - KNOWN or keys & {"attributes", "score"}:
-            columns |= _extras(entries, good)
-        return _table(columns, count), good
+            columns |= extra_columns(entries, good)
+        return filled_table(columns, count), good
 
     def _captions(
         self, entries: Entries, shapes: set[tuple[str, ...]], images: npt.NDArray[np.int64]
@@ -181,134 +190,5 @@ class CocoAnnotations:
             "iscrowd": pa.array(np.zeros(len(entries), dtype=bool)),
         }
         if any(set(shape) - KNOWN or "attributes" in shape for shape in shapes):
-            columns["attributes"] = _json([attributes(e) for e in entries])
-        return _table(columns, len(entries)), (images >= 0) & columns["text"].is_valid().to_numpy(zero_copy_only=False)  # fmt: skip
-
-
-def _all(entries: Entries, key: str) -> list[Any]:
-    return [e[key] for e in entries]
-
-
-def _table(columns: Mapping[str, Any], count: int) -> pa.Table:
-    schema = schemas.LABEL_ANNOTATIONS
-    arrays = [columns.get(f.name) for f in schema]
-    filled = [pa.nulls(count, f.type) if a is None else a for a, f in zip(arrays, schema, strict=True)]  # fmt: skip
-    return pa.table(filled, schema=schema)
-
-
-def _boxes(given: list[Any]) -> npt.NDArray[np.float64]:
-    if set(map(type, given)) != {list} or set(map(len, given)) != {4}:
-        raise TypeError("a box is not four numbers")
-    return np.fromiter(chain.from_iterable(given), np.float64, 4 * len(given)).reshape(-1, 4)
-
-
-def _structs(boxes: npt.NDArray[np.float64]) -> pa.Array:
-    sides = [pa.array(side) for side in boxes.T]
-    return pa.StructArray.from_arrays(sides, fields=list(schemas.BBOX))
-
-
-def _crowds(entries: Entries, keys: frozenset[str]) -> Mask:
-    if "iscrowd" not in keys:
-        return np.zeros(len(entries), dtype=bool)
-    given = [e.get("iscrowd") for e in entries]
-    if set(given) <= {0, None}:
-        return np.zeros(len(entries), dtype=bool)
-    return np.array([v in TRUE for v in given])
-
-
-def _outlines(given: list[Any], good: Mask) -> pa.Array | None:
-    """Polygons as a column; rows with any other kind of mask, or a polygon that is no good, are marked in `good`."""
-    if not any(given):
-        return None
-    drawn = np.fromiter(map(bool, given), bool, len(given))
-    listed = np.array([type(g) is list and type(g[0]) is list for g in map(_or_list, given)])
-    good &= listed | ~drawn
-    plain = [g if is_listed else [] for g, is_listed in zip(given, listed.tolist(), strict=True)]
-    rings = list(chain.from_iterable(plain))
-    if not set(map(type, rings)) <= {list}:
-        raise TypeError("a polygon is not a list")
-    parts = np.fromiter(map(len, plain), np.int64, len(plain))
-    lengths = np.fromiter(map(len, rings), np.int64, len(rings))
-    numbers = np.fromiter(chain.from_iterable(rings), np.float64, int(lengths.sum()))
-    ring = np.repeat(np.arange(len(rings)), lengths)
-    far = np.bincount(ring, ~(np.abs(numbers) < FARTHEST), len(rings)) > 0
-    unfit = far | (lengths < 6) | (lengths % 2 == 1)
-    owner = np.repeat(np.arange(len(plain)), parts)
-    good &= np.bincount(owner, unfit, len(plain)) == 0
-    polygons = pa.ListArray.from_arrays(
-        _offsets(parts), pa.ListArray.from_arrays(_offsets(lengths), pa.array(numbers))
-    )
-    runs = pa.nulls(len(plain), schemas.SEGMENTATION.field("rle").type)
-    return pa.StructArray.from_arrays(
-        [polygons, runs], fields=list(schemas.SEGMENTATION), mask=pa.array(~listed)
-    )
-
-
-def _or_list(value: Any) -> Any:
-    return value or [None]
-
-
-def _offsets(lengths: npt.NDArray[np.int64]) -> pa.Array:
-    return pa.array(np.concatenate(([0], np.cumsum(lengths))).astype(np.int32))
-
-
-def _keypoints(given: list[Any], good: Mask) -> pa.Array:
-    points = pa.array([g or None for g in given], schemas.LABEL_ANNOTATIONS.field("keypoints").type)
-    lengths = pc.list_value_length(points).fill_null(0).to_numpy(zero_copy_only=False)
-    numbers = np.asarray(points.flatten().fill_null(float("nan")), dtype=np.float64)
-    owner = np.repeat(np.arange(len(given)), lengths)
-    good &= (np.bincount(owner, ~np.isfinite(numbers), len(given)) == 0) & (lengths % 3 == 0)
-    return points
-
-
-def _extras(entries: Entries, good: Mask) -> dict[str, pa.Array]:
-    """Scores, texts, and attributes as JSON; rows whose score cannot be used are marked in `good`."""
-    found = [attributes(e) for e in entries]
-    texts = [f.pop("text") if type(f.get("text")) is str else None for f in found]
-    given = [e["score"] if "score" in e else f.pop("score", None) for e, f in zip(entries, found, strict=True)]  # fmt: skip
-    scores = pa.array(given, pa.float64())
-    large = pc.greater_equal(pc.abs(scores), LARGEST_SCORE).fill_null(False)
-    good &= ~(large.to_numpy(zero_copy_only=False) | pc.is_nan(scores).fill_null(False).to_numpy(zero_copy_only=False))  # fmt: skip
-    return {
-        "score": scores.cast(pa.float32()),
-        "text": pa.array(texts, pa.string()),
-        "attributes": _json(found),
-    }
-
-
-def _json(found: Iterable[Mapping[str, Any]]) -> pa.Array:
-    return pa.array([as_json(f) if f else None for f in found], pa.string())
-
-
-def _ids(entries: Sequence[Any]) -> npt.NDArray[np.int64] | list[str | None]:
-    """Ids as whole numbers where all are, else as text; None where an annotation has none."""
-    ids = [e.get("id") if isinstance(e, dict) else None for e in entries]
-    if set(map(type, ids)) == {int}:
-        try:
-            return np.array(ids, dtype=np.int64)
-        except OverflowError:
-            pass
-    return [str(i) if type(i) in (int, str) else None for i in ids]
-
-
-def _as_text(ids: Sequence[npt.NDArray[np.int64] | list[str | None]]) -> pa.Array:
-    parts = [
-        pa.array(part, pa.string()) if isinstance(part, list) else pa.array(part).cast(pa.string())
-        for part in ids
-    ]
-    return pa.concat_arrays(parts) if parts else pa.array([], pa.string())
-
-
-def _repeated(
-    ids: Sequence[npt.NDArray[np.int64] | list[str | None]], texts: pa.Array
-) -> dict[str, int]:
-    """Ids that more than one annotation has, and how many have them."""
-    if all(isinstance(part, np.ndarray) for part in ids) and len(ids):
-        numbers = np.concatenate([np.asarray(part) for part in ids])
-        if (np.diff(numbers) > 0).all() or not (np.diff(np.sort(numbers)) == 0).any():
-            return {}
-    counts = pc.value_counts(texts.drop_null())
-    names, numbers = counts.field("values"), counts.field("counts")
-    several = pc.greater(numbers, 1)
-    pairs = zip(names.filter(several).to_pylist(), numbers.filter(several).to_pylist(), strict=True)
-    return dict(pairs)
+            columns["attributes"] = json_column([attributes(e) for e in entries])
+        return filled_table(columns, len(entries)), (images >= 0) & columns["text"].is_valid().to_numpy(zero_copy_only=False)  # fmt: skip

@@ -18,9 +18,10 @@ from aion_dagster.formats.read_csv import read_csv
 from aion_dagster.formats.read_cvat import is_cvat, read_cvat
 from aion_dagster.formats.read_label_studio import is_label_studio, read_label_studio
 from aion_dagster.formats.read_voc import read_voc
-from aion_dagster.formats.read_yolo import CLASS_FILES, DATA_FILES, read_yolo
+from aion_dagster.formats.read_yolo import read_yolo
 from aion_dagster.formats.text_files import files_below
 from aion_dagster.formats.voc_xml import HOSTILE, UNREADABLE, parsed
+from aion_dagster.formats.yolo_settings import CLASS_FILES, DATA_FILES
 from aion_dagster.values import LabelSet, Loss
 
 __all__ = ["LabelFormat", "merge_labels", "read_labels"]

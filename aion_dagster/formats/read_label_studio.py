@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from aion_dagster.errors import LabelError
 from aion_dagster.formats.coco_rows import shown
 from aion_dagster.formats.json_stream import Elements, pieces
 from aion_dagster.formats.label_rows import AnnotationRow, LabelRows, positive_size
 from aion_dagster.formats.label_studio_regions import BadValueError, Region, labels_of, read_region
+from aion_dagster.formats.label_studio_results import (
+    CHOICE_KEYS,
+    SHAPE_KINDS,
+    has_value,
+    is_plain,
+    minimal_results,
+    united_results,
+)
 from aion_dagster.formats.label_studio_values import picture_name, picture_reference
 from aion_dagster.values import Category, LabelSet
-
-_KINDS: Final = ("rectangle", "polygon", "brush", "ellipse", "keypoint")
-_ABOUT_ANNOTATION: Final = frozenset(
-    [
-        "id",
-        "annotator",
-        "annotation_id",
-        "created_at",
-        "updated_at",
-        "lead_time",
-        "agreement",
-        "history",
-    ]
-)
-
-_TAGS: Final = ("choice", "choices", "label", "class")
-"""Keys of JSON-MIN, where results stand among the data, whose text is taken for a choice; other texts are data."""
 
 
 def is_label_studio(content: Any) -> bool:
@@ -110,11 +101,11 @@ class _Reader:
         if not name:
             self._rows.lose("invalid", subject, f"it does not say which picture: {shown(data)}")
             return
-        results = self._results(task, subject) if data is not task else _minimal(task)
+        results = self._results(task, subject) if data is not task else minimal_results(task)
         if results is None:
             return
         extra = {
-            k: v for k, v in data.items() if _is_plain(v) and v != reference and k not in _TAGS
+            k: v for k, v in data.items() if is_plain(v) and v != reference and k not in CHOICE_KEYS
         }
         _Task(self._rows, self._found, subject, self._file).add(name, results, extra)
 
@@ -143,36 +134,6 @@ class _Reader:
         return result if isinstance(result, list) else []
 
 
-def _minimal(task: Mapping[str, Any]) -> list[Any]:
-    """The regions of a task of JSON-MIN, in the form of the full export."""
-    reference = picture_reference(task)
-    found: list[Any] = []
-    for key, value in task.items():
-        if key in _ABOUT_ANNOTATION or value == reference:
-            continue
-        if isinstance(value, dict) and isinstance(value.get("choices"), list):
-            found.append({"type": "choices", "value": value})
-        elif isinstance(value, list) and value and all(isinstance(v, dict) for v in value):
-            found += [_minimal_region(v) for v in value]
-        elif isinstance(value, str) and value and key in _TAGS:
-            found.append({"type": "choices", "value": {"choices": [value]}, "from_name": key})
-    return found
-
-
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, (str, int, float)) and value != ""
-
-
-def _minimal_region(value: Mapping[str, Any]) -> dict[str, Any]:
-    kind = next((k for k in value if k.endswith("labels")), None) or _shape_of(value)
-    return {**value, "type": kind, "value": value}
-
-
-def _shape_of(value: Mapping[str, Any]) -> str:
-    known = {"points": "polygon", "rle": "brush", "radiusX": "ellipse", "height": "rectangle", "text": "textarea"}  # fmt: skip
-    return next((kind for key, kind in known.items() if key in value), "unknown")
-
-
 class _Task:
     """The results of one task on their way into rows."""
 
@@ -182,22 +143,22 @@ class _Task:
         self._rows, self._found, self._subject, self._file = rows, found, subject, label_file
 
     def add(self, name: str, results: Sequence[Any], extra: Mapping[str, Any]) -> None:
-        usable = [r for r in results if _has_value(r)]
+        usable = [r for r in results if has_value(r)]
         sizes = Counter(positive_size(r.get("original_width"), r.get("original_height")) for r in usable)  # fmt: skip
         sizes.pop((None, None), None)
         size = sizes.most_common(1)[0][0] if sizes else (None, None)
         image = self._rows.add_image(name, self._file, size=size, attributes=extra)
-        together = list(_united(usable))
-        regions = {r.get("id") for r in together if self._kind(r) in _KINDS}
+        together = list(united_results(usable))
+        regions = {r.get("id") for r in together if self._kind(r) in SHAPE_KINDS}
         for place, result in enumerate(results):
-            if not _has_value(result):
+            if not has_value(result):
                 kind = result.get("type") if isinstance(result, dict) else None
                 self._lose(
                     "dropped" if kind else "invalid", place, f"{kind or 'no object'}: not read"
                 )
         for place, result in enumerate(together):
             kind = self._kind(result)
-            if kind in _KINDS:
+            if kind in SHAPE_KINDS:
                 self._region(kind, result, image, size, place)
             elif kind == "choices":
                 self._tags(result, image, place)
@@ -276,33 +237,3 @@ def _row(region: Region, label: str, image: int, reference: str) -> AnnotationRo
         keypoints=region.keypoints,
         attributes=region.extra,
     )
-
-
-def _united(results: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Results about one region (shape, labels, text, choices, by one id) as one; the others as they are."""
-    shapes = {
-        r["id"]: i for i, r in enumerate(results) if _is_shape(r) and isinstance(r.get("id"), str)
-    }
-    parts: dict[int, list[Mapping[str, Any]]] = {}
-    for i, result in enumerate(results):
-        own = result.get("id")
-        shape = shapes.get(own) if isinstance(own, str) else None
-        if shape is not None and shape != i and _same_picture(result):
-            parts.setdefault(shape, []).append(result)
-    taken = {id(p) for found in parts.values() for p in found}
-    for i, result in enumerate(results):
-        if id(result) in taken:
-            continue
-        yield {**result, "parts": parts[i]} if i in parts else result
-
-
-def _has_value(result: Any) -> bool:
-    return isinstance(result, dict) and isinstance(result.get("value"), dict)
-
-
-def _is_shape(result: Mapping[str, Any]) -> bool:
-    return str(result.get("type") or "").removesuffix("labels") in _KINDS
-
-
-def _same_picture(result: Mapping[str, Any]) -> bool:
-    return str(result.get("type")) in ("labels", "choices", "textarea") or _is_shape(result)

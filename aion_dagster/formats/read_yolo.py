@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-
-import yaml
+from typing import Final
 
 from aion_dagster.errors import LabelError
 from aion_dagster.formats.label_rows import AnnotationRow, LabelRows, split_named
 from aion_dagster.formats.names import extension, stem
 from aion_dagster.formats.text_files import files_below
+from aion_dagster.formats.yolo_settings import (
+    YoloSettings,
+    folder_inside,
+    settings_file,
+    yolo_settings,
+)
 from aion_dagster.values import Category, LabelSet
 
-DATA_FILES: Final = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
-CLASS_FILES: Final = ("classes.txt", "obj.names", "classes.names", "_darknet.labels")
 _NOT_LABELS: Final = frozenset({"classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt"})
 _PICTURES: Final = frozenset(
     [
@@ -44,17 +45,6 @@ class _BadRowError(ValueError):
     """A row that cannot be used; the text is for the loss report."""
 
 
-@dataclass(frozen=True)
-class _Settings:
-    """Class names by index, and which folders or lists of pictures belong to which split."""
-
-    names: dict[int, str]
-    places: tuple[tuple[str, str], ...] = ()
-    keypoints: tuple[int, int] | None = None
-    """Keypoints of an object, and numbers of each: 2, or 3 with whether it is seen."""
-    folder: str = ""
-
-
 def read_yolo(root: Path, *, settings: Path | None = None) -> LabelSet:
     """A YOLO tree as a label set; boxes and polygons are fractions of the picture (`normalized`).
 
@@ -70,8 +60,8 @@ def read_yolo(root: Path, *, settings: Path | None = None) -> LabelSet:
         LabelError: no class names, or no label files.
     """
     base = root.parent if root.name == "labels" else root
-    found = _from_yaml(settings) if settings else _settings(root, base)
-    base = _inside(base, found.folder)
+    found = settings_file(settings) if settings else yolo_settings(root, base)
+    base = folder_inside(base, found.folder)
     present = files_below(base)
     pictures = {stem(n): extension(n) for n in present if extension(n).lower() in _PICTURES}
     files = _label_files(present)
@@ -126,83 +116,6 @@ def _split(key: str, label_file: str, places: Sequence[tuple[str, str]]) -> str 
     return split_named(*label_file.split("/")[:-1])
 
 
-def _settings(root: Path, base: Path) -> _Settings:
-    for folder in dict.fromkeys((root, base)):
-        for name in DATA_FILES:
-            if (folder / name).is_file():
-                return _from_yaml(folder / name)
-        for name in CLASS_FILES:
-            if (folder / name).is_file() or (folder / "labels" / name).is_file():
-                path = folder / name if (folder / name).is_file() else folder / "labels" / name
-                lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-                return _Settings({i: n.strip() for i, n in enumerate(lines) if n.strip()})
-    raise LabelError(
-        f"{root}: YOLO labels without class names; expected data.yaml with `names`, or classes.txt"
-    )
-
-
-def _from_yaml(path: Path) -> _Settings:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        # BaseLoader makes strings of all values and no objects: a class called `no` stays `no`.
-        content: Any = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise LabelError(f"{path}: not a YAML file ({error})") from error
-    if not isinstance(content, dict):
-        raise LabelError(f"{path}: expected a mapping with `names`, train and val")
-    folder = content.get("path")
-    return _Settings(
-        _names(content, path),
-        tuple(_places(content)),
-        _keypoint_shape(content.get("kpt_shape"), path),
-        folder if isinstance(folder, str) else "",
-    )
-
-
-def _keypoint_shape(value: Any, path: Path) -> tuple[int, int] | None:
-    if value is None:
-        return None
-    numbers = [int(v) for v in value if str(v).isdigit()] if isinstance(value, list) else []
-    if len(numbers) != 2 or numbers[1] not in (2, 3) or not 0 < numbers[0] < 10_000:
-        raise LabelError(f"{path}: expected kpt_shape: [number of keypoints, 2 or 3]")
-    return numbers[0], numbers[1]
-
-
-def _inside(base: Path, folder: str) -> Path:
-    """The folder that a data file calls `path`, if it lies in the tree; else the tree."""
-    if not folder:
-        return base
-    wanted = (base / folder).resolve()
-    is_inside = wanted.is_relative_to(base.resolve())
-    return base / folder if is_inside and wanted.is_dir() else base
-
-
-def _names(content: dict[str, Any], path: Path) -> dict[int, str]:
-    names = content.get("names")
-    if isinstance(names, list) and names and all(isinstance(n, str) for n in names):
-        return dict(enumerate(names))
-    if isinstance(names, dict) and names and all(isinstance(n, str) for n in names.values()):
-        try:
-            return {int(i): n for i, n in sorted(names.items(), key=lambda item: int(item[0]))}
-        except ValueError:
-            raise LabelError(f"{path}: the keys of `names` are not whole numbers") from None
-    if names is None and str(content.get("nc", "")).isdigit():
-        return {i: f"class_{i}" for i in range(min(int(content["nc"]), 10_000))}
-    raise LabelError(f"{path}: expected `names`, a list of class names or a mapping index: name")
-
-
-def _places(content: dict[str, Any]) -> list[tuple[str, str]]:
-    """(split, folder or list file) as the YAML names them, relative."""
-    places = []
-    for key, split in (("train", "train"), ("val", "val"), ("valid", "val"), ("test", "test")):
-        value = content.get(key)
-        for place in value if isinstance(value, list) else [value]:
-            if isinstance(place, str) and place:
-                parts = [p for p in place.replace("\\", "/").split("/") if p not in ("", ".", "..")]
-                places.append((split, "/".join(parts)))
-    return places
-
-
 def _listed(base: Path, places: Sequence[tuple[str, str]]) -> dict[str, str]:
     """Pictures that list files name: their key, and the first split that names them."""
     listed: dict[str, str] = {}
@@ -222,7 +135,7 @@ def _listed(base: Path, places: Sequence[tuple[str, str]]) -> dict[str, str]:
     return listed
 
 
-def _categories(settings: _Settings, rows: LabelRows, subject: str) -> list[Category]:
+def _categories(settings: YoloSettings, rows: LabelRows, subject: str) -> list[Category]:
     found: dict[str, Category] = {}
     for index, name in sorted(settings.names.items()):
         if name in found:
@@ -234,7 +147,7 @@ def _categories(settings: _Settings, rows: LabelRows, subject: str) -> list[Cate
 
 
 def _read_file(
-    path: Path, label_file: str, image: int, settings: _Settings, rows: LabelRows
+    path: Path, label_file: str, image: int, settings: YoloSettings, rows: LabelRows
 ) -> None:
     try:
         text = path.read_bytes().decode("utf-8-sig", errors="replace")
@@ -259,7 +172,7 @@ def _read_file(
 
 
 def _row(
-    fields: list[str], subject: str, image: int, settings: _Settings
+    fields: list[str], subject: str, image: int, settings: YoloSettings
 ) -> tuple[AnnotationRow, bool]:
     """The annotation of a row, and whether a value was set to the edge."""
     points: list[float] | None = None
