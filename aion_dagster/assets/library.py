@@ -16,9 +16,8 @@ from aion_dagster.curation.library import (
     DELETED_FILE,
     FILE_VERSION,
     build_library,
-    live_rows,
 )
-from aion_dagster.curation.near_duplicates import near_duplicate_groups
+from aion_dagster.near_duplicates_made import made_near_duplicates
 from aion_dagster.planning import REVISION, partitioned_assets
 from aion_dagster.resources.outputs import Built
 from aion_dagster.search.index_update import (
@@ -102,19 +101,17 @@ def near_duplicate_asset(bench: Workbench) -> dg.AssetsDefinition:
     )
     def near_duplicates(context: dg.AssetExecutionContext, library: pa.Table) -> Any:
         fingerprint = bench.planner(context).whole("near_duplicates")
-        live = live_rows(library)
-        areas = [
-            w * h
-            for w, h in zip(live["width"].to_pylist(), live["height"].to_pylist(), strict=True)
-        ]
-        table = near_duplicate_groups(
-            live["image_id"].to_pylist(),
-            live["phash"].to_pylist(),
-            areas,
-            distance=bench.config.near_duplicate_distance,
-        )
-        bench.advance("near_duplicates", live.num_rows)
-        facts = {"groups": len(table["group_id"].unique()), "pictures": table.num_rows}
+        with final_failures():
+            found = made_near_duplicates(
+                bench.store(context), library, bench.config.near_duplicate_distance
+            )
+        table = found.table
+        bench.advance("near_duplicates", found.index.num_rows)
+        facts = {
+            "groups": len(table["group_id"].unique()),
+            "pictures": table.num_rows,
+            "compared": found.compared,
+        }
         yield dg.Output(
             Built(table, fingerprint, facts), data_version=dg.DataVersion(fingerprint[:16])
         )
