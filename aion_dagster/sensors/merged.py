@@ -7,7 +7,7 @@ from collections.abc import Collection
 import dagster as dg
 
 from aion_dagster.config import LibraryConfig
-from aion_dagster.planning import partitioned_assets
+from aion_dagster.planning import Planner, configured_backend, partitioned_assets, whole_assets
 from aion_dagster.resources.naming import Names
 from aion_dagster.sensors.runs import known_partitions
 from aion_dagster.storage.store import Store
@@ -19,6 +19,17 @@ def retired_partitions(names: Names, store: Store, instance: dg.DagsterInstance)
     """Partitions of an instance whose batches are no more; sorted."""
     retired = store.ledger.retired()
     return sorted(known_partitions(names, retired, instance)) if retired else []
+
+
+def whole_events(
+    config: LibraryConfig, store: Store, adopted: Collection[str]
+) -> list[dg.AssetMaterialization]:
+    """What an instance that learns of merged batches is told of assets over all batches: those are as they were."""
+    if not set(adopted) & set(store.ledger.retired().values()):
+        return []
+    stale = set(Planner(config, store, configured_backend(config)).plan().whole)
+    names = Names(config.name)
+    return [_event(names, a, None) for a in whole_assets(config) if a not in stale]
 
 
 def report_merged(
@@ -55,5 +66,8 @@ def report_merged(
 
 
 def _report(names: Names, instance: dg.DagsterInstance, asset: str, batch: str | None) -> None:
-    event = dg.AssetMaterialization(names.key(asset), partition=batch, description=_NOTHING_NEW)
-    instance.report_runless_asset_event(event)
+    instance.report_runless_asset_event(_event(names, asset, batch))
+
+
+def _event(names: Names, asset: str, batch: str | None) -> dg.AssetMaterialization:
+    return dg.AssetMaterialization(names.key(asset), partition=batch, description=_NOTHING_NEW)

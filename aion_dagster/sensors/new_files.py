@@ -13,7 +13,7 @@ from aion_dagster.errors import SourceError, StoreLockedError
 from aion_dagster.planning import partitioned_assets, remote_assets, whole_assets
 from aion_dagster.resources.access import open_store
 from aion_dagster.resources.naming import Names
-from aion_dagster.sensors.merged import retired_partitions
+from aion_dagster.sensors.merged import retired_partitions, whole_events
 from aion_dagster.sensors.runs import known_partitions
 from aion_dagster.sensors.scanning import Cursor, Scan, scan_sources
 from aion_dagster.sensors.work import Work
@@ -143,6 +143,7 @@ def _result(
     events: list[dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation] = [
         event for batch in adopted for event in adopted_events(config, batch)
     ]
+    events += whole_events(config, store, adopted)
     if late != cursor.overdue:
         events.append(scanned_evaluation(config, states))
     after = Cursor(found.places, found.first, late)

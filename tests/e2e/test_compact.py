@@ -184,6 +184,7 @@ def test_another_instance_learns_of_it_by_its_sensor(store: Path, compact: Compa
     with dg.instance_for_test() as instance:
         old = keys(store)
         instance.add_dynamic_partitions("batches", old)
+        before = automation(definitions, instance, None)
         compact("--batch-size", 30)
         context = dg.build_sensor_context(
             instance_ref=instance.get_ref(), definitions=definitions, sensor_name="new_files"
@@ -193,6 +194,10 @@ def test_another_instance_learns_of_it_by_its_sensor(store: Path, compact: Compa
         asked = {type(r).__name__: r.partition_keys for r in tick.dynamic_partitions_requests}
         assert sorted(asked["DeleteDynamicPartitionsRequest"]) == sorted(old)
         assert asked["AddDynamicPartitionsRequest"] == keys(store)
+        instance.add_dynamic_partitions("batches", keys(store))
+        for event in tick.asset_events:
+            instance.report_runless_asset_event(event)
+        assert automation(definitions, instance, before.cursor).total_requested == 0
 
 
 def test_a_rebuilt_ledger_knows_which_batches_were_merged(

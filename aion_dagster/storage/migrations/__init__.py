@@ -1,4 +1,8 @@
-"""How older ledgers become today's: revisions of Alembic, run in the caller's transaction."""
+"""How older ledgers become today's: revisions of Alembic, run in the caller's transaction.
+
+Whoever changes a table of the ledger after a release adds a module `versions/rNNNN_what_changed.py`, and its number to
+`REVISIONS` in `ledger_tables`. A fresh ledger is made from the tables themselves; tests compare both.
+"""
 
 from __future__ import annotations
 
