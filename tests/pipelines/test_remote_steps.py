@@ -20,9 +20,12 @@ from remote_library import PAID, brought_there, ran, remote_agents
 from aion_dagster.errors import AionError
 from aion_dagster.pipelines.asked_once import AgentError, InDoubtError
 from aion_dagster.pipelines.builder import Pipeline
-from aion_dagster.pipelines.carrying_out import organized
+from aion_dagster.pipelines.carrying_out import organized, tagged
 from aion_dagster.pipelines.kept import read_result
+from aion_dagster.pipelines.remote import ORGANIZE
+from aion_dagster.pipelines.remote_answers import RemoteIds
 from aion_dagster.pipelines.runner import Finished
+from aion_dagster.storage.call_records import Cap
 from aion_dagster.storage.store import Store
 
 SCRIPT = Path(__file__).with_name("killed_steps.py")
@@ -155,8 +158,6 @@ def test_a_question_that_was_answered_is_never_paid_again(store: Store, server: 
 
 
 def test_a_budget_stops_calls_and_what_is_done_is_kept(store: Store, server: Server) -> None:
-    from aion_dagster.storage.call_records import Cap
-
     agents = remote_agents(store, server.url)
     calls = store.ledger.paid_calls("small", [Cap("run", calls=1)])
     agents.backend.note_in(calls)
@@ -277,9 +278,6 @@ def test_an_organize_whose_answer_never_came_is_not_sent_again(
 ) -> None:
     plan = plan_of(store, server)
     agents = remote_agents(store, server.url)
-    from aion_dagster.pipelines.remote import ORGANIZE
-    from aion_dagster.pipelines.remote_answers import RemoteIds
-
     ids = RemoteIds.of(store)
     images = [ids.remote("image", p.id, p.remote_id) for p in plan]
     key = agents.key(ORGANIZE, ["Sort", images, []], [""])
@@ -320,3 +318,20 @@ def test_a_node_that_fails_in_a_single_call_leaves_the_others_results(
     }
     second = ran(store, remote_agents(store, server.url), pipeline)
     assert set(ended(second).values()) == {"completed"}
+
+
+def test_a_folder_s_name_becomes_a_tag_more_of_each_file(store: Store, server: Server) -> None:
+    plan = plan_of(store, server)
+    agents = remote_agents(store, server.url)
+    with agents.backend.sync_client() as client:
+        before = {f.id: f.tags for f in client.files.list(limit=100).files}
+        done = tagged(plan, RemoteIds.of(store), client)
+        assert (done.done, done.failures) == (4, ())
+        again = tagged(plan, RemoteIds.of(store), client)
+        assert (again.done, again.there) == (0, 4)
+        after = {f.id: f.tags for f in client.files.list(limit=100).files}
+    ids = RemoteIds.of(store)
+    for one in plan:
+        remote = ids.remote(one.kind, one.id, one.remote_id)
+        assert remote is not None
+        assert set(after[remote]) == {*before[remote], one.folder}
