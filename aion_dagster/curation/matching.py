@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +12,8 @@ import pyarrow.compute as pc
 
 from aion_dagster import schemas
 from aion_dagster.curation.label_annotations import Placement, placed_annotations
+from aion_dagster.curation.label_claims import Claim, Picture, ambiguous_label, settled_claims
+from aion_dagster.curation.label_conflicts import label_conflicts
 from aion_dagster.curation.label_index import LabelIndex, Rows, index_labels
 from aion_dagster.curation.paths import (
     SAME_BYTES,
@@ -44,32 +45,6 @@ class LabelMatches:
     losses: tuple[Loss, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Picture:
-    """A candidate: a file of this batch, or (`row` is None) the name of a file of another one."""
-
-    name: str
-    parts: tuple[str, ...]
-    uri_parts: tuple[str, ...] = ()
-    row: Mapping[str, Any] | None = None
-
-    @property
-    def identity(self) -> str:
-        """Byte-equal files are one picture, so a name that fits two of them is not ambiguous."""
-        return (self.row and self.row["image_id"]) or f"\0{self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    """A label (a row of the index) that fits one picture best."""
-
-    row: int
-    file_name: str
-    parts: tuple[str, ...]
-    fit: Fit
-    picture: _Picture
-
-
 def match_labels(
     labels: LabelSet | LabelIndex,
     images: pa.Table,
@@ -98,12 +73,26 @@ def match_labels(
     hashed = _hash_claims(index, pictures)
     named, losses = _claims(index, pictures, elsewhere or {}, {c.row for c in hashed})
     claims = [*hashed, *named]
-    claims, contested = _settle(claims)
+    claims, contested = settled_claims(claims)
     placements, unreadable = _placements(index, claims)
     annotations, mismatched = placed_annotations(index, placements)
+    matches = _matches(index, claims)
+    disputed = label_conflicts(annotations, *_named(claims, matches))
     return LabelMatches(
-        annotations, _matches(index, claims), (*losses, *contested, *unreadable, *mismatched)
+        annotations, matches, (*losses, *contested, *unreadable, *mismatched, *disputed)
     )
+
+
+def _named(
+    claims: Sequence[Claim], matches: pa.Table
+) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Name of each picture that labels name, and the files of these."""
+    names = {c.picture.identity: c.picture.name for c in claims}
+    files: dict[str, list[str]] = {}
+    columns = (matches["image_id"].to_pylist(), matches["label_file"].to_pylist())
+    for image_id, file in zip(*columns, strict=True):
+        files.setdefault(image_id, []).append(file or "")
+    return names, files
 
 
 def unmatched_labels(labels: LabelSet | LabelIndex, matched: Iterable[int]) -> tuple[Loss, ...]:
@@ -127,7 +116,7 @@ def _no_fit(name: str | None, how: str | None) -> str:
     return "no picture has this SHA-256"
 
 
-def _pictures(images: pa.Table) -> dict[str, list[_Picture]]:
+def _pictures(images: pa.Table) -> dict[str, list[Picture]]:
     """The pictures of a batch by the key of their stem."""
     columns = [
         "name",
@@ -141,55 +130,55 @@ def _pictures(images: pa.Table) -> dict[str, list[_Picture]]:
         "orientation",
     ]
     keys = stem_keys(images["name"].combine_chunks().cast(pa.large_string())).to_pylist()
-    pictures: dict[str, list[_Picture]] = {}
+    pictures: dict[str, list[Picture]] = {}
     for key, row in zip(keys, images.select(columns).to_pylist(), strict=True):
-        picture = _Picture(row["name"], components(row["name"]), components(row["uri"] or ""), row)
+        picture = Picture(row["name"], components(row["name"]), components(row["uri"] or ""), row)
         pictures.setdefault(key, []).append(picture)
     return pictures
 
 
 def _others(
-    pictures: Mapping[str, Sequence[_Picture]], elsewhere: Mapping[str, Sequence[str]]
-) -> dict[str, list[_Picture]]:
+    pictures: Mapping[str, Sequence[Picture]], elsewhere: Mapping[str, Sequence[str]]
+) -> dict[str, list[Picture]]:
     """Pictures of other batches that share the key of one of this batch."""
     own = {p.name for same in pictures.values() for p in same}
-    others: dict[str, list[_Picture]] = {}
+    others: dict[str, list[Picture]] = {}
     for key in pictures:
         names = {n for base in basenames(key) for n in elsewhere.get(base, ())}
-        others[key] = [_Picture(name, components(name)) for name in sorted(names - own)]
+        others[key] = [Picture(name, components(name)) for name in sorted(names - own)]
     return others
 
 
-def _hash_claims(index: LabelIndex, pictures: Mapping[str, Sequence[_Picture]]) -> list[_Claim]:
+def _hash_claims(index: LabelIndex, pictures: Mapping[str, Sequence[Picture]]) -> list[Claim]:
     """For each label that gives the SHA-256 of a picture of the batch that picture, by its first path."""
-    first: dict[str, _Picture] = {}
+    first: dict[str, Picture] = {}
     for picture in sorted((p for same in pictures.values() for p in same), key=_place):
         first.setdefault((picture.row or {})["sha256"] or "", picture)
     rows = index.hashed(pa.array([d for d in first if d], pa.string())).tolist()
     names = index.images["file_name"].take(pa.array(rows, pa.int64())).to_pylist()
     return [
-        _Claim(row, name, components(name), SAME_BYTES, first[index.digest(row)])
+        Claim(row, name, components(name), SAME_BYTES, first[index.digest(row)])
         for row, name in zip(rows, names, strict=True)
     ]
 
 
-def _place(picture: _Picture) -> tuple[str, str]:
+def _place(picture: Picture) -> tuple[str, str]:
     return picture.name, (picture.row or {})["uri"] or ""
 
 
 def _claims(
     index: LabelIndex,
-    pictures: Mapping[str, Sequence[_Picture]],
+    pictures: Mapping[str, Sequence[Picture]],
     elsewhere: Mapping[str, Sequence[str]],
     hashed: Collection[int],
-) -> tuple[list[_Claim], list[Loss]]:
+) -> tuple[list[Claim], list[Loss]]:
     """For each label that may name a picture of the batch the one it fits best."""
     names_here = pa.array([p.name for same in pictures.values() for p in same], pa.large_string())
     rows = [row for row in index.named(names_here).tolist() if row not in hashed]
     others = _others(pictures, elsewhere) if len(rows) and elsewhere else {}
     taken = index.images.select(["file_name", "match"]).take(pa.array(rows, pa.int64()))
     names, ways = taken["file_name"].to_pylist(), taken["match"].to_pylist()
-    claims: list[_Claim] = []
+    claims: list[Claim] = []
     losses: list[Loss] = []
     spelled = [
         (row, name, r, how)
@@ -207,22 +196,22 @@ def _claims(
             settled.add(row)
             here = [p for p in best if p.row is not None]
             if len({p.identity for p in best}) > 1 and here:
-                losses.append(_ambiguous(name, best))
+                losses.append(ambiguous_label(name, best))
             elif here:
                 first = min(here, key=_place)
-                claims.append(_Claim(row, name, parts, how, first))
+                claims.append(Claim(row, name, parts, how, first))
     return claims, losses
 
 
 def _best(
-    label: tuple[str, ...], candidates: Sequence[_Picture], way: str
-) -> tuple[list[_Picture], Fit | None]:
+    label: tuple[str, ...], candidates: Sequence[Picture], way: str
+) -> tuple[list[Picture], Fit | None]:
     fits = [(how, p) for p in candidates if (how := _fit(label, p, way)) is not None]
     top = max((how for how, _ in fits), default=None)
     return [p for how, p in fits if how == top], top
 
 
-def _fit(label: tuple[str, ...], picture: _Picture, way: str) -> Fit | None:
+def _fit(label: tuple[str, ...], picture: Picture, way: str) -> Fit | None:
     """How well a label fits a picture by path, by the whole path, or by the file name alone."""
     if way == "name":
         return fit(label[-1:], picture.parts[-1:], picture.uri_parts[-1:])
@@ -230,51 +219,7 @@ def _fit(label: tuple[str, ...], picture: _Picture, way: str) -> Fit | None:
     return how if way != "path" or (how is not None and how.sure) else None
 
 
-def _ambiguous(name: str, best: Sequence[_Picture]) -> Loss:
-    listed = sorted({p.name for p in best})
-    more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
-    return Loss(
-        "ambiguous",
-        name,
-        f"fits {len(best)} pictures equally well: {', '.join(listed[:5])}{more}; "
-        "give the label the picture's relative path",
-    )
-
-
-def _settle(claims: Sequence[_Claim]) -> tuple[list[_Claim], list[Loss]]:
-    """Drop claims that rest on part of a path where another label claims the same picture.
-
-    `train/1.jpg` and `val/1.jpg` may both fit the only picture there is, `1.jpg`; at most one of them means it.
-    """
-    by_picture: dict[str, list[_Claim]] = {}
-    for claim in claims:
-        by_picture.setdefault(claim.picture.identity, []).append(claim)
-    kept: list[_Claim] = []
-    losses: list[Loss] = []
-    for rivals in by_picture.values():
-        top = max(c.fit for c in rivals)
-        longest = max((c.parts for c in rivals if c.fit == top), key=len)
-        for claim in rivals:
-            agrees = longest[-len(claim.parts) :] == claim.parts
-            undisputed = all(c.fit < top or longest[-len(c.parts) :] == c.parts for c in rivals)
-            if claim.fit.sure or (claim.fit == top and agrees and undisputed):
-                kept.append(claim)
-            else:
-                losses.append(_contested(claim, rivals))
-    return kept, losses
-
-
-def _contested(claim: _Claim, rivals: Sequence[_Claim]) -> Loss:
-    others = sorted({c.file_name for c in rivals} - {claim.file_name})
-    return Loss(
-        "ambiguous",
-        claim.file_name,
-        f"its path fits {claim.picture.name} only in part, and other labels name that picture too: "
-        f"{', '.join(others[:5])}",
-    )
-
-
-def _placements(index: LabelIndex, claims: Sequence[_Claim]) -> tuple[list[Placement], list[Loss]]:
+def _placements(index: LabelIndex, claims: Sequence[Claim]) -> tuple[list[Placement], list[Loss]]:
     sizes = index.images.select(["label_image", "width", "height"]).take(
         pa.array([c.row for c in claims], pa.int64())
     )
@@ -299,7 +244,7 @@ def _placements(index: LabelIndex, claims: Sequence[_Claim]) -> tuple[list[Place
     return placements, losses
 
 
-def _matches(index: LabelIndex, claims: Sequence[_Claim]) -> pa.Table:
+def _matches(index: LabelIndex, claims: Sequence[Claim]) -> pa.Table:
     usable = [c for c in claims if (c.picture.row or {})["status"] == schemas.STATUS_OK]
     rows: Rows = np.array([c.row for c in usable], dtype=np.int64)
     named = index.images.select(["label_image", "label_file", "file_name"]).take(pa.array(rows))

@@ -46,6 +46,10 @@ class Elements:
         """
         with _opened(self.path) as file:
             for number, (start, end) in enumerate(zip(self.cuts, self.cuts[1:], strict=False)):
+                if end - start > _MOST:
+                    raise LabelError(
+                        f"{self.path}: no label file (more than {_MOST >> 20} MB in one value)"
+                    )
                 file.seek(start)
                 text = _inside(file.read(end - start), self.path, first=number == 0)
                 piece = loads(b"[" + text + b"]", self.path) if text else []

@@ -424,3 +424,28 @@ def test_keypoints_captions_and_tags_come_into_upright_pixels() -> None:
     assert (by_origin["captions"]["text"], by_origin["captions"]["bbox"]) == ("a cat", None)
     assert (by_origin["tags"]["category"], by_origin["tags"]["bbox"]) == ("dark", None)
     assert len({r["annotation_id"] for r in result}) == 3
+
+
+def test_two_label_files_that_name_one_object_differently_are_reported_and_both_stay() -> None:
+    found = labels("a.jpg", "x/a.jpg", "b.jpg", box=(10, 10, 20, 20))
+    images, rows = found.images.to_pylist(), found.annotations.to_pylist()
+    images[1]["label_file"] = "m.json"
+    rows[1] |= {
+        "category": "tiger",
+        "origin_ref": "m.json#1",
+        "bbox": dict(zip("xywh", (10, 10, 20, 20.5), strict=True)),
+    }
+    rows.append(
+        {**rows[1], "category": "far", "bbox": dict(zip("xywh", (50, 10, 20, 20), strict=True))}
+    )
+    rows.append({**rows[0], "category": "of the same file"})
+    found = replace(
+        found,
+        images=pa.Table.from_pylist(images, schema=schemas.LABEL_IMAGES),
+        annotations=pa.Table.from_pylist(rows, schema=schemas.LABEL_ANNOTATIONS),
+    )
+    result = match_labels(found, pictures("x/a.jpg", "b.jpg"))
+    told = [x for x in result.losses if x.subject == "x/a.jpg"]
+    assert len(told) == 2
+    assert all("'tiger' in m.json#1" in x.detail for x in told)
+    assert result.annotations.num_rows == 5
