@@ -3,68 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import Any
 
-from aion_dagster.backends.detections import DETECTION_TABLES, Detection, DetectionTable
-from aion_dagster.backends.local import LocalBackend
-from aion_dagster.backends.protocol import UploadingBackend, VisionBackend
-from aion_dagster.compute.picture_pass import PassSettings
-from aion_dagster.config import DatasetConfig, LibraryConfig
+from aion_dagster.backends.protocol import VisionBackend
+from aion_dagster.batch_fingerprints import BatchFingerprints, engine_of
+from aion_dagster.config import LibraryConfig
 from aion_dagster.dataset_inputs import made_from
+from aion_dagster.descriptions_made import FOLLOWING, WORDS, words_by_batch, words_followed
 from aion_dagster.errors import StorageError
 from aion_dagster.identity import digest
-from aion_dagster.label_config import LabelsConfig
-from aion_dagster.label_places import label_entries
-from aion_dagster.recipes import Digest, Recipe
+from aion_dagster.label_prints import labels_print
+from aion_dagster.library_assets import (
+    ANNOTATION_TABLES,
+    DOCUMENT_TABLES,
+    EXPORT_OPTIONS,
+    LOGIC,
+    PICTURE_TABLES,
+    REQUIRED,
+    configured_backend,
+    dataset_assets,
+    decoded_tables,
+    detection_tables,
+    document_settings,
+    has_remote_colors,
+    has_remote_documents,
+    partitioned_assets,
+    pass_settings,
+    remote_assets,
+    whole_assets,
+)
 from aion_dagster.search.library_tables import shared_index
 from aion_dagster.storage.ledger_records import BatchRecord, Build
 from aion_dagster.storage.store import Store
 
-if TYPE_CHECKING:
-    from aion_dagster.backends.documents import DocumentSettings
-
-PICTURE_TABLES = ("images", "variants", "color_analyses", "visual_features")
-"""Tables that come from the one decode pass."""
-
-DOCUMENT_TABLES = ("documents", "document_chunks")
-"""Tables that one reading of the document files makes."""
-
-ANNOTATION_TABLES = ("label_matches", "label_losses", "annotations")
-"""Tables that one matching step writes together."""
+__all__ = [
+    "ANNOTATION_TABLES",
+    "DOCUMENT_TABLES",
+    "EXPORT_OPTIONS",
+    "LOGIC",
+    "PICTURE_TABLES",
+    "REQUIRED",
+    "REVISION",
+    "UNFINISHED",
+    "Plan",
+    "Planner",
+    "configured_backend",
+    "dataset_assets",
+    "decoded_tables",
+    "detection_tables",
+    "document_settings",
+    "has_remote_colors",
+    "has_remote_documents",
+    "partitioned_assets",
+    "pass_settings",
+    "remote_assets",
+    "whole_assets",
+]
 
 REVISION = "revision"
 """In the `info` of the library's build: `Ledger.revision` as it was then."""
 
 UNFINISHED = "unfinished"
 """In the `info` of a build: how many rows may be tried again."""
-
-REQUIRED = (*PICTURE_TABLES, *ANNOTATION_TABLES)
-"""Tables without which a batch has no place in the library."""
-
-LOGIC = {
-    "detections": 1,
-    "descriptions": 1,
-    "uploads": 1,
-    "embeddings": 2,
-    "image_embeddings": 1,
-    "documents": 1,
-    "labels": 2,
-    "annotations": 1,
-    "remote_colors": 1,
-    "write_back": 1,
-    "links": 1,
-    "usage": 1,
-    "library": 1,
-    "near_duplicates": 1,
-    "search_index": 2,
-    "dataset": 1,
-    "export": 2,
-    "card": 2,
-}
-"""Raised when the meaning of what an asset computes changes, so that existing stores are brought up to date."""
 
 
 @dataclass(frozen=True)
@@ -86,103 +89,6 @@ class Plan:
         return self.labels or bool(self.batches) or bool(self.whole) or bool(self.remote)
 
 
-def partitioned_assets(config: LibraryConfig) -> tuple[str, ...]:
-    """Assets with a partition per batch, in topological order."""
-    is_remote = config.backend == "aionvision"
-    return (
-        *decoded_tables(config),
-        *detection_tables(config).values(),
-        *(("uploads",) if is_remote else ()),
-        *(("color_analyses",) if has_remote_colors(config) else ()),
-        "descriptions",
-        "embeddings",
-        *(("image_embeddings",) if config.models.joint is not None else ()),
-        *(DOCUMENT_TABLES if config.documents else ()),
-        *ANNOTATION_TABLES,
-        *(("write_back",) if is_remote and config.aionvision.write_back else ()),
-    )
-
-
-def decoded_tables(config: LibraryConfig) -> tuple[str, ...]:
-    """Tables that the decode pass makes: all, unless colors are measured elsewhere."""
-    left_out = {"color_analyses"} if has_remote_colors(config) else set()
-    return tuple(table for table in PICTURE_TABLES if table not in left_out)
-
-
-def has_remote_colors(config: LibraryConfig) -> bool:
-    """Whether colors come from the platform."""
-    return config.backend == "aionvision" and config.aionvision.colors
-
-
-def has_remote_documents(config: LibraryConfig) -> bool:
-    """Whether documents are read by the platform."""
-    return bool(config.documents) and config.backend == "aionvision" and config.aionvision.documents
-
-
-def remote_assets(config: LibraryConfig) -> tuple[str, ...]:
-    """Assets about a remote account that runs keep up to date."""
-    if config.backend != "aionvision":
-        return ()
-    links = ("links",) if config.aionvision.links else ()
-    return (*links, "usage") if config.aionvision.usage else links
-
-
-def detection_tables(config: LibraryConfig) -> dict[Detection, DetectionTable]:
-    """What is looked for in pictures → its table."""
-    return {d: table for d, table in DETECTION_TABLES.items() if d in config.detect}
-
-
-def configured_backend(config: LibraryConfig) -> VisionBackend:
-    """Who answers heavy questions for this library."""
-    local = LocalBackend(
-        text_model=config.text_model, models=config.models, endpoint=config.endpoint
-    )
-    if config.backend == "local":
-        return local
-    from aion_dagster.backends.aionvision import AionvisionBackend
-
-    return AionvisionBackend(config.aionvision, local)
-
-
-def dataset_assets(dataset: DatasetConfig) -> tuple[str, ...]:
-    """A dataset, its exports and its card."""
-    root = f"dataset/{dataset.name}"
-    return (root, *(f"{root}/{e}" for e in dataset.exports), f"{root}/card")
-
-
-def whole_assets(config: LibraryConfig) -> tuple[str, ...]:
-    """Assets over all batches, in topological order."""
-    return (
-        "library",
-        "near_duplicates",
-        "search_index",
-        *(a for d in config.datasets for a in dataset_assets(d)),
-    )
-
-
-def pass_settings(config: LibraryConfig) -> PassSettings:
-    """The decode pass as configured."""
-    return PassSettings(
-        n_colors=config.colors, max_pixels=config.max_pixels, max_bytes=config.max_file_bytes
-    )
-
-
-def document_settings(config: LibraryConfig) -> DocumentSettings:
-    """The reading of documents as configured."""
-    from aion_dagster.backends.documents import DocumentSettings
-
-    return DocumentSettings(ocr="text" in config.detect, max_bytes=config.max_file_bytes)
-
-
-def _labels_print(labels: Sequence[str | LabelsConfig]) -> str:
-    """Fingerprint of these labels: what is configured, and the files that it stands for."""
-    written = [e if isinstance(e, str) else e.model_dump(mode="json") for e in labels]
-    places = [e if isinstance(e, str) else e.path for e in labels]
-    files = [entry for place in places for entry in label_entries(place)]
-    # A library without labels has nothing to bring up to date.
-    return digest(["labels", LOGIC["labels"] if labels else 1, written, files])
-
-
 @dataclass
 class Planner:
     """Compares what the ledger says was built with what would be built now."""
@@ -190,7 +96,10 @@ class Planner:
     config: LibraryConfig
     store: Store
     backend: VisionBackend
-    _recipes: dict[str, Recipe] = field(default_factory=dict)
+
+    @cached_property
+    def _fingerprints(self) -> BatchFingerprints:
+        return BatchFingerprints(self.config, self.backend)
 
     @cached_property
     def labels(self) -> str:
@@ -199,12 +108,12 @@ class Planner:
         Raises:
             ConfigError: a label file is not there.
         """
-        return _labels_print(self.config.labels)
+        return labels_print(self.config.labels)
 
     @cached_property
     def _stored_labels(self) -> str:
         """Fingerprint of the imported labels; where none ever were, that of no labels."""
-        return self._made("labels") or _labels_print([])
+        return self._made("labels") or labels_print([])
 
     @cached_property
     def records(self) -> dict[str, BatchRecord]:
@@ -216,16 +125,16 @@ class Planner:
 
         The label files may have changed since; what is made now is stale then, and `expected` differs.
         """
-        return self._batch(self._record(batch), self._stored_labels)
+        return self._fingerprints.of(self._record(batch).manifest_digest, self._stored_labels)
 
     def expected(self, batch: str) -> dict[str, str]:
         """Asset → fingerprint of what it should be made from: with the label files as they are now."""
-        return self._batch(self._record(batch), self.labels)
+        return self._fingerprints.of(self._record(batch).manifest_digest, self.labels)
 
     def batch_with(self, batch: str, manifest_digest: str) -> dict[str, str]:
         """As `batch`, were its manifest another one."""
-        record = replace(self._record(batch), manifest_digest=manifest_digest)
-        return self._batch(record, self._stored_labels)
+        self._record(batch)
+        return self._fingerprints.of(manifest_digest, self._stored_labels)
 
     def _record(self, batch: str) -> BatchRecord:
         """One batch; the others are not read for that."""
@@ -236,71 +145,14 @@ class Planner:
             raise StorageError(f"The ledger knows no batch {batch!r}.")
         return found
 
-    def _batch(self, record: BatchRecord, labels: str) -> dict[str, str]:
-        if labels not in self._recipes:
-            self._recipes[labels] = Recipe(partial(self._fingerprints, labels))
-        return self._recipes[labels].fingerprints(record.manifest_digest)
-
-    def _fingerprints(self, labels: str, manifest: str, digest: Digest) -> dict[str, str]:
-        """By asset, for a batch of this manifest; whatever depends on the batch follows from `manifest` by `digest`."""
-        settings = pass_settings(self.config)
-        # Which files are pictures depends on which are documents.
-        files: list[object] = [
-            manifest,
-            *([list(self.config.documents)] if self.config.documents else []),
-        ]
-        picture = digest([*files, settings.operation(), settings.parameters()])
-        prints = dict.fromkeys(PICTURE_TABLES, picture)
-        detected: list[str | None] = [None, None]  # text, codes; what older stores were built with
-        for place, (operation, table) in enumerate(DETECTION_TABLES.items()):
-            if operation in self.config.detect:
-                identity = self.backend.identity(operation)
-                prints[table] = digest([picture, identity, LOGIC["detections"]])
-                detected[place : place + 1] = [prints[table]]
-        if isinstance(self.backend, UploadingBackend):
-            prints["uploads"] = digest([picture, self.backend.engine, LOGIC["uploads"]])
-        if has_remote_colors(self.config):
-            parts = [prints["uploads"], self.config.colors, LOGIC["remote_colors"]]
-            prints["color_analyses"] = digest(parts)
-        prints["descriptions"] = digest(
-            [picture, detected, self.backend.identity("describe"), LOGIC["descriptions"]]
-        )
-        prints["embeddings"] = digest(
-            [prints["descriptions"], self.backend.identity("embed_text"), LOGIC["embeddings"]]
-        )
-        if self.config.models.joint is not None:
-            identity = self.backend.identity("embed_images")
-            prints["image_embeddings"] = digest([picture, identity, LOGIC["image_embeddings"]])
-        if self.config.documents:
-            documents = digest([files, self._document_parameters(), LOGIC["documents"]])
-            prints |= dict.fromkeys(DOCUMENT_TABLES, documents)
-        prints["label_matches"] = digest([picture, labels, LOGIC["annotations"]])
-        prints["label_losses"] = prints["label_matches"]
-        prints["annotations"] = digest([prints["label_matches"], detected])
-        if "uploads" in prints:
-            remote = self.config.aionvision
-            wanted = [list(remote.write_back), list(remote.tags), LOGIC["write_back"]]
-            made = [prints[asset] for asset in ("uploads", "descriptions", "annotations")]
-            prints["write_back"] = digest([made, wanted])
-        return prints
-
-    def _document_parameters(self) -> str:
-        from aion_dagster.backends.document_settings import (
-            document_parameters,
-            remote_document_parameters,
-        )
-
-        if has_remote_documents(self.config):
-            return remote_document_parameters(self._engine, self.backend)
-        return document_parameters(document_settings(self.config), self.backend)
-
-    def made(self, batch: str, asset: str, unfinished: Sequence[str]) -> tuple[str, dict[str, int]]:
+    def made(self, batch: str, asset: str, unfinished: Sequence[str]) -> tuple[str, dict[str, Any]]:
         """The fingerprint to record for what was made now, and the `info` of its build.
 
         `unfinished` names what is missing and may come another time: the fingerprint is not the expected one then, so
         that the next plan includes the asset once more, and whatever is made of it is known to be incomplete.
         """
-        return _marked(self.batch(batch)[asset], unfinished)
+        fingerprint, info = _marked(self.batch(batch)[asset], unfinished)
+        return fingerprint, info | (words_followed(self.store, batch) if asset in FOLLOWING else {})
 
     def unfinished(self, batch: str, asset: str) -> list[str]:
         """What an asset was made from, where that is incomplete; to pass on to `made`."""
@@ -315,10 +167,10 @@ class Planner:
         """Fingerprint of what an asset over all batches would be made from, as its inputs stand in the store."""
         kind = asset.split("/")
         if kind[0] == "links":
-            parts: list[object] = [self._engine, list(self.config.aionvision.links)]
+            parts: list[object] = [engine_of(self.backend), list(self.config.aionvision.links)]
         elif kind[0] == "usage":
             # Read anew each day.
-            parts = [self._engine, datetime.now(UTC).date().isoformat()]
+            parts = [engine_of(self.backend), datetime.now(UTC).date().isoformat()]
         elif kind[0] == "library":
             built = self._built("images")
             parts = [[key, built[key]] for key in sorted(self.usable_batches())]
@@ -327,17 +179,12 @@ class Planner:
         elif kind[0] == "near_duplicates":
             parts = [self._made("library"), self.config.near_duplicate_distance]
         elif kind[0] == "search_index":
-            parts = [self._made("library"), sorted(self._built("descriptions").items())]
+            parts = [self._made("library"), sorted(words_by_batch(self.store).items())]
             if self.config.documents:
                 parts.append(sorted(self._built("document_chunks").items()))
         else:
             return self._dataset(kind)
         return digest([LOGIC[kind[0]], parts])
-
-    @property
-    def _engine(self) -> str:
-        """Which account of which server; nothing where there is none."""
-        return self.backend.engine if isinstance(self.backend, UploadingBackend) else ""
 
     def made_whole(self, asset: str, unfinished: Sequence[str]) -> tuple[str, dict[str, int]]:
         """As `made`, for an asset over all batches."""
@@ -395,13 +242,16 @@ class Planner:
         wanted = list(batches)
         built = {a: self._built(a) for a in partitioned_assets(self.config)} if wanted else {}
         absent = {asset: self._absent(asset, prints, wanted) for asset, prints in built.items()}
+        unlike = self._unlike_descriptions() if wanted else {}
         stale: dict[str, tuple[str, ...]] = {}
         for key in wanted:
             prints = self.expected(key)
             old = {
                 asset
                 for asset, made in built.items()
-                if made.get(key) != prints[asset] or key in absent[asset]
+                if made.get(key) != prints[asset]
+                or key in absent[asset]
+                or key in unlike.get(asset, ())
             }
             if self.records[key].blocked_reason is not None:
                 # Blocked: only a pass that finds it whole lets it in again.
@@ -421,6 +271,15 @@ class Planner:
     def _absent(self, asset: str, built: Mapping[str, str], batches: Iterable[str]) -> set[str]:
         """Batches for which an asset was built and its table is not there."""
         return self.store.tables.absent(asset, [key for key in batches if key in built])
+
+    def _unlike_descriptions(self) -> dict[str, set[str]]:
+        """Asset → batches where it was made of descriptions that have had other words since."""
+        noted = {a: self.store.ledger.noted(a, WORDS) for a in ("descriptions", *FOLLOWING)}
+        words = noted["descriptions"]
+        return {
+            asset: {b for b in words.keys() | noted[asset] if words.get(b) != noted[asset].get(b)}
+            for asset in FOLLOWING
+        }
 
     def _incomplete(self, stale: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
         """Batches that are stale only because rows failed that another time may bring."""
@@ -467,21 +326,3 @@ def _marked(expected: str, unfinished: Sequence[str]) -> tuple[str, dict[str, in
 
 def _is_unfinished(build: Build | None) -> bool:
     return build is not None and bool(build.info.get(UNFINISHED))
-
-
-EXPORT_OPTIONS: dict[str, tuple[str, ...]] = {
-    "coco": (
-        "keep_exif",
-        "link_pictures",
-        "coco_first_category_id",
-        "coco_segmentation",
-        "export_options",
-    ),
-    "yolo": ("keep_exif", "link_pictures", "export_options"),
-    "voc": ("keep_exif", "link_pictures", "voc_coordinates", "export_options"),
-    "csv": ("export_options",),
-    "parquet": ("export_options",),
-    "imagefolder": ("keep_exif", "link_pictures", "export_options"),
-    "webdataset": ("keep_exif", "export_options"),
-}
-"""Fields of `DatasetConfig` that an export depends on, beyond the dataset's version."""

@@ -14,6 +14,7 @@ import orjson
 from aion_dagster.config import LibraryConfig
 from aion_dagster.configured_exports import is_as_configured
 from aion_dagster.curation.library import live_rows
+from aion_dagster.descriptions_made import words_by_batch
 from aion_dagster.errors import StorageError
 from aion_dagster.planning import REVISION, Planner, whole_assets
 from aion_dagster.search.index_file import open_for_reading
@@ -127,7 +128,7 @@ def _is_index_current(store: Store) -> bool:
     for kind, batch, fingerprint in found:
         made.setdefault(kind, {})[batch] = fingerprint
     known = [
-        store.ledger.fingerprints("descriptions"),
+        words_by_batch(store),
         store.ledger.fingerprints("document_chunks"),
     ]
     library = store.tables.read("library", columns=["superseded_by", "deleted_at"])

@@ -14,6 +14,7 @@ from aion_dagster.backends.detections import DetectionTable
 from aion_dagster.backends.embeddings import embed_descriptions
 from aion_dagster.backends.protocol import RESEND, DescribeRequest
 from aion_dagster.checks.batches import description_check_specs, undescribed_check
+from aion_dagster.descriptions_made import words_note
 from aion_dagster.planning import detection_tables
 from aion_dagster.resources.metadata import call_metadata
 from aion_dagster.resources.outputs import Built
@@ -56,6 +57,7 @@ def description_asset(bench: Workbench) -> dg.AssetsDefinition:
                     store.ledger.forget_build("uploads", batch)
                 planner = bench.planner(context)
                 fingerprint, info = planner.made(batch, "descriptions", again)
+                info |= words_note(store, batch, table)
                 facts = {"provider": backend.provider, "failed": failed or 0}
                 if again:
                     facts["retryable"] = len(again)

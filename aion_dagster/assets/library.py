@@ -17,6 +17,7 @@ from aion_dagster.curation.library import (
     FILE_VERSION,
     build_library,
 )
+from aion_dagster.descriptions_made import words_by_batch
 from aion_dagster.near_duplicates_made import made_near_duplicates
 from aion_dagster.planning import REVISION, partitioned_assets
 from aion_dagster.resources.outputs import Built
@@ -168,7 +169,7 @@ def update_search_index(store: Store, library: pa.Table, *, documents: bool) -> 
     done = update_index(
         index.fetch(),
         library=library,
-        batches=fingerprints("descriptions"),
+        batches=words_by_batch(store),
         read_descriptions=partial(read, "descriptions", ["image_id", *WORD_COLUMNS]),
         documents=_current_documents(store) if documents else None,
         document_batches=fingerprints("document_chunks") if documents else None,
