@@ -41,7 +41,7 @@ def label_conflicts(
     for row in rows:
         by_image.setdefault(row["image_id"], []).append(row)
     return [
-        Loss("ambiguous", names[image_id], _told(own[i], own[j]))
+        _loss(own[i], own[j], names[image_id])
         for image_id, own in sorted(by_image.items())
         for i, j in _same_objects(own)
         if own[i]["category"] != own[j]["category"]
@@ -69,8 +69,9 @@ def _file(reference: str, files: Sequence[str]) -> str:
     return max((f for f in set(files) if reference.startswith(f)), key=len, default=reference)
 
 
-def _told(one: Mapping[str, Any], two: Mapping[str, Any]) -> str:
-    return (
-        f"one object is {one['category']!r} in {one['origin_ref']} and {two['category']!r} in {two['origin_ref']}; "
-        "both are kept"
+def _loss(one: Mapping[str, Any], two: Mapping[str, Any], picture: str) -> Loss:
+    return Loss(
+        "ambiguous",
+        one["origin_ref"],
+        f"calls an object of {picture} {one['category']!r}, {two['origin_ref']} calls it {two['category']!r}; both are kept",
     )
