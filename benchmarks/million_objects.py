@@ -78,7 +78,7 @@ def ticks(folder: Path, endpoint: str, home: str, most: int | None, pipe: Connec
         library = GrownLibrary(folder, settings(endpoint), instance)
         before = {b.key for b in library.store.ledger.batches()}
         spent = _spent(endpoint)
-        seconds, asked = [], 0
+        seconds, asked, worked = [], 0, time.process_time()
         while most is None or len(seconds) < most:
             took, result = library.tick()
             seconds.append(round(took, 2))
@@ -91,6 +91,7 @@ def ticks(folder: Path, endpoint: str, home: str, most: int | None, pipe: Connec
                 "ticks": len(seconds),
                 "seconds": round(sum(seconds), 1),
                 "slowest": max(seconds),
+                "cpu_seconds": round(time.process_time() - worked, 1),
                 "new_files": sum(b.file_count for b in added),
                 "new_batches": len(added),
                 "runs_asked_for": asked,
@@ -247,7 +248,7 @@ def main() -> None:
             continue
         one = report[name]
         print(
-            f"{name:12} {one['ticks']} ticks, {one['seconds']} s, slowest {one['slowest']} s, {one['new_files']} new files in "
+            f"{name:12} {one['ticks']} ticks, {one['seconds']} s ({one['cpu_seconds']} of CPU), slowest {one['slowest']} s, {one['new_files']} new files in "
             f"{one['new_batches']} batches, {one['peak_mib']} MiB; the server {one['server_cpu_seconds']} s"
         )
     for name, one in report.get("waits", {}).items():
