@@ -10,8 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+import sqlalchemy as sa
+
 from aion_dagster.config import LibraryConfig
-from aion_dagster.erasure import restore_marks
 from aion_dagster.erasure import restore_marks
 from aion_dagster.errors import StorageError
 from aion_dagster.identity import manifest_digest
@@ -119,7 +120,7 @@ def _exchange(store: Store) -> AbstractContextManager[Exchange]:
         return exchange_file(store.local / LEDGER_FILE)
     if is_postgres(url):
         return exchange_schema(url, store.library)
-    return exchange_file(Path(url.removeprefix("sqlite:///")))
+    return exchange_file(Path(sa.make_url(url).database or ""))
 
 
 class _Rebuilding:

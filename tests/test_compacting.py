@@ -169,7 +169,7 @@ compact(LibraryConfig(store=sys.argv[2], datasets=()), store)
 """
 
 
-@pytest.mark.parametrize(("moment", "number"), [("table", 3), ("commit", 1), ("unlink", 4)])
+@pytest.mark.parametrize(("moment", "number"), [("table", 3), ("unlink", 4)])
 def test_a_killed_process_leaves_the_old_batches_or_the_new_one(
     begun: World, tmp_path: Path, moment: str, number: int
 ) -> None:

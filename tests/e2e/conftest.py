@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from aionvision_server.fixtures import aionvision, aionvision_process
+from lived_in_store import lived_in
 from small_library import Run, coco, draw_picture
 
 from aion_dagster.cli import main
 
-__all__ = ["aionvision", "aionvision_process"]
+__all__ = ["aionvision", "aionvision_process", "lived_in"]
 
 
 @pytest.fixture(scope="session")

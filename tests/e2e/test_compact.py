@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
 import shutil
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing, redirect_stdout
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
-from small_library import Run, coco, draw_picture, tree
+from small_library import Run, draw_picture, tree
 
 from aion_dagster.cli import main
+from aion_dagster.compacting import Compacting, Limits
 from aion_dagster.config import LibraryConfig
 from aion_dagster.definitions import build_definitions
 from aion_dagster.resources.instance import embedded_instance
@@ -25,45 +23,10 @@ from aion_dagster.storage import Store
 Compact = Callable[..., dict[str, Any]]
 
 
-def run_on(store: Path, *arguments: object) -> None:
-    with redirect_stdout(io.StringIO()):
-        assert main(["run", *map(str, arguments), "--store", str(store)]) == 0
-
-
-@pytest.fixture(scope="session")
-def small_batches(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of many small batches, in which files changed, were copied, came back and went; never changed."""
-    folder = tmp_path_factory.mktemp("small")
-    pictures, store = folder / "pictures", folder / "store"
-    for i in range(8):
-        draw_picture(pictures / f"{i}.jpg", i)
-    (pictures / "notes.txt").write_text("Cats sleep. Dogs do not.")
-    boxes = [(i, "cat" if i % 3 else "dog", [10.0 + i, 20.0, 50.0, 40.0]) for i in range(6)]
-    names = [(f"{i}.jpg", 320, 240) for i in range(7)]
-    (folder / "labels.json").write_text(json.dumps(coco(names, boxes)))
-    run_on(store, pictures, "--labels", folder / "labels.json", "--documents", "txt",
-           "--batch-size", 2, "--export", "coco,csv")  # fmt: skip
-    first = pictures / "1.jpg"
-    before = first.read_bytes(), first.stat()
-    draw_picture(first, 77)
-    shutil.copy(pictures / "2.jpg", pictures / "copy of 2.jpg")
-    os.utime(pictures / "4.jpg", ns=(1, 1))
-    (pictures / "0.jpg").unlink()
-    (pictures / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
-    run_on(store)
-    first.write_bytes(before[0])
-    os.utime(first, ns=(before[1].st_atime_ns, before[1].st_mtime_ns))
-    (pictures / "copy of notes.txt").write_text("Cats sleep. Dogs do not.")
-    run_on(store)
-    with closing(sqlite3.connect(store / "ledger.sqlite")) as ledger:
-        ledger.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return store
-
-
 @pytest.fixture
-def store(small_batches: Path, tmp_path: Path) -> Path:
+def store(lived_in: Path, tmp_path: Path) -> Path:
     """A copy of it."""
-    return Path(shutil.copytree(small_batches, tmp_path / "store"))
+    return Path(shutil.copytree(lived_in, tmp_path / "store"))
 
 
 @pytest.fixture
@@ -228,3 +191,15 @@ def test_batches_that_are_young_large_stale_or_blocked_stay(store: Path, compact
         opened.ledger.forget_build("descriptions", left[-1])
     compact("--batch-size", 30)
     assert {left[0], left[-1]} <= set(keys(store))
+
+
+def test_what_a_killed_command_did_not_tell_dagster_the_next_run_does(
+    store: Path, run: Run
+) -> None:
+    config = LibraryConfig.from_env(flags={"store": str(store)})
+    with Store.open(store) as opened:
+        compacting = Compacting(config, opened)
+        compacting.merge(compacting.groups(Limits(30, 10**9, timedelta(0))), lambda _batch: None)
+    assert "no work was done" in run()["output"]
+    with embedded_instance(str(store)) as instance:
+        assert instance.get_dynamic_partitions("batches") == keys(store)

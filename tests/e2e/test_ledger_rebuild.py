@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
 import shutil
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing, redirect_stdout
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from small_library import Run, coco, draw_picture, tree
+from small_library import Run, draw_picture, tree
 from vision_server import GOOD, says, vision_server
 
 from aion_dagster.cli import main
@@ -36,46 +34,6 @@ def rebuild(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Rebuild:
         return found
 
     return call
-
-
-def live(folder: Path, store: str) -> None:
-    """Have a library of which files changed, came back and went."""
-    pictures = folder / "pictures"
-    for i in range(9):
-        draw_picture(pictures / ("a" if i % 2 else "b") / f"{i}.jpg", i)
-    (pictures / "notes.txt").write_text("Cats sleep. Dogs do not.")
-    names = [f"{'a' if i % 2 else 'b'}/{i}.jpg" for i in range(6)]
-    boxes = [(i, "cat" if i % 3 else "dog", [10.0 + i, 20.0, 50.0, 40.0]) for i in range(5)]
-    (folder / "labels.json").write_text(json.dumps(coco([(n, 320, 240) for n in names], boxes)))
-    arguments = ["--labels", str(folder / "labels.json"), "--documents", "txt", "--export", "coco"]
-    _run([str(pictures), *arguments, "--batch-size", "4"], store)
-    first = pictures / "a" / "1.jpg"
-    before = first.read_bytes(), first.stat()
-    draw_picture(first, 77)
-    draw_picture(pictures / "a" / "3.jpg", 78)
-    (pictures / "b" / "0.jpg").unlink()
-    shutil.copy(pictures / "b" / "2.jpg", pictures / "copy.jpg")
-    (pictures / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
-    _run([], store)
-    first.write_bytes(before[0])
-    os.utime(first, ns=(before[1].st_atime_ns, before[1].st_mtime_ns))
-    (pictures / "b" / "4.jpg").unlink()
-    _run([], store)
-
-
-def _run(arguments: list[str], store: str) -> None:
-    with redirect_stdout(io.StringIO()):
-        assert main(["run", *arguments, "--store", store]) == 0
-
-
-@pytest.fixture(scope="module")
-def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store, never changed."""
-    folder = tmp_path_factory.mktemp("lived")
-    live(folder, str(folder / "store"))
-    with closing(sqlite3.connect(folder / "store" / "ledger.sqlite")) as ledger:
-        ledger.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return folder / "store"
 
 
 @pytest.fixture
