@@ -16,14 +16,14 @@ from aion_dagster.checks.datasets import export_check, export_check_specs
 from aion_dagster.config import DatasetConfig
 from aion_dagster.configured_exports import export_options
 from aion_dagster.curation.leaks import refuse_leaks
+from aion_dagster.formats.annotation_files import ParquetAnnotations
 from aion_dagster.formats.card import write_card
 from aion_dagster.formats.export import ExportReport, count_export, write_export
 from aion_dagster.formats.packing import archived
 from aion_dagster.kept_originals import VersionPictures
 from aion_dagster.resources.lineage import export_lineage
-from aion_dagster.storage.annotation_files import ParquetAnnotations
 from aion_dagster.storage.exports import ExportStore
-from aion_dagster.storage.places import Place, place_of
+from aion_dagster.storage.places import Place, address, filesystem, place_of
 from aion_dagster.storage.store import Store
 from aion_dagster.values import Dataset
 
@@ -116,7 +116,8 @@ def stored_dataset(store: Store, name: str) -> tuple[Dataset, ParquetAnnotations
     version = store.sets.current(root)
     tables, info = store.sets.read(root, version, but=("annotations",))
     tables["annotations"] = schemas.ANNOTATIONS.empty_table()
-    rows = ParquetAnnotations(store.sets.path(root, version) / "annotations.parquet")
+    file = store.sets.path(root, version) / "annotations.parquet"
+    rows = ParquetAnnotations(address(file), None if isinstance(file, Path) else filesystem(file))
     return Dataset.from_tables(tables, info), rows
 
 

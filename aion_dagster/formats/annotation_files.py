@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aion_dagster import schemas
-from aion_dagster.storage.places import Place, address, filesystem
+
+if TYPE_CHECKING:
+    from pyarrow import fs
 
 _ROWS_AT_ONCE: Final = 1 << 15
 _BUFFER_BYTES: Final = 1 << 20
@@ -21,9 +22,9 @@ _CODED: Final = ("image_id", "category", "origin")
 class ParquetAnnotations:
     """The rows of a file of schema `ANNOTATIONS`; columns that an older file lacks are null."""
 
-    def __init__(self, place: Place) -> None:
-        """The file at a place."""
-        self._place = place
+    def __init__(self, path: str, filesystem: fs.FileSystem | None = None) -> None:
+        """The file at a path of this machine, or of another file system."""
+        self._path, self._filesystem = path, filesystem
         with self._open() as file:
             self.count: int = file.metadata.num_rows
 
@@ -43,14 +44,12 @@ class ParquetAnnotations:
 
     def _open(self) -> pq.ParquetFile:
         coded = list(_CODED)
-        if isinstance(self._place, Path):
+        if self._filesystem is None:
             # Through a buffer: a mapped file counts as memory of this process.
             return pq.ParquetFile(
-                self._place, read_dictionary=coded, buffer_size=_BUFFER_BYTES, pre_buffer=False
+                self._path, read_dictionary=coded, buffer_size=_BUFFER_BYTES, pre_buffer=False
             )
-        return pq.ParquetFile(
-            address(self._place), filesystem=filesystem(self._place), read_dictionary=coded
-        )
+        return pq.ParquetFile(self._path, filesystem=self._filesystem, read_dictionary=coded)
 
 
 def _whole(table: pa.Table, columns: Sequence[str]) -> pa.Table:
