@@ -8,9 +8,12 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
 from aion_dagster.formats.boxes import usable_polygon
 from aion_dagster.formats.label_rows import AnnotationRow, Box
 from aion_dagster.formats.masks import decode_counts, encode_counts
+from aion_dagster.formats.shapes import extent
 
 FARTHEST: Final = 1e6
 """A polygon's coordinates stay below this many pixels; beyond it a file is wrong, and its area costly."""
@@ -117,10 +120,8 @@ def _caption(entry: Mapping[str, Any], image: int) -> AnnotationRow:
 
 
 def _box(value: Any, mask: Mapping[str, Any] | None) -> Box:
-    if value is None and mask is not None and mask["polygons"]:
-        numbers = [[v for ring in mask["polygons"] for v in ring[axis::2]] for axis in (0, 1)]
-        (left, right), (top, bottom) = ((min(n), max(n)) for n in numbers)
-        value = [left, top, right - left, bottom - top]
+    if not value and value != 0 and mask is not None:
+        value = _around(mask)
     try:
         x, y, w, h = (float(v) for v in value)
     except (TypeError, ValueError, OverflowError):
@@ -130,6 +131,25 @@ def _box(value: Any, mask: Mapping[str, Any] | None) -> Box:
     if w <= 0 or h <= 0:
         raise BadValueError(f"its bbox has no width or height: {[x, y, w, h]}")
     return x, y, w, h
+
+
+def _around(mask: Mapping[str, Any]) -> Box | None:
+    """The box around a mask; None where it covers nothing."""
+    if mask["polygons"]:
+        return extent([v for ring in mask["polygons"] for v in ring])
+    height = mask["rle"]["height"]
+    runs = decode_counts(mask["rle"]["counts"])
+    ends = np.cumsum(runs)
+    starts, ends = (ends - runs)[1::2], ends[1::2]
+    starts, ends = starts[ends > starts], ends[ends > starts]
+    if not len(starts):
+        return None
+    first, last = starts // height, (ends - 1) // height
+    within = first == last  # a run over several columns reaches from edge to edge
+    top = int(np.where(within, starts % height, 0).min())
+    bottom = int(np.where(within, (ends - 1) % height, height - 1).max()) + 1
+    left, right = int(first.min()), int(last.max()) + 1
+    return float(left), float(top), float(right - left), float(bottom - top)
 
 
 def _score(value: Any, lose: Lose) -> float | None:

@@ -7,9 +7,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pycocotools import mask as oracle
 
 from aion_dagster.errors import LabelError
 from aion_dagster.formats.json_stream import Elements, pieces, read_json
@@ -92,6 +94,19 @@ def test_ids_of_any_kind_begin_anywhere_and_numbers_are_not_texts(tmp_path):
         *("annotations[3]", "annotations[4]"),
     ]
     assert [(x.kind, x.subject) for x in labels.losses] == [("renamed", "a.json: annotation 1")]
+
+
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32 - 1))
+def test_a_mask_without_a_box_has_the_box_around_it(width, height, seed):
+    drawn = np.random.default_rng(seed).random((height, width)) < 0.2
+    rle = oracle.encode(np.asfortranarray(drawn.astype(np.uint8)))
+    row = box(bbox=None, segmentation={"size": rle["size"], "counts": rle["counts"].decode()})
+    images = [{"id": 0, "file_name": "a.jpg", "width": width, "height": height}]
+    content = {"images": images, "categories": CATEGORIES, "annotations": [row]}
+    labels = read_coco(content, "a.json")
+    found = [list(b.values()) for b in labels.annotations["bbox"].to_pylist()]
+    assert found == ([oracle.toBbox(rle).tolist()] if drawn.any() else [])
+    assert len(labels.losses) == (not drawn.any())
 
 
 def test_rule_27_a_picture_without_annotations_is_named_all_the_same(tmp_path):
