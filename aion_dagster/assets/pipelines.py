@@ -17,8 +17,7 @@ from aion_dagster.pipelines.asset_names import applied_assets, step_assets, upst
 from aion_dagster.pipelines.graph import Wired
 from aion_dagster.pipelines.kept import Stored, begin_occasion, occasion_of
 from aion_dagster.pipelines.material import Material
-from aion_dagster.pipelines.report import markdown, missing_sources
-from aion_dagster.pipelines.results import StepResult
+from aion_dagster.pipelines.report import missing_sources
 from aion_dagster.pipelines.runner import Finished, PipelineRun
 from aion_dagster.pipelines.single_call import SingleCallRun
 from aion_dagster.resources.naming import Names
@@ -280,7 +279,7 @@ def _metadata(finished: Finished, kept: Stored) -> dict[str, Any]:
         # What it cost stands with the run that paid it.
         facts = {"unchanged": True}
     return {
-        "report": dg.MetadataValue.md(_shown(result, finished.name)),
+        "report": dg.MetadataValue.md(_shown(kept)),
         "report_file": _place(kept),
         "dagster/uri": kept.place.as_uri(),
         "dagster/row_count": max(counts.values(), default=0),
@@ -298,11 +297,10 @@ def _place(kept: Stored) -> dg.MetadataValue[Any]:
     return dg.MetadataValue.text(kept.report.as_uri())
 
 
-def _shown(result: StepResult, name: str) -> str:
+def _shown(kept: Stored) -> str:
     """The report, cut where the event log would swell."""
-    text = markdown(result, name.replace("_", " "))
-    data = text.encode()
+    data = kept.report.read_bytes()
     if len(data) <= _SHOWN_BYTES:
-        return text
+        return data.decode()
     cut = data[:_SHOWN_BYTES].decode(errors="ignore").rpartition("\n")[0]
     return f"{cut}\n\n… the rest stands in the file."

@@ -17,6 +17,8 @@ _ALIKE: Final = 0.92
 """Centers nearer than this (cosine) are one cluster."""
 
 _NAME_WORDS: Final = 2
+_SAME: Final = 1e-3
+"""Distance from the mean below which a vector is the mean."""
 
 Floats = NDArray[np.float32]
 
@@ -24,15 +26,16 @@ Floats = NDArray[np.float32]
 def clusters(vectors: Floats, wanted: int | None = None) -> NDArray[np.int64]:
     """The cluster of each row of unit vectors (n, d): numbers from 0, the largest cluster first.
 
-    Centers begin at the rows farthest from each other, so that the result does not depend on chance.
+    What all have in common is taken off first. Centers begin at the rows farthest from each other, so that the result does not depend on chance.
 
     Args:
         vectors: rows of unit length.
         wanted: how many clusters; None for about √(n/2), at most 12, those that are alike joined.
     """
     n = len(vectors)
-    if n == 0:
-        return np.zeros(0, np.int64)
+    vectors = _centered(vectors)
+    if n == 0 or not vectors.any():
+        return np.zeros(n, np.int64)
     k = min(n, wanted or min(_MOST, max(1, round(math.sqrt(n / 2)))))
     centers = _far_apart(vectors, k)
     labels = np.argmax(vectors @ centers.T, axis=1)
@@ -64,6 +67,15 @@ def names_of(labels: NDArray[np.int64], texts: Sequence[str]) -> dict[int, str]:
             name = f"{name} {label + 1}"
         names[label] = name
     return names
+
+
+def _centered(vectors: Floats) -> Floats:
+    """Unit vectors from the mean; rows at the mean itself are zero."""
+    if len(vectors) < 2:
+        return vectors
+    off = vectors - vectors.mean(axis=0)
+    lengths = np.linalg.norm(off, axis=1, keepdims=True)
+    return np.asarray(off / np.where(lengths > _SAME, lengths, np.inf), np.float32)
 
 
 def _far_apart(vectors: Floats, k: int) -> Floats:

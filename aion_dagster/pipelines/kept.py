@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from aion_dagster.identity import digest
-from aion_dagster.pipelines.report import markdown
+from aion_dagster.pipelines.material import Material
+from aion_dagster.pipelines.report import markdown, source_names
 from aion_dagster.pipelines.results import StepResult
 from aion_dagster.storage.places import Place, write_bytes
 from aion_dagster.storage.store import Store
@@ -76,7 +77,9 @@ def keep(
     version = digest(result.contents())[:24]
     place = store.sets.write(name, version, result.tables(), result.info(), renew=True)
     report = _report(store, pipeline, step, batch)
-    write_bytes(report, markdown(result, f"{pipeline}: {step.replace('_', ' ')}").encode())
+    names = source_names(result, Material(store, batch))
+    title = f"{pipeline}: {step.replace('_', ' ')}"
+    write_bytes(report, markdown(result, title, names).encode())
     rows = max(len(result.items), len(result.sentences), len(result.plan))
     store.ledger.record_build(
         asset_name(pipeline, step), batch or "", fingerprint, rows, {"version": version, **info}

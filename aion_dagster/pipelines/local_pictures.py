@@ -77,11 +77,11 @@ def picture_clusters(
     material: Material, pictures: Sequence[Picture], wanted: int | None = None
 ) -> dict[str, str]:
     """Picture → name of its cluster; empty where there are no vectors."""
-    vectors = material.picture_vectors([p.id for p in pictures])
+    vectors = material.picture_vectors(pictures)
     if vectors is None:
         return {}
     labels = clusters(vectors, wanted)
-    names = names_of(labels, [p.text for p in pictures])
+    names = names_of(labels, [p.subject for p in pictures])
     return {p.id: names[int(label)] for p, label in zip(pictures, labels, strict=True)}
 
 

@@ -106,7 +106,9 @@ def _together(pictures: Sequence[Picture]) -> Iterator[Relationship]:
     for (before, one), (after, other) in pairwise(dated):
         hours = (after - before).total_seconds() / 3600
         if hours <= _NEAR_HOURS:
-            detail = f"{one.name} and {other.name} were taken {hours * 60:.0f} minutes apart"
+            minutes = round(hours * 60)
+            apart = f"{minutes} minute{'' if minutes == 1 else 's'} apart"
+            detail = f"{one.name} and {other.name} were taken {apart}"
             strength = 0.9 - 0.4 * hours / _NEAR_HOURS
             yield Relationship("same_time", "image", one.id, "image", other.id, strength, detail)
     cells: dict[str, list[Picture]] = defaultdict(list)

@@ -44,6 +44,13 @@ class Picture:
     brightness: str | None
     labels: tuple[str, ...]
     group: str | None
+    is_measured: bool = False
+    """Whether what is written about it are measured facts: sizes, colors, light."""
+
+    @property
+    def subject(self) -> str:
+        """What it is about, in few words: title, tags, labels and the text in it."""
+        return "\n".join((self.title, *self.tags, *self.labels, self.visible_text))
 
     @property
     def text(self) -> str:
@@ -154,9 +161,16 @@ class Material:
         found = [_link(row) for row in rows if row.get("link_id") or row.get("source_url")]
         return [link for link in found if ids is None or link.id in ids]
 
-    def picture_vectors(self, ids: Sequence[str]) -> NDArray[np.float32] | None:
-        """A unit vector per picture (n, d): of its description, else of its looks; None where some have neither."""
-        for table, column in (("embeddings", "vector"), ("visual_features", "descriptor")):
+    def picture_vectors(self, pictures: Sequence[Picture]) -> NDArray[np.float32] | None:
+        """A unit vector per picture (n, d): of its description, else of its looks; None where some have neither.
+
+        Measured facts read alike: where there is nothing else to read, looks come first.
+        """
+        ids = [p.id for p in pictures]
+        places = [("embeddings", "vector"), ("visual_features", "descriptor")]
+        if all(p.is_measured for p in pictures):
+            places.reverse()
+        for table, column in places:
             found = self._vectors(table, "image_id", column, ids)
             if found is not None:
                 return found
@@ -266,7 +280,7 @@ class Material:
 
 
 _IMAGES: Final = ("image_id", "name", "uri", "captured_at", "gps")
-_DESCRIBED: Final = ("title", "description", "tags", "visible_text")
+_DESCRIBED: Final = ("title", "description", "tags", "visible_text", "model")
 _COLORS: Final = ("dominant_colors", "brightness_category")
 _CHUNKS: Final = (
     "chunk_id",
@@ -311,6 +325,7 @@ def _picture(
         brightness=colors.get("brightness_category"),
         labels=labels,
         group=group,
+        is_measured=str(described.get("model") or "").startswith("measured-facts"),
     )
 
 

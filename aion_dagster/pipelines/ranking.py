@@ -85,12 +85,12 @@ class Texts:
         return sorted(common, key=lambda word: (-self.rarity(word), word))
 
     def telling(self, members: Sequence[int], most: int) -> list[str]:
-        """The words that tell some texts from the others (class-based TF-IDF), the most telling first."""
+        """The words (of letters alone) that tell some texts from the others, the most telling first: class-based TF-IDF."""
         inside = Counter(word for i in members for word in self._counts[i])
         share = {
             word: count / len(members) * self.rarity(word)
             for word, count in inside.items()
-            if not word.isdigit() and (count > 1 or len(members) == 1)
+            if word.isalpha() and (count > 1 or len(members) == 1)
         }
         return sorted(share, key=lambda word: (-share[word], word))[:most]
 

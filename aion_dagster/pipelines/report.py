@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from aion_dagster.pipelines.local_plan import plan_counts
@@ -22,8 +23,10 @@ _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>|#~])")
 _MOST_ITEMS: Final = 100
 
 
-def markdown(result: StepResult, title: str) -> str:
-    """The whole report: who made it, what it says sentence by sentence, and the sources by number."""
+def markdown(
+    result: StepResult, title: str, names: Mapping[Source, str] = MappingProxyType({})
+) -> str:
+    """The whole report: who made it, what it says sentence by sentence, and the sources by number and name."""
     lines = [
         f"# {escaped(title)}",
         "",
@@ -47,7 +50,10 @@ def markdown(result: StepResult, title: str) -> str:
     lines += _items(result)
     if numbers:
         lines += ["", "## Sources", ""]
-        lines += [f"{number}. {s.kind} `{s.id}`" for s, number in numbers.items()]
+        lines += [
+            f"{number}. {s.kind} {escaped(names.get(s, ''))} `{s.id}`"
+            for s, number in numbers.items()
+        ]
     return "\n".join(lines).strip() + "\n"
 
 
@@ -55,6 +61,26 @@ def escaped(text: str) -> str:
     """Text on one line that Markdown and HTML take as nothing but text."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return _SPECIAL.sub(r"\\\1", line.replace("&", "&amp;"))
+
+
+def source_names(result: StepResult, material: Material) -> dict[Source, str]:
+    """What people call the sources of a result: names of files, and the pages of pieces."""
+    ids: dict[str, set[str]] = {}
+    for sentence in result.sentences:
+        for source in sentence.sources:
+            ids.setdefault(source.kind, set()).add(source.id)
+    names = {Source("image", p.id): p.name for p in material.pictures(ids.get("image", ()))}
+    names |= {
+        Source("document", i): name
+        for i, name in material.documents(ids.get("document", ())).items()
+    }
+    if "chunk" in ids:
+        for piece in material.pieces(chunks=ids["chunk"]):
+            pages = f", page {piece.pages[0]}" if piece.pages else ""
+            names[Source("chunk", piece.id)] = piece.document + pages
+    if "link" in ids:
+        names |= {Source("link", x.id): x.title or x.url for x in material.links(ids["link"])}
+    return names
 
 
 def missing_sources(result: StepResult, material: Material) -> list[str]:
