@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from pydantic_core import ErrorDetails
 
 from aion_dagster.config_places import line_of, meant
+from aion_dagster.crawling.settings import LinksConfig
 from aion_dagster.dataset_config import DatasetConfig
 from aion_dagster.engines import (
     AionvisionConfig,
@@ -81,6 +82,7 @@ class LibraryConfig(Strict):
     colors: int = Field(default=16, ge=3, le=16)
     text_model: str = "auto"
     models: ModelsConfig = ModelsConfig()
+    links: LinksConfig = LinksConfig()
     endpoint: EndpointConfig | None = None
     aionvision: AionvisionConfig = AionvisionConfig()
     budgets: BudgetsConfig = BudgetsConfig()
@@ -140,6 +142,14 @@ class LibraryConfig(Strict):
         if len(set(names)) < len(names):
             raise ValueError(f"dataset names must differ, got {names}")
         return value
+
+    @model_validator(mode="after")
+    def _links(self) -> LibraryConfig:
+        if self.links.urls and self.aionvision.links:
+            raise ValueError(
+                "links are either crawled here ('links.urls') or saved in the remote library ('aionvision.links'), not both"
+            )
+        return self
 
     @model_validator(mode="after")
     def _pipelines(self) -> LibraryConfig:

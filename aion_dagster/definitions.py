@@ -16,6 +16,7 @@ from aion_dagster.assets.exports import card_asset, export_asset
 from aion_dagster.assets.image_embeddings import image_embedding_asset
 from aion_dagster.assets.labels import annotation_assets, label_asset
 from aion_dagster.assets.library import library_asset, near_duplicate_asset, search_index_asset
+from aion_dagster.assets.links import crawled_link_asset
 from aion_dagster.assets.pictures import picture_assets
 from aion_dagster.assets.pipelines import pipeline_asset, pipeline_job, pipeline_schedule
 from aion_dagster.assets.workbench import Advance, Workbench, keys, silent
@@ -85,8 +86,7 @@ def build_definitions(
             description="What all batches are together: the library, its datasets and their exports.",
         ),
     ]
-    if config.backend == "aionvision":
-        jobs += remote_jobs(config)
+    jobs += remote_jobs(config)
     if offers_retry(config):
         make = partial(build_definitions, quiet=True)
         jobs.append(retry_job(config, in_force, make, (BATCH_JOB, LIBRARY_JOB)))
@@ -171,6 +171,8 @@ def library_assets(bench: Workbench) -> list[Any]:
     assets += [detection_asset(bench, operation) for operation in detection_tables(config)]
     if config.backend == "aionvision":
         assets += remote_library_assets(bench)
+    if config.links.urls:
+        assets.append(crawled_link_asset(bench))
     assets += [description_asset(bench), embedding_asset(bench)]
     if config.models.joint is not None:
         assets.append(image_embedding_asset(bench))

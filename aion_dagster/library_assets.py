@@ -100,10 +100,11 @@ def has_remote_documents(config: LibraryConfig) -> bool:
 
 
 def remote_assets(config: LibraryConfig) -> tuple[str, ...]:
-    """Assets about a remote account that runs keep up to date."""
+    """Assets about the web and a remote account that runs keep up to date."""
+    crawled = ("links",) if config.links.urls else ()
     if config.backend != "aionvision":
-        return ()
-    links = ("links",) if config.aionvision.links else ()
+        return crawled
+    links = ("links",) if config.aionvision.links else crawled
     return (*links, "usage") if config.aionvision.usage else links
 
 

@@ -166,8 +166,10 @@ class Planner:
     def whole(self, asset: str) -> str:
         """Fingerprint of what an asset over all batches would be made from, as its inputs stand in the store."""
         kind = asset.split("/")
-        if kind[0] == "links":
-            parts: list[object] = [engine_of(self.backend), list(self.config.aionvision.links)]
+        if kind[0] == "links" and self.config.links.urls:
+            parts: list[object] = [self.config.links.model_dump(mode="json", exclude={"daily"})]
+        elif kind[0] == "links":
+            parts = [engine_of(self.backend), list(self.config.aionvision.links)]
         elif kind[0] == "usage":
             # Read anew each day.
             parts = [engine_of(self.backend), datetime.now(UTC).date().isoformat()]

@@ -22,8 +22,9 @@ OBSERVE_JOB: Final = "observe_remote"
 
 
 def account_assets(config: LibraryConfig) -> tuple[str, ...]:
-    """Assets about the account that no batch is needed for."""
-    return ("links", "usage") if config.aionvision.links else ("usage",)
+    """Assets about the web and the account that no batch is needed for."""
+    links = ("links",) if config.aionvision.links or config.links.urls else ()
+    return (*links, "usage") if config.backend == "aionvision" else links
 
 
 def remote_library_assets(bench: Workbench) -> list[Any]:
@@ -39,17 +40,24 @@ def remote_library_assets(bench: Workbench) -> list[Any]:
 
 
 def remote_jobs(config: LibraryConfig) -> list[Any]:
-    """Jobs about the account."""
+    """Jobs about the web and the account."""
     names = Names(config.name)
-    return [
-        dg.define_asset_job(
-            names.job(REMOTE_JOB),
-            selection=keys(names, account_assets(config)),
-            description="The account at the platform: the configured links, and what was used.",
-        ),
-        dg.define_asset_job(
-            names.job(OBSERVE_JOB),
-            selection=keys(names, ["remote_library"]),
-            description="Looks at what is in the remote library; costs nothing.",
-        ),
-    ]
+    assets = account_assets(config)
+    jobs = []
+    if assets:
+        jobs.append(
+            dg.define_asset_job(
+                names.job(REMOTE_JOB),
+                selection=keys(names, assets),
+                description="The configured links, and what was used of the account at the platform.",
+            )
+        )
+    if config.backend == "aionvision":
+        jobs.append(
+            dg.define_asset_job(
+                names.job(OBSERVE_JOB),
+                selection=keys(names, ["remote_library"]),
+                description="Looks at what is in the remote library; costs nothing.",
+            )
+        )
+    return jobs

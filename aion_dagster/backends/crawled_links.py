@@ -98,7 +98,7 @@ def _row(url: str, crawled: Crawled, moment: datetime) -> Row:
         "crawl_error": crawled.fault,
         "crawled_at": moment,
         "was_there": False,
-        "is_retryable": crawled.retryable,
+        "is_retryable": None if page is not None else crawled.retryable,
         "final_url": crawled.url,
         "http_status": crawled.status,
         "is_cut": crawled.cut,

@@ -18,7 +18,8 @@ class LinksConfig(BaseModel):
     A page is fetched at most once in `every_minutes`, with at most `max_redirects` redirects, `max_bytes` of it (decoded),
     `seconds` for everything about it, `parallel` hosts at once and one page of a host at a time. `robots: respect` asks each
     host's robots.txt first. Private, loopback and link-local addresses and those of metadata services are refused, after
-    names were looked up and on every redirect, unless they are in one of `allowed_networks` (as in "10.20.0.0/16").
+    names were looked up and on every redirect, unless they are in one of `allowed_networks` (as in "10.20.0.0/16"). `daily`
+    has pages fetched again once a day where sensors run; else they are when the configuration changes.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -33,6 +34,7 @@ class LinksConfig(BaseModel):
     parallel: int = Field(default=8, ge=1, le=64)
     ports: tuple[int, ...] = (80, 443, 8080, 8443)
     allowed_networks: tuple[str, ...] = ()
+    daily: bool = False
 
     @field_validator("urls", "allowed_networks")
     @classmethod
