@@ -1,0 +1,208 @@
+"""Versions of datasets through the command line: listed, compared, exported again, and traced to their source."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from small_library import Run, coco, draw_picture, tree
+
+from aion_dagster.cli import main
+
+
+@pytest.fixture
+def command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    """`aion-dagster ARGUMENTS --store … --json`: its JSON, or what it complains about."""
+
+    def call(*arguments: object, status: int = 0) -> Any:
+        code = main([*map(str, arguments), "--store", str(tmp_path / "store"), "--json"])
+        out, err = capsys.readouterr()
+        assert code == status, f"exit {code}, not {status}\n{out}\n{err}"
+        return json.loads(out) if status == 0 else err
+
+    return call
+
+
+@pytest.fixture
+def said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    """The same for people."""
+
+    def call(*arguments: object) -> str:
+        assert main([*map(str, arguments), "--store", str(tmp_path / "store")]) == 0
+        return capsys.readouterr().out
+
+    return call
+
+
+def configured(place: Path, **settings: Any) -> Path:
+    dataset = {k: v for k, v in settings.items() if k != "keep_originals"}
+    text = {"datasets": [{"exports": ["coco"], **dataset}]}
+    text |= {k: v for k, v in settings.items() if k == "keep_originals"}
+    place.write_text(yaml.safe_dump(text))
+    return place
+
+
+@pytest.fixture
+def two_versions(pictures: Path, labels: Path, tmp_path: Path, run: Run) -> list[Path]:
+    """A library whose dataset has two versions: pictures were added, one box changed its class, one was deleted."""
+    config = configured(tmp_path / "aion.yaml")
+    run(pictures, "--labels", labels, "--config", config)
+    (tmp_path / "before").mkdir()
+    told = json.loads(labels.read_text())
+    told["annotations"][1]["category_id"] = 3 - told["annotations"][1]["category_id"]
+    labels.write_text(json.dumps(told))
+    draw_picture(pictures / "c" / "new.jpg", 99)
+    run("--labels", labels, "--config", config)
+    return [config, pictures, labels]
+
+
+def test_versions_are_listed_compared_and_traced(
+    two_versions: list[Path], command: Any, said: Any, tmp_path: Path
+) -> None:
+    first, second = command("dataset", "list")
+    assert [first["is_current"], second["is_current"]] == [False, True]
+    assert second["after"] == first["version"]
+    assert (first["pictures"], second["pictures"]) == (12, 13)
+    found = command("dataset", "diff", "main")
+    assert (found["before"], found["after"]) == (first["version"], second["version"])
+    assert found["names"]["added"] == ["c/new.jpg"]
+    assert found["moved"] == []
+    assert [r["count"] for r in found["reclassified"]] == [1]
+    assert command("dataset", "diff", "main", second["version"][:6], first["version"])["names"]["removed"] == ["c/new.jpg"]  # fmt: skip
+    assert "reclassified 1" in said("dataset", "diff", "main")
+    shown = command("dataset", "show", "main", "--version", first["version"][:8])
+    assert shown["version"] == first["version"]
+    assert sum(shown["splits"].values()) == 12
+    assert "left out nothing" in said("dataset", "show", "main")
+    assert said("dataset", "list").count("main") == 2
+    assert "no version begins" in command("dataset", "show", "main", "--version", "zz", status=2)
+    assert "there is no dataset" in command("dataset", "diff", "other", status=2)
+    _trace(command, said, tmp_path / "store", two_versions[1])
+
+
+def _trace(command: Any, said: Any, store: Path, pictures: Path) -> None:
+    """From an annotation in an export back to its label file, its picture, the bytes and the runs."""
+    export = store / "exports" / "main" / "coco"
+    instances = next((export / "annotations").glob("instances_train.json"))
+    row = json.loads(instances.read_text())["annotations"][0]
+    found = command("trace", instances, "--annotation", row["id"])
+    assert found["annotation"]["origin"] == "labels"
+    assert found["annotation"]["origin_ref"].startswith("labels.json")
+    assert list(found["annotation"]["bbox"].values()) == row["bbox"]
+    place = found["places"][0]
+    assert place["uri"] == (pictures / place["name"]).as_uri()
+    assert {s["table"] for s in found["steps"]} >= {"images", "descriptions", "annotations"}
+    assert all(s["run_id"] and s["fingerprint"] for s in found["steps"])
+    assert found["credits"] == 0.0
+    assert [d["is_current"] for d in found["datasets"]] == [False, True]
+    assert found["datasets"][1]["exports"]["coco"] == str(export)
+    same = {
+        command("trace", asked)["image_id"]
+        for asked in (
+            found["image_id"],
+            found["sha256"],
+            found["annotation"]["annotation_id"],
+            place["name"],
+            export / "images" / "train" / place["name"],
+        )
+    }
+    assert same == {found["image_id"]}
+    text = said("trace", found["annotation"]["annotation_id"])
+    assert place["uri"] in text
+    assert "origin   labels: labels.json" in text
+    assert "is no annotation, picture" in command("trace", "nothing", status=2)
+
+
+def test_an_older_version_is_exported_again_byte_for_byte(
+    two_versions: list[Path], command: Any, tmp_path: Path
+) -> None:
+    version = command("dataset", "list")[0]["version"]
+    config = two_versions[0]
+    once = command("dataset", "export", "main", "--version", version, "--config", config)
+    again = ["dataset", "export", "main", "--version", version, "--config", config]
+    command(*again, "--to", tmp_path / "out", "--format", "coco")
+    place = Path(once["exports"]["coco"]["place"])
+    assert tree(place) == tree(tmp_path / "out" / "coco")
+    assert "c/new.jpg" not in "".join(tree(place))
+    assert once["exports"]["coco"]["pictures"] == 12
+
+
+def test_a_version_whose_bytes_are_gone_fails_before_anything_is_written(
+    two_versions: list[Path], command: Any, tmp_path: Path
+) -> None:
+    config, pictures, _ = two_versions
+    version = command("dataset", "list")[0]["version"]
+    next(pictures.rglob("picture 03.jpg")).unlink()
+    complaint = command(
+        "dataset", "export", "main", "--version", version, "--config", config, "--to", tmp_path / "out",
+        status=1,
+    )  # fmt: skip
+    assert "a/picture 03.jpg" in complaint
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_kept_originals_outlive_their_files(
+    pictures: Path, labels: Path, tmp_path: Path, run: Run, command: Any
+) -> None:
+    config = configured(tmp_path / "aion.yaml", keep_originals="referenced")
+    run(pictures, "--labels", labels, "--config", config)
+    version = command("dataset", "list")[0]["version"]
+    wanted = tree(tmp_path / "store" / "exports" / "main" / "coco" / "images")
+    for path in [*pictures.rglob("*.jpg")]:
+        path.unlink()
+    draw_picture(pictures / "other.jpg", 7)
+    run("--config", config)
+    again = ["dataset", "export", "main", "--version", version, "--config", config]
+    command(*again, "--to", tmp_path / "out")
+    assert tree(tmp_path / "out" / "coco" / "images") == wanted
+
+
+def test_a_dataset_whose_splits_leak_is_not_exported(
+    pictures: Path, tmp_path: Path, run: Run
+) -> None:
+    """Labels put two near-duplicates into different splits: the check fails, and so does the run."""
+    twin = pictures / "a" / "twin.jpg"
+    draw_picture(twin, 1, (300, 225))
+    names = {"train": "a/picture 01.jpg", "val": "a/twin.jpg"}
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    for split, name in names.items():
+        size = (320, 240) if split == "train" else (300, 225)
+        told = coco([(name, *size)], [(0, "cat", [10.0, 20.0, 50.0, 40.0])])
+        (folder / f"instances_{split}.json").write_text(json.dumps(told))
+    config = configured(tmp_path / "aion.yaml", splits_from=["labels"])
+    result = run(pictures, "--labels", folder, "--config", config, status=1)
+    assert "lie in more than one split" in result["problems"]
+    assert not (tmp_path / "store" / "exports" / "main" / "coco").exists()
+    warned = configured(tmp_path / "aion.yaml", splits_from=["labels"], leaks="warn")
+    run("--labels", folder, "--config", warned)
+    assert (tmp_path / "store" / "exports" / "main" / "coco").is_dir()
+
+
+def test_what_was_selected_and_what_was_left_out_stands_in_the_version(
+    pictures: Path, labels: Path, tmp_path: Path, run: Run, command: Any
+) -> None:
+    keys = tmp_path / "groups.csv"
+    rows = [f"{p.name},{'one' if i < 4 else 'two'}" for i, p in enumerate(sorted(pictures.rglob("*.jpg")))]  # fmt: skip
+    keys.write_text("\n".join(["image,group", *rows, "nobody.jpg,three"]))
+    config = configured(
+        tmp_path / "aion.yaml",
+        select={"names": ["a/*", "b/picture 00.jpg"], "search": {"color": "#808080", "top": 5}},
+        quality={"min_height": 240, "min_sharpness": 0},
+        group_by=[{"file": str(keys)}],
+    )
+    run(pictures, "--labels", labels, "--config", config)
+    shown = command("dataset", "show", "main")
+    assert shown["pictures"] <= 5
+    assert shown["left_out"]["not_selected"] == 12 - shown["pictures"]
+    assert shown["settings"]["select"]["search"] == {
+        "color": {"hex": "#808080"},
+        "top": 5,
+    }
+    assert shown["losses"]["unmatched"] >= 1
+    again = run("--labels", labels, "--config", config)
+    assert again["seconds"] >= 0
+    assert len(command("dataset", "list")) == 1
