@@ -7,7 +7,7 @@ deleted. What a killed process left is undone where that transaction is missing,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +15,6 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aion_dagster import schemas
 from aion_dagster.errors import StorageError
 from aion_dagster.storage.durable import storage_errors
 from aion_dagster.storage.places import Place, write_bytes
@@ -107,18 +106,25 @@ def delete_tables(store: Store, batches: Iterable[str]) -> None:
 def rename_in_library(store: Store, renamed: Mapping[str, str], facts: Mapping[str, Any]) -> int:
     """Have the library name the new batches; `facts` are what its file then says of its making. How many rows it has.
 
-    Where it names none of the old ones it stays as it is.
+    Without facts, a library that names none of the old ones stays as it is.
     """
     rows = store.tables.read("library")
-    if not pc.any(pc.is_in(rows["batch"], value_set=pa.array(list(renamed), pa.string()))).as_py():
-        return int(rows.num_rows)
-    batch = _renamed(rows["batch"].combine_chunks(), renamed)
-    rows = rows.set_column(rows.schema.get_field_index("batch"), "batch", batch)
-    rows = _with_locations(rows, renamed)
-    with store.tables.writer("library") as writer:
-        writer.note(**facts)
-        writer.append(rows)
+    if facts or _names_any(rows, renamed):
+        batch = _renamed(rows["batch"].combine_chunks(), renamed)
+        rows = rows.set_column(rows.schema.get_field_index("batch"), "batch", batch)
+        rows = _with_locations(rows, renamed)
+        with store.tables.writer("library") as writer:
+            writer.note(**facts)
+            writer.append(rows)
     return int(rows.num_rows)
+
+
+def _names_any(rows: pa.Table, batches: Collection[str]) -> bool:
+    """Whether rows of a library name one of these batches."""
+    wanted = pa.array(sorted(batches), pa.string())
+    places = pc.list_flatten(rows["locations"])
+    found = [rows["batch"], pc.struct_field(places, "batch")]
+    return any(pc.any(pc.is_in(column, value_set=wanted)).as_py() for column in found)
 
 
 def rename_in_set(
@@ -141,11 +147,9 @@ def _with_locations(rows: pa.Table, renamed: Mapping[str, str]) -> pa.Table:
     if isinstance(column, pa.ChunkedArray):  # of a table without rows
         column = pa.concat_arrays([*column.chunks, pa.array([], column.type)])
     places = column.flatten()
-    arrays = [
-        _renamed(places.field(f.name), renamed) if f.name == "batch" else places.field(f.name)
-        for f in schemas.LOCATION
-    ]
-    structs = pa.StructArray.from_arrays(arrays, fields=list(schemas.LOCATION))
+    arrays = {f.name: places.field(f.name) for f in places.type}
+    arrays["batch"] = _renamed(arrays["batch"], renamed)
+    structs = pa.StructArray.from_arrays(list(arrays.values()), fields=list(places.type))
     lengths = pc.fill_null(pc.list_value_length(column), 0)
     ends = pc.cumulative_sum(lengths.cast(pa.int32()))
     offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends.cast(pa.int32())])

@@ -17,17 +17,11 @@ from aion_dagster.storage.tables import TableStore
 PER_FILE: Final = ("images", "documents")
 """Tables with a row per file of a batch."""
 
-CONTENT: Final = {
-    **dict.fromkeys(
-        ("variants", "color_analyses", "visual_features", "text_regions", "codes", "objects"),
-        "image_id",
-    ),
-    **dict.fromkeys(
-        ("descriptions", "uploads", "embeddings", "image_embeddings", "write_back"), "image_id"
-    ),
-    "document_chunks": "document_id",
-}
-"""Tables that hold a content once per batch → the column that names it."""
+BY_NAME: Final = ("annotations", "label_matches", "label_losses")
+"""Tables whose rows follow from the names of a batch's files: all of them stay."""
+
+_CONTENT: Final = ("image_id", "document_id")
+"""Columns that name a content; other tables that have one say the same of it in every batch."""
 
 Prefer = Callable[[str, Sequence[str]], Mapping[str, str]]
 """Which batch's rows are used of contents that several batches have: table and contents → content → batch."""
@@ -64,7 +58,8 @@ def merge_table(
     paths = {batch: tables.path(table, batch) for batch in old}
     is_ours = tables.has_fixed_schema(table)
     schema = tables.schema(table) if is_ours else common_schema(table, list(paths.values()))
-    left_out = _left_out(table, paths, prefer) if table in CONTENT else {}
+    content = _content_column(table, schema) if is_ours else None
+    left_out = {} if content is None else _left_out(table, content, paths, prefer)
     with tables.writer(table, batch=new, schema=schema) as writer:
         writer.note(**facts)
         if table in PER_FILE:
@@ -72,19 +67,28 @@ def merge_table(
         else:
             for batch, path in paths.items():
                 for rows in _groups(path, schema):
-                    if batch in left_out:
-                        gone = pc.is_in(rows[CONTENT[table]], value_set=left_out[batch])
+                    if content is not None and batch in left_out:
+                        gone = pc.is_in(rows[content], value_set=left_out[batch])
                         rows = rows.filter(pc.invert(gone))
                     if rows.num_rows:
                         writer.append(rows)
     return Merged(table, writer.written.rows)
 
 
-def _left_out(table: str, paths: Mapping[str, Place], prefer: Prefer) -> dict[str, pa.Array]:
+def _content_column(table: str, schema: pa.Schema) -> str | None:
+    """The column by which contents that several batches have are told; None where all rows are to stay."""
+    if table in (*PER_FILE, *BY_NAME):
+        return None
+    return next((name for name in _CONTENT if name in schema.names), None)
+
+
+def _left_out(
+    table: str, column: str, paths: Mapping[str, Place], prefer: Prefer
+) -> dict[str, pa.Array]:
     """Batch → contents of it whose rows are those of another batch."""
     holders: dict[str, list[str]] = {}
     for batch, path in paths.items():
-        for content in _contents(path, CONTENT[table]):
+        for content in _contents(path, column):
             holders.setdefault(content, []).append(batch)
     shared = {content: batches for content, batches in holders.items() if len(batches) > 1}
     used = prefer(table, list(shared)) if shared else {}
@@ -124,7 +128,9 @@ def _groups(path: Place, schema: pa.Schema) -> Iterator[pa.Table]:
 def _contents(path: Place, column: str) -> list[str]:
     try:
         with parquet_file(path) as file:
-            found: list[str] = file.read(columns=[column]).column(0).unique().to_pylist()
+            found: list[str] = pc.drop_null(
+                file.read(columns=[column]).column(0).unique()
+            ).to_pylist()
     except (pa.ArrowInvalid, OSError) as error:
         raise StorageError(f"{path} cannot be read: {error}.") from error
     return found

@@ -77,6 +77,15 @@ def _library(store: Store) -> list[dict[str, Any]]:
     return rows
 
 
+def named(place: Path) -> set[str]:
+    """The batches that library and dataset name."""
+    with Store.open(place, create=False) as store:
+        rows = store.tables.read("library", columns=["batch", "locations"]).to_pylist()
+        images = store.sets.read("dataset/main")[0]["images"].to_pylist()
+    places = [p for row in (*rows, *images) for p in row["locations"]]
+    return {one["batch"] for one in (*rows, *places)}
+
+
 def keys(place: Path) -> list[str]:
     with Store.open(place, create=False) as store:
         return [b.key for b in store.ledger.batches()]
@@ -167,6 +176,8 @@ def test_a_rebuilt_ledger_knows_which_batches_were_merged(
     store: Path, compact: Compact, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     compact("--batch-size", 4)
+    assert named(store) <= set(keys(store))
+    assert len(keys(store)) > 1
     compact("--batch-size", 30)
     before = seen(store)
     with Store.open(store) as opened:
