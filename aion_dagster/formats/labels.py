@@ -20,7 +20,7 @@ from aion_dagster.formats.read_label_studio import is_label_studio, read_label_s
 from aion_dagster.formats.read_voc import read_voc
 from aion_dagster.formats.read_yolo import read_yolo
 from aion_dagster.formats.text_files import files_below
-from aion_dagster.formats.voc_xml import HOSTILE, UNREADABLE, parsed
+from aion_dagster.formats.voc_xml import HOSTILE, UNREADABLE
 from aion_dagster.formats.yolo_settings import CLASS_FILES, DATA_FILES
 from aion_dagster.values import LabelSet, Loss
 
@@ -121,7 +121,7 @@ def _read_xml(path: Path, name: str, format: LabelFormat) -> LabelSet:  # noqa: 
 
 def _is_cvat_file(path: Path) -> bool:
     try:
-        return is_cvat(parsed(path))
+        return is_cvat(path)
     except (HOSTILE, *UNREADABLE):
         return False  # the reader says what is wrong with it
 

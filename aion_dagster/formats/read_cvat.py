@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 from xml.etree.ElementTree import Element
@@ -12,20 +12,23 @@ from aion_dagster.errors import LabelError
 from aion_dagster.formats.boxes import usable_polygon
 from aion_dagster.formats.cvat_shapes import SHAPES, BadShapeError, Shape, read_shape
 from aion_dagster.formats.label_rows import AnnotationRow, LabelRows, positive_size, split_named
-from aion_dagster.formats.voc_xml import HOSTILE, UNREADABLE, parsed
+from aion_dagster.formats.voc_xml import HOSTILE, UNREADABLE, children
 from aion_dagster.values import Category, LabelSet
 
-_PLAIN: Final = frozenset(
-    {"label", "source", "occluded", "z_order", "frame", "outside", "keyframe"}
-)
+_CHILDREN: Final = frozenset({"version", "meta", "image", "track"})
+Size = tuple[int | None, int | None]
 _FURTHEST_FRAME: Final = 10_000_000
 
 
-def is_cvat(document: Element) -> bool:
-    """Whether a document is one of CVAT's: <annotations> with a version, a <meta>, or pictures right below."""
-    return document.tag == "annotations" and any(
-        document.find(name) is not None for name in ("version", "meta", "image", "track")
-    )
+def is_cvat(path: Path) -> bool:
+    """Whether a file is one of CVAT's: <annotations> that begins with a version, a <meta>, a picture or a track.
+
+    Raises:
+        UNREADABLE, HOSTILE: as `children`.
+    """
+    for root, child in children(path):
+        return root.tag == "annotations" and child.tag in _CHILDREN
+    return False
 
 
 def read_cvat(path: Path, label_file: str) -> LabelSet:
@@ -40,48 +43,60 @@ def read_cvat(path: Path, label_file: str) -> LabelSet:
         LabelError: the file is not CVAT's, not XML, or hostile (entities, DTD).
     """
     try:
-        document = parsed(path)
+        if not is_cvat(path):
+            raise LabelError(f"{path}: expected CVAT's <annotations> with <image> or <track>")
+        reader = _Reader(label_file)
+        for _, child in children(path):
+            reader.add(child)
     except HOSTILE as error:
         raise LabelError(
             f"{path}: XML that declares entities is not read ({type(error).__name__}); remove the declaration"
         ) from error
     except UNREADABLE as error:
         raise LabelError(f"{path}: not a whole XML file ({error}); export it again") from error
-    if not is_cvat(document):
-        raise LabelError(f"{path}: expected CVAT's <annotations> with <image> or <track>")
-    return _Reader(document, label_file).read()
+    return reader.label_set()
 
 
 class _Reader:
-    def __init__(self, document: Element, label_file: str) -> None:
-        self._document, self._file = document, label_file
+    def __init__(self, label_file: str) -> None:
+        self._file = label_file
         self._rows = LabelRows()
+        self._declared: dict[str, None] = {}
         self._found: dict[str, None] = {}
         self._frames: dict[int, int] = {}
         self._names: dict[str, int] = {}
         self._left_out: Counter[str] = Counter()
+        self._frame_size: Size = (None, None)
+        self._has_tracks = False
 
-    def read(self) -> LabelSet:
-        for image in self._document.iter("image"):
-            self._image(image)
-        tracks = self._document.findall("track")
-        if tracks:
-            self._tracks(tracks)
+    def add(self, element: Element) -> None:
+        """The next child of the document."""
+        if element.tag == "image":
+            self._image(element)
+        elif element.tag == "track":
+            self._track(element)
+        elif element.tag == "meta":
+            self._meta(element)
+        elif element.tag != "version":
+            self._left_out[element.tag] += 1
+
+    def label_set(self) -> LabelSet:
+        """Everything that was read."""
         for tag, count in sorted(self._left_out.items()):
             detail = f"{count} elements <{tag}> are not known, and not read"
             self._rows.lose("dropped", self._file, detail)
-        declared = [(n.findtext("name") or "").strip() for n in self._document.iter("label")]
-        names = dict.fromkeys([n for n in declared if n and n in self._kept(declared)])
-        return self._rows.label_set([Category(n, "") for n in names | self._found])
+        return self._rows.label_set([Category(n, "") for n in self._declared | self._found])
 
-    def _kept(self, declared: Sequence[str]) -> set[str]:
-        """Declared classes, but for tags and the parts of skeletons (which are keypoints)."""
-        others = {
-            (label.findtext("name") or "").strip()
-            for label in self._document.iter("label")
-            if label.findtext("type") == "tag" or (label.findtext("parent") or "").strip()
-        }
-        return {*declared} - others
+    def _meta(self, meta: Element) -> None:
+        """Declared classes, but for tags and the parts of skeletons (which are keypoints); the size of frames."""
+        for label in meta.iter("label"):
+            name = (label.findtext("name") or "").strip()
+            is_part = (label.findtext("parent") or "").strip()
+            if name and label.findtext("type") != "tag" and not is_part:
+                self._declared.setdefault(name)
+        size = meta.find(".//original_size")
+        if size is not None:
+            self._frame_size = positive_size(size.findtext("width"), size.findtext("height"))
 
     def _image(self, element: Element) -> None:
         name = (element.get("name") or "").strip().replace("\\", "/")
@@ -101,31 +116,27 @@ class _Reader:
             else:
                 self._shape(child, self._names[name], size, f"{subject}, {place}", {})
 
-    def _tracks(self, tracks: Sequence[Element]) -> None:
-        size = self._document.find("meta//original_size")
-        known = positive_size(None if size is None else size.findtext("width"), None if size is None else size.findtext("height"))  # fmt: skip
-        self._rows.lose(
-            "converted",
-            self._file,
-            f"{len(tracks)} tracks: each frame is a picture of its own, called frame_000000 and so on as CVAT exports it",
-        )
-        for track in tracks:
-            number = track.get("id", "?")
-            extra = {"track_id": int(number) if number.isdecimal() else number}
-            for child in track:
-                subject = f"{self._file}: track {number}, frame {child.get('frame', '?')}"
-                if child.get("outside") == "1":
-                    continue
-                image = self._frame(child, known)
-                if image is None:
-                    self._rows.lose("invalid", subject, "it has no frame")
-                    continue
-                child.set("label", child.get("label") or track.get("label") or "")
-                if track.get("group_id"):
-                    child.set("group_id", track.get("group_id") or "")
-                self._shape(child, image, known, subject, extra)
+    def _track(self, track: Element) -> None:
+        if not self._has_tracks:
+            self._has_tracks = True
+            detail = "tracks: each frame is a picture of its own, called frame_000000 and so on as CVAT exports it"
+            self._rows.lose("converted", self._file, detail)
+        number = track.get("id", "?")
+        extra = {"track_id": _whole(number)}
+        for child in track:
+            subject = f"{self._file}: track {number}, frame {child.get('frame', '?')}"
+            if child.get("outside") == "1":
+                continue
+            image = self._frame(child, self._frame_size)
+            if image is None:
+                self._rows.lose("invalid", subject, "it has no frame")
+                continue
+            child.set("label", child.get("label") or track.get("label") or "")
+            if track.get("group_id"):
+                child.set("group_id", track.get("group_id") or "")
+            self._shape(child, image, self._frame_size, subject, extra)
 
-    def _frame(self, element: Element, size: tuple[int | None, int | None]) -> int | None:
+    def _frame(self, element: Element, size: Size) -> int | None:
         text = element.get("frame") or ""
         if not text.isdecimal() or int(text[:12]) > _FURTHEST_FRAME:
             return None
@@ -147,7 +158,7 @@ class _Reader:
         self,
         element: Element,
         image: int,
-        size: tuple[int | None, int | None],
+        size: Size,
         subject: str,
         extra: Mapping[str, Any],
     ) -> None:
@@ -197,8 +208,16 @@ def _flags(element: Element) -> dict[str, Any]:
     for name in ("z_order", "group_id"):
         value = element.get(name) or "0"
         if value not in ("0", ""):
-            flags[name] = int(value) if value.lstrip("-").isdecimal() else value
+            flags[name] = _whole(value)
     return flags
+
+
+def _whole(text: str) -> int | str:
+    """A whole number where the text is one."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
 
 
 def _attributes(element: Element, subject: str, rows: LabelRows) -> Iterator[tuple[str, str]]:

@@ -166,6 +166,14 @@ def test_each_frame_of_a_track_is_a_picture(tmp_path):
     assert [x.kind for x in labels.losses] == ["converted", "invalid"]
 
 
+def test_numbers_that_are_none_are_kept_as_text(tmp_path):
+    shape = '<box label="car" xtl="1" ytl="1" xbr="9" ybr="9" z_order="--5" group_id="7"/>'
+    labels = read(tmp_path, shape)
+    assert attributes(labels) == [{"z_order": "--5", "group_id": 7}]
+    track = f'<track id="{"9" * 5000}" label="car"><box frame="{"1" * 30}" xtl="1"/></track>'
+    assert [x.kind for x in document(tmp_path, track).losses] == ["converted", "invalid"]
+
+
 def test_rule_27_a_picture_without_shapes_is_named(tmp_path):
     assert read(tmp_path).images["file_name"].to_pylist() == ["a/b.jpg"]
     assert read(tmp_path, image='<image id="0">').losses[0].kind == "invalid"
