@@ -317,3 +317,22 @@ def test_what_follows_the_library_is_asked_for_by_itself(here: tuple[Path, Path]
         keys = {dg.AssetKey(["pipeline", "follows", n]) for n in ("search_images", "analyze")}
         assert keys == {key for key in keys if result.get_num_requested(key)}
         assert not result.get_num_requested(dg.AssetKey(["pipeline", "waits", "search_images"]))
+
+
+@pytest.mark.needs_shared
+def test_the_examples_run_on_photographs(
+    shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = with_pipelines(tmp_path / "aion.yaml", EXAMPLES)
+    config.write_text(config.read_text() + yaml.safe_dump(LIBRARY))
+    write_papers(tmp_path / "papers")
+    store = tmp_path / "store"
+    place = ["--store", str(store), "--config", str(config), "--export", "none"]
+    assert main(["run", str(shared_data / "photos"), str(tmp_path / "papers"), *place]) == 0
+    for name in NAMES:
+        done = run_pipeline(capsys, name, store, config)
+        assert set(statuses(done).values()) == {"completed"}, done
+    relations = result_of(store, "maintenance", "cross_reference").relationships
+    assert {"same_time", "same_place"} <= {r.relation for r in relations}
+    plan = result_of(store, "poles", "organize").plan
+    assert len({p.folder for p in plan}) > 1
