@@ -46,10 +46,15 @@ def names(export: Path) -> set[str]:
     return {Path(image["file_name"]).name for one in found for image in one["images"]}
 
 
+def pictures_of(store: Store) -> set[str]:
+    """What is in the dataset; its version may be another one when a release measures or splits otherwise."""
+    return set(store.sets.read("dataset/main")[0]["images"]["image_id"].to_pylist())
+
+
 def test_a_store_of_an_earlier_release_goes_on(store: Path, run: Run, pictures: Any) -> None:
     exported = {p.name for p in (store / "exports/main/coco/images").rglob("*.png")}
     before = Store.open(store, create=False)
-    dataset = before.sets.current("dataset/main")
+    dataset = pictures_of(before)
     assert before.tables.read("library").num_rows == 6
     assert len(list(before.ledger.current_versions())) == len(SECOND)
     assert len(list(before.ledger.deletions())) == 1
@@ -58,7 +63,7 @@ def test_a_store_of_an_earlier_release_goes_on(store: Path, run: Run, pictures: 
 
     again = run()
     assert (again["files"], again["paid_calls"]) == (0, 0)
-    assert Store.open(store, create=False).sets.current("dataset/main") == dataset
+    assert pictures_of(Store.open(store, create=False)) == dataset
 
     put_pictures({**SECOND, "new/six.png": 6})
     result = run()
