@@ -133,6 +133,8 @@ class _Colors:
     unfinished: set[str] = field(default_factory=set)
     _unseen: set[str] = field(default_factory=set)
     """Pictures that could not be looked at when that was last tried."""
+    _answers: bool = False
+    """Whether any look was answered, so that those which are not are the affair of their pictures."""
 
     async def look_up(self, pictures: Sequence[_Picture]) -> None:
         """Fill `rows` and `unfinished`."""
@@ -170,15 +172,16 @@ class _Colors:
         """How far the colors of pictures are, but for those that the remote library does not have, or that cannot be looked at.
 
         Raises:
-            AionvisionError: none of them could be looked at.
+            AionvisionError: no picture at all could be looked at so far.
         """
         failures: list[api.AionvisionError] = []
 
         async def state(picture: _Picture) -> ColorExtractionResult | None:
             self._unseen.discard(picture.image_id)
             try:
-                return await self.client.colors.get(picture.remote_id)
+                looked = await self.client.colors.get(picture.remote_id)
             except api.ResourceNotFoundError:
+                self._answers = True
                 return None
             except api.AionvisionError as error:
                 if is_hopeless(error):
@@ -186,10 +189,12 @@ class _Colors:
                 self._unseen.add(picture.image_id)
                 failures.append(error)
                 return None
+            self._answers = True
+            return looked
 
         jobs = [partial(state, picture) for picture in pictures]
         found = await self.client.transport.runtime.several(jobs, self.config.parallel)
-        if failures and len(failures) == len(pictures):
+        if failures and not self._answers:
             raise failures[0]
         return {p.image_id: s for p, s in zip(pictures, found, strict=True) if s is not None}
 
