@@ -231,7 +231,7 @@ def _dataset_arguments(commands: argparse._SubParsersAction[argparse.ArgumentPar
         action.add_argument("--version", metavar="VERSION", help="or its beginning (default: the current one)")  # fmt: skip
     comparing.add_argument("before", nargs="?", metavar="BEFORE", help="a version (default: the one before AFTER)")  # fmt: skip
     comparing.add_argument("after", nargs="?", metavar="AFTER", help="a version (default: the current one)")  # fmt: skip
-    exporting.add_argument("--format", metavar="FORMATS", help="coco,yolo,voc,csv (default: those of the configuration)")  # fmt: skip
+    exporting.add_argument("--format", metavar="FORMATS", help="such as coco,yolo (default: those of the configuration)")  # fmt: skip
     exporting.add_argument("--to", metavar="DIR", help="a folder per format in DIR (default: in the store, as exports/NAME-VERSION)")  # fmt: skip
     for action in (listing, showing, comparing, exporting):
         action.add_argument("--json", action="store_true", help="as JSON")

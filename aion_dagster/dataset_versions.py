@@ -172,7 +172,7 @@ def export_version(
     if not leaks:
         refuse_leaks(dataset.name, dataset.images)
     pictures = VersionPictures(store, dataset, reader)
-    if set(options) - {"csv"}:
+    if set(options) - {"csv", "parquet"}:
         pictures.require(dataset)
     name = f"{dataset.name}-{dataset.version}"
     staged: dict[str, Path] = {}

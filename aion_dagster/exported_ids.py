@@ -61,12 +61,12 @@ def annotation_in_coco(dataset: Dataset, path: Path, number: int) -> Mapping[str
     try:
         told = orjson.loads(path.read_bytes())
         row = next((a for a in told["annotations"] if a["id"] == number), None)
-        image = row and next(i for i in told["images"] if i["id"] == row["image_id"])
+        if row is None:
+            raise ConfigError(f"{path} has no annotation {number}")
+        image = next(i for i in told["images"] if i["id"] == row["image_id"])
         classes = {c["id"]: c["name"] for c in told["categories"]} if "categories" in told else {}
     except (orjson.JSONDecodeError, KeyError, TypeError, StopIteration) as error:
         raise ConfigError(f"{path} is no COCO file: {error}") from error
-    if row is None:
-        raise ConfigError(f"{path} has no annotation {number}")
     stems = pc.replace_substring_regex(dataset.images["file_name"], r"\.[^./]*$", "")
     own = dataset.images.filter(pc.equal(stems, image["file_name"].rpartition(".")[0]))
     boxes = dataset.annotations.filter(pc.is_in(dataset.annotations["image_id"], value_set=own["image_id"]))  # fmt: skip

@@ -202,7 +202,8 @@ def _library_row(store: Store, image_id: str) -> Mapping[str, Any] | None:
     if not store.tables.exists("library"):
         return None
     rows = store.tables.read("library", image_ids=[image_id])
-    return rows.to_pylist()[0] if rows.num_rows else None
+    found: list[dict[str, Any]] = rows.to_pylist()
+    return found[0] if found else None
 
 
 def _version_row(store: Store, image_id: str) -> Mapping[str, Any] | None:
@@ -211,7 +212,9 @@ def _version_row(store: Store, image_id: str) -> Mapping[str, Any] | None:
     for name in _dataset_sets(store):
         for version in reversed(store.sets.history(name)):
             table = store.sets.read_table(name, version.version, "images")
-            rows = table.filter(pc.equal(table["image_id"], image_id)).to_pylist()
+            rows: list[dict[str, Any]] = table.filter(
+                pc.equal(table["image_id"], image_id)
+            ).to_pylist()
             if rows:
                 return empty | {"name": rows[0]["file_name"], "deleted_at": True} | rows[0]
     return None

@@ -118,7 +118,7 @@ def _plain_diff(found: DatasetDiff) -> dict[str, Any]:
 
 
 def _export(config: LibraryConfig, store: Store, args: Namespace) -> None:
-    from aion_dagster.assets.exports import export_options
+    from aion_dagster.configured_exports import export_options
     from aion_dagster.resources.sources import SourceReader
 
     chosen = load(store, args.name, args.version)

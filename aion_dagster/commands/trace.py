@@ -75,8 +75,8 @@ def lines(found: Trace) -> Iterator[str]:
     for one in found.datasets:
         mark = " (current)" if one.is_current else ""
         yield f"dataset    {one.dataset} {one.version}{mark}: {one.split}/{one.file_name}, {len(one.annotations)} annotations"
-        for export, place in one.exports.items():
-            yield f"  {export:8} {place}"
+        for export, folder in one.exports.items():
+            yield f"  {export:8} {folder}"
 
 
 def _annotation(row: Mapping[str, Any]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from aion_dagster.curation.linking import Places
 
-Column = pa.Array | pa.ChunkedArray | Sequence[Any]
+Column: TypeAlias = pa.Array | pa.ChunkedArray | Sequence[Any]
 Bytes = npt.NDArray[np.uint8]
 
 UUID_LENGTH: Final = 36
@@ -100,6 +100,6 @@ def parse_hex(strings: pa.Array) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np
         wide = fixed_width(padded, 16)
         assert wide is not None  # noqa: S101 - made so just above
     nibbles = _NIBBLES[wide]
-    wrong = (nibbles > 15).any(axis=1)
+    wrong: npt.NDArray[np.bool_] = np.logical_or.reduce(nibbles > 15, axis=1)
     packed = np.ascontiguousarray((nibbles[:, 0::2] << 4) | (nibbles[:, 1::2] & 15))
     return packed.view(">u8").ravel().astype(np.uint64), wrong

@@ -109,7 +109,8 @@ def _outside_the_largest_component(parent: Places, places: Places) -> Places:
     if np.array_equal(of, places):  # nothing is linked yet
         return places[1:]
     roots, counts = np.unique(of, return_counts=True)
-    return places[of != roots[np.argmax(counts)]]
+    outside: Places = places[of != roots[np.argmax(counts)]]
+    return outside
 
 
 def _bits(mask: np.uint64) -> list[int]:

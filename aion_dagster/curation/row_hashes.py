@@ -186,7 +186,7 @@ def _block(
     fresh, contents = _kept(old, check, known)
     bounds = [p.edges * p.data.itemsize for p in pictures]
     bounds += [p.edges[edges] * p.data.itemsize for p in boxes]
-    views = [memoryview(np.ascontiguousarray(p.data).view(np.uint8)) for p in (*pictures, *boxes)]
+    views = [memoryview(pa.py_buffer(np.ascontiguousarray(p.data))) for p in (*pictures, *boxes)]
     _hash(fresh, views, bounds, contents)
     return bytes(contents), check
 
@@ -279,7 +279,8 @@ def _names(column: pa.ChunkedArray) -> Words:
         for name in encoded.dictionary.to_pylist()
     ]
     codes = pc.fill_null(encoded.indices, len(numbers)).to_numpy()
-    return np.array([*numbers, 0], np.uint64)[codes]
+    words: Words = np.array([*numbers, 0], np.uint64)[codes]
+    return words
 
 
 def _outline_pieces(

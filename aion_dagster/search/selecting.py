@@ -163,9 +163,7 @@ class _Selection:
         ids = pa.array([image for image, score in hits if score >= least][:limit], pa.string())
         return np.asarray((places_in(self._pictures["image_id"], ids) >= 0) & allowed)
 
-    def _hits(
-        self, search: SearchCondition, allowed: Mask, limit: int
-    ) -> Sequence[tuple[str, float]]:
+    def _hits(self, search: SearchCondition, allowed: Mask, limit: int) -> list[tuple[str, float]]:
         """Ids and scores, best first."""
         tables = self._tables
         if search.color is not None:
@@ -207,7 +205,7 @@ def _nearest(
     limit: int,
     kind: str,
     floor: float,
-) -> Sequence[tuple[str, float]]:
+) -> list[tuple[str, float]]:
     if embed is None or not len(index):
         what = "models.joint" if kind == "picture" else "the extra 'text' and text_model"
         raise UnavailableError(
