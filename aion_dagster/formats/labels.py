@@ -92,31 +92,30 @@ def _unwrapped(folder: Path) -> Path:
 
 
 def _read_file(path: Path, name: str, format: LabelFormat) -> LabelSet:  # noqa: A002
-    suffix = path.suffix.lower()
-    kinds: dict[str, Callable[[Path, str, LabelFormat], LabelSet]] = {
-        ".json": _read_json,
-        ".xml": _read_xml,
-        ".csv": lambda p, n, _: read_csv(p, n),
-        ".tsv": lambda p, n, _: read_csv(p, n),
-        ".yaml": lambda p, _, __: read_yolo(p.parent, settings=p),
-        ".yml": lambda p, _, __: read_yolo(p.parent, settings=p),
+    kind = _kind_of(path) if format == "auto" else format
+    if kind == "json":
+        content = read_json(path)
+        is_tasks = is_label_studio(content)
+        return read_label_studio(content, name) if is_tasks else read_coco(content, name)
+    if kind == "xml":
+        kind = "cvat" if _is_cvat_file(path) else "voc"
+    readers: dict[str, Callable[[], LabelSet]] = {
+        "coco": lambda: read_coco(read_json(path), name),
+        "label_studio": lambda: read_label_studio(read_json(path), name),
+        "cvat": lambda: read_cvat(path, name),
+        "voc": lambda: read_voc(path.parent, [path]),
+        "csv": lambda: read_csv(path, name),
+        "yolo": lambda: read_yolo(path.parent, settings=path),
     }
-    if suffix not in kinds:
+    return readers[kind]()
+
+
+def _kind_of(path: Path) -> str:
+    """What a file's name says of its format."""
+    kinds = {".json": "json", ".xml": "xml", ".csv": "csv", ".tsv": "csv", ".yaml": "yolo", ".yml": "yolo"}  # fmt: skip
+    if path.suffix.lower() not in kinds:
         raise LabelError(f"{path}: not a label file; {_EXPECTED}")
-    return kinds[suffix](path, name, format)
-
-
-def _read_json(path: Path, name: str, format: LabelFormat) -> LabelSet:  # noqa: A002
-    content = read_json(path)
-    if format == "label_studio" or (format == "auto" and is_label_studio(content)):
-        return read_label_studio(content, name)
-    return read_coco(content, name)
-
-
-def _read_xml(path: Path, name: str, format: LabelFormat) -> LabelSet:  # noqa: A002
-    if format == "cvat" or (format == "auto" and _is_cvat_file(path)):
-        return read_cvat(path, name)
-    return read_voc(path.parent, [path])
+    return kinds[path.suffix.lower()]
 
 
 def _is_cvat_file(path: Path) -> bool:
@@ -166,7 +165,13 @@ def _coco(root: Path, names: Sequence[str]) -> LabelSet | None:
             raise LabelError(
                 f"{root / name}: expected a COCO object with images, annotations, categories"
             )
-    return _merged(found)
+    labels = _merged(found)
+    if labels is None or not instances:
+        return labels
+    # Others of the official files say the same boxes once more: person_keypoints_…, panoptic_….
+    others = [n for n in listed if n not in instances and is_coco(read_json(root / n))]
+    detail = "not read beside the files called instances_…; name it to read it"
+    return replace(labels, losses=(*(Loss("dropped", n, detail) for n in others), *labels.losses))
 
 
 def _label_studio(root: Path, names: Sequence[str]) -> LabelSet | None:

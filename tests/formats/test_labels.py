@@ -191,6 +191,30 @@ def test_a_folder_of_coco_files_is_one_set_and_instances_are_preferred(tmp_path)
     assert labels.images["label_file"].to_pylist()[0] == "annotations/instances_train2017.json"
     assert labels.annotations["label_image"].to_pylist() == [0, 1, 1]
     assert [c.name for c in labels.categories] == ["cat", "dog"]
+    assert lost(labels) == [("dropped", "annotations/person_keypoints_val2017.json")]
+    keypoints = read_labels(tmp_path / "annotations/person_keypoints_val2017.json")
+    assert keypoints.annotations.num_rows == 1
+
+
+def test_rule_08_captions_beside_instances_are_read_with_them(tmp_path):
+    read(tmp_path / "annotations/instances_val2017.json", coco(annotations=[row()]))
+    captions = {
+        "images": coco()["images"],
+        "annotations": [{"id": 1, "image_id": 0, "caption": "a"}],
+    }
+    read(tmp_path / "annotations/captions_val2017.json", captions)
+    labels = read_labels(tmp_path)
+    assert labels.annotations["origin"].to_pylist() == ["captions", None]
+    assert labels.losses == ()
+
+
+@pytest.mark.parametrize("wanted", ["label_studio", "cvat", "voc", "yolo", "csv"])
+def test_a_format_that_is_named_is_the_one_that_is_read(tmp_path, wanted):
+    read(tmp_path / "a.json", coco(annotations=[row()]))
+    assert read_labels(tmp_path / "a.json", "coco").annotations.num_rows == 1
+    for path in (tmp_path / "a.json", tmp_path):
+        with pytest.raises(LabelError):
+            read_labels(path, wanted)
 
 
 @pytest.mark.needs_shared
