@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from aion_dagster.pipelines.agents import AgentName
+from aion_dagster.pipelines.evidence_values import Picture
 from aion_dagster.pipelines.local_texts import Paper
-from aion_dagster.pipelines.material import Picture
 from aion_dagster.pipelines.ranking import Texts, sentences_of, words_of
 from aion_dagster.pipelines.results import (
     Relationship,

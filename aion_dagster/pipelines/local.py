@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from aion_dagster.errors import UnavailableError
 from aion_dagster.pipelines.agents import AgentName
+from aion_dagster.pipelines.evidence_values import Picture
 from aion_dagster.pipelines.extractive import evidence, relevant, synthesize
 from aion_dagster.pipelines.local_pictures import analyze_pictures, by_intent
 from aion_dagster.pipelines.local_plan import plan_folders
@@ -24,7 +25,7 @@ from aion_dagster.pipelines.local_texts import (
     links_as_papers,
     papers_of,
 )
-from aion_dagster.pipelines.material import Material, Picture
+from aion_dagster.pipelines.material import Material
 from aion_dagster.pipelines.results import Given, Item, MadeBy, StepResult
 from aion_dagster.pipelines.specification import StepConfig
 from aion_dagster.pipelines.tasks import Task

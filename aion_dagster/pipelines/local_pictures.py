@@ -9,7 +9,8 @@ from itertools import combinations
 from typing import Final
 
 from aion_dagster.pipelines.clusters import clusters, names_of
-from aion_dagster.pipelines.material import Material, Picture
+from aion_dagster.pipelines.evidence_values import Picture
+from aion_dagster.pipelines.material import Material
 from aion_dagster.pipelines.ranking import Texts
 from aion_dagster.pipelines.results import Assigned, Sentence, Source, StepResult
 

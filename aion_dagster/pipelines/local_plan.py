@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from aion_dagster.pipelines.evidence_values import Picture
 from aion_dagster.pipelines.local_pictures import color_family, picture_clusters, place_name
 from aion_dagster.pipelines.local_texts import Paper, paper_clusters
-from aion_dagster.pipelines.material import Material, Picture
+from aion_dagster.pipelines.material import Material
 from aion_dagster.pipelines.ranking import Texts, words_of
 from aion_dagster.pipelines.results import (
     Assigned,

@@ -10,9 +10,10 @@ from typing import Final
 
 import numpy as np
 
+from aion_dagster.pipelines.evidence_values import Picture
 from aion_dagster.pipelines.local_pictures import by_intent, place_name
 from aion_dagster.pipelines.local_texts import Paper
-from aion_dagster.pipelines.material import Material, Picture
+from aion_dagster.pipelines.material import Material
 from aion_dagster.pipelines.ranking import Texts, words_of
 from aion_dagster.pipelines.results import (
     ItemKind,

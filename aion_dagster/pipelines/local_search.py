@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aion_dagster.errors import UnavailableError
-from aion_dagster.pipelines.material import Link, Material, Picture, Piece
+from aion_dagster.pipelines.evidence_values import Link, Picture, Piece
+from aion_dagster.pipelines.material import Material
 from aion_dagster.pipelines.ranking import Texts
 from aion_dagster.pipelines.results import Item
 from aion_dagster.pipelines.tasks import Task

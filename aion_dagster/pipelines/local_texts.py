@@ -11,8 +11,9 @@ from typing import Final
 import numpy as np
 
 from aion_dagster.pipelines.clusters import clusters, names_of
+from aion_dagster.pipelines.evidence_values import Link, Piece
 from aion_dagster.pipelines.local_pictures import by_intent
-from aion_dagster.pipelines.material import Link, Material, Piece
+from aion_dagster.pipelines.material import Material
 from aion_dagster.pipelines.ranking import Texts, sentences_of, words_of
 from aion_dagster.pipelines.results import Assigned, ItemKind, Sentence, Source, StepResult
 

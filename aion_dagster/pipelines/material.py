@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -16,6 +14,14 @@ import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
 from aion_dagster.errors import AionError
+from aion_dagster.pipelines.evidence_values import (
+    Link,
+    Picture,
+    Piece,
+    link_of,
+    picture_of,
+    piece_of,
+)
 from aion_dagster.storage.store import Store
 
 MOST_ITEMS: Final = 50_000
@@ -24,63 +30,6 @@ MOST_ITEMS: Final = 50_000
 
 class TooMuchError(AionError):
     """More than a local agent looks at; the message says how to have less."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture and what is known of it; `colors` are (name, family, percentage), largest share first."""
-
-    id: str
-    name: str
-    uri: str
-    batch: str
-    title: str
-    description: str
-    tags: tuple[str, ...]
-    visible_text: str
-    captured_at: datetime | None
-    place: tuple[float, float] | None
-    colors: tuple[tuple[str, str, float], ...]
-    brightness: str | None
-    labels: tuple[str, ...]
-    group: str | None
-    is_measured: bool = False
-    """Whether what is written about it are measured facts: sizes, colors, light."""
-
-    @property
-    def subject(self) -> str:
-        """What it is about, in few words: title, tags, labels and the text in it."""
-        return "\n".join((self.title, *self.tags, *self.labels, self.visible_text))
-
-    @property
-    def text(self) -> str:
-        """Everything that is written about it and in it."""
-        parts = (self.title, self.description, *self.tags, self.visible_text, *self.labels)
-        return "\n".join([self.name.replace("_", " "), *(p for p in parts if p)])
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A piece of a document."""
-
-    id: str
-    document_id: str
-    document: str
-    index: int
-    content: str
-    pages: tuple[int, ...]
-    heading: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Link:
-    """A link and what its page says of itself."""
-
-    id: str
-    url: str
-    title: str
-    domain: str
-    text: str
 
 
 class Material:
@@ -104,7 +53,7 @@ class Material:
         colors = self._by_id("color_analyses", _COLORS, order)
         labels, groups = self._labels(order), self._near
         return [
-            _picture(
+            picture_of(
                 rows[i],
                 described.get(i, {}),
                 colors.get(i, {}),
@@ -150,7 +99,7 @@ class Material:
         table = self._rows("document_chunks", _CHUNKS, condition)
         _few(table.num_rows, "pieces of documents")
         rows = {row["chunk_id"]: row for row in table.to_pylist()}
-        pieces = [_piece(row, names) for row in rows.values() if row["document_id"] in names]
+        pieces = [piece_of(row, names) for row in rows.values() if row["document_id"] in names]
         return sorted(pieces, key=lambda p: (p.document, p.document_id, p.index))
 
     def links(self, ids: Collection[str] | None = None) -> list[Link]:
@@ -158,7 +107,7 @@ class Material:
         if not self._store.tables.exists("links"):
             return []
         rows = self._store.tables.read("links").to_pylist()
-        found = [_link(row) for row in rows if row.get("link_id") or row.get("source_url")]
+        found = [link_of(row) for row in rows if row.get("link_id") or row.get("source_url")]
         return [link for link in found if ids is None or link.id in ids]
 
     def picture_vectors(self, pictures: Sequence[Picture]) -> NDArray[np.float32] | None:
@@ -213,7 +162,11 @@ class Material:
                 return pa.table({name: pa.array([], pa.string()) for name in _IMAGES})
             live = pc.is_null(ds.field("superseded_by")) & pc.is_null(ds.field("deleted_at"))
             condition = live if chosen is None else live & chosen
-            table = self._store.tables.read("library")
+            table = self._store.tables.read(
+                "library",
+                columns=[*_IMAGES, "batch", "superseded_by", "deleted_at"],
+                image_ids=ids,
+            )
             return table.filter(condition).select([*_IMAGES, "batch"])
         usable = (ds.field("status") == "ok") & pc.is_valid(ds.field("image_id"))
         return self._rows("images", _IMAGES, usable if chosen is None else usable & chosen)
@@ -298,60 +251,3 @@ def _few(count: int, what: str) -> None:
             f"{count} {what} are more than the {MOST_ITEMS} that a local agent looks at together: put a search before it, "
             "or seeds by batch"
         )
-
-
-def _picture(
-    image: Mapping[str, Any],
-    described: Mapping[str, Any],
-    colors: Mapping[str, Any],
-    labels: tuple[str, ...],
-    group: str | None,
-    batch: str,
-) -> Picture:
-    place = image["gps"]
-    known = place is not None and place["latitude"] is not None
-    return Picture(
-        id=image["image_id"],
-        name=image["name"],
-        uri=image["uri"],
-        batch=batch,
-        title=described.get("title") or "",
-        description=described.get("description") or "",
-        tags=tuple(described.get("tags") or ()),
-        visible_text=described.get("visible_text") or "",
-        captured_at=image["captured_at"],
-        place=(place["latitude"], place["longitude"]) if known else None,
-        colors=tuple(_shares(colors.get("dominant_colors") or ())),
-        brightness=colors.get("brightness_category"),
-        labels=labels,
-        group=group,
-        is_measured=str(described.get("model") or "").startswith("measured-facts"),
-    )
-
-
-def _shares(colors: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, float]]:
-    for color in colors:
-        yield color["name"] or "", color["family"] or "", float(color["percentage"] or 0)
-
-
-def _piece(row: Mapping[str, Any], names: Mapping[str, str]) -> Piece:
-    return Piece(
-        id=row["chunk_id"],
-        document_id=row["document_id"],
-        document=names[row["document_id"]],
-        index=row["chunk_index"] or 0,
-        content=row["content"] or "",
-        pages=tuple(row["page_numbers"] or ()),
-        heading=tuple(row["heading_hierarchy"] or ()),
-    )
-
-
-def _link(row: Mapping[str, Any]) -> Link:
-    texts = [row.get(c) for c in ("page_title", "og_metadata", "description", "text")]
-    return Link(
-        id=row.get("link_id") or row["source_url"],
-        url=row.get("source_url") or "",
-        title=row.get("page_title") or "",
-        domain=row.get("domain") or "",
-        text="\n".join(t for t in texts if isinstance(t, str) and t),
-    )

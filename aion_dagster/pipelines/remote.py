@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 Ask = Callable[["SyncAionVision"], BaseModel]
 
 ORGANIZE: Final = "agent:organize"
-DOUBT: Final = "Look at the folders of the platform; then have it asked anew with: aion-dagster pipeline run NAME --again"
+ANEW: Final = "It is asked anew with: aion-dagster pipeline run NAME --again"
+DOUBT: Final = f"Look at the folders of the platform first. {ANEW}"
 _TOKENS: Final = (("input_tokens", "prompt_tokens"), ("output_tokens", "completion_tokens"))
 
 
@@ -123,7 +124,8 @@ class RemoteAgents:
         """
         make = partial(self._make, ask, problem)
         key = self.key(operation, asked, state)
-        return asked_once(self.calls, key, make, repeatable=repeatable, advice=DOUBT)
+        advice = ANEW if repeatable else DOUBT
+        return asked_once(self.calls, key, make, repeatable=repeatable, advice=advice)
 
     def key(self, operation: str, asked: Any, state: Any) -> CallKey:
         """What a call is known by in the journal."""
