@@ -14,6 +14,8 @@ from aion_dagster.errors import ConfigError, StorageError
 from aion_dagster.identity import digest, manifest_digest
 from aion_dagster.planning import Planner, configured_backend
 from aion_dagster.storage import erasing
+from aion_dagster.storage.bucket import BucketPath
+from aion_dagster.storage.bucket_upkeep import purge_versions
 from aion_dagster.storage.erasure_found import Found, find
 from aion_dagster.storage.erasure_target import Target
 from aion_dagster.storage.ledger_erasure import Reprint, Slimmed
@@ -120,11 +122,9 @@ def _reprints(
 
 
 def _purge(store: Store, name: str) -> None:
-    from aion_dagster.storage.bucket import BucketPath
-
     place = store.root / FOLDER / name
     if isinstance(place, BucketPath):
-        place.purge_versions()
+        purge_versions(place)
 
 
 def _places(found: Found) -> str:

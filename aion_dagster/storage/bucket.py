@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -125,7 +124,7 @@ class BucketPath:
 
     def iterdir(self) -> Iterator[BucketPath]:
         """What lies right below, in the order of keys; nothing where nothing does."""
-        start = len(self._below)
+        start = len(self.below)
         names = set()
         for page in self._pages(Delimiter="/"):
             names |= {item["Prefix"][start:-1] for item in page.get("CommonPrefixes", ())}
@@ -141,7 +140,7 @@ class BucketPath:
 
     def versions(self) -> Iterator[tuple[str, int, str]]:
         """Name below this place, size and version (the ETag) of every object below, in the order of keys."""
-        start = len(self._below)
+        start = len(self.below)
         for page in self._pages():
             for item in page.get("Contents", ()):
                 if not item["Key"].endswith("/"):
@@ -153,20 +152,20 @@ class BucketPath:
         Raises:
             FileNotFoundError: there is none.
         """
-        with _errors("read", self):
-            answer = self._client.get_object(Bucket=self._bucket, Key=self._key)
+        with bucket_errors("read", self):
+            answer = self.client.get_object(Bucket=self._bucket, Key=self._key)
             return bytes(answer["Body"].read())
 
     def write_bytes(self, data: bytes) -> int:
         """Put an object here, in place of an older one."""
-        with _errors("write", self):
-            self._client.put_object(Bucket=self._bucket, Key=self._key, Body=data)
+        with bucket_errors("write", self):
+            self.client.put_object(Bucket=self._bucket, Key=self._key, Body=data)
         return len(data)
 
     def upload(self, file: Path) -> None:
         """Put a file of this machine here, in place of an older object: a reader sees the old one or the new one."""
-        with _errors("write", self):
-            self._client.upload_file(str(file), self._bucket, self._key)
+        with bucket_errors("write", self):
+            self.client.upload_file(str(file), self._bucket, self._key)
 
     def download(self, file: Path) -> None:
         """Copy the object into a file of this machine.
@@ -174,14 +173,14 @@ class BucketPath:
         Raises:
             FileNotFoundError: there is none.
         """
-        with _errors("read", self):
-            self._client.download_file(self._bucket, self._key, str(file))
+        with bucket_errors("read", self):
+            self.client.download_file(self._bucket, self._key, str(file))
 
     def version(self) -> str | None:
         """What changes with every write (the ETag); None where there is no object."""
         try:
-            with _errors("look at", self):
-                return str(self._client.head_object(Bucket=self._bucket, Key=self._key)["ETag"])
+            with bucket_errors("look at", self):
+                return str(self.client.head_object(Bucket=self._bucket, Key=self._key)["ETag"])
         except FileNotFoundError:
             return None
 
@@ -193,89 +192,35 @@ class BucketPath:
         """
         if not missing_ok and not self.is_file():
             raise FileNotFoundError(self.as_uri())
-        with _errors("delete", self):
-            self._client.delete_object(Bucket=self._bucket, Key=self._key)
+        with bucket_errors("delete", self):
+            self.client.delete_object(Bucket=self._bucket, Key=self._key)
 
     def remove_tree(self) -> None:
         """Remove every object below."""
-        with _errors("delete", self):
+        with bucket_errors("delete", self):
             for page in self._pages():
                 keys = [{"Key": item["Key"]} for item in page.get("Contents", ())]
                 if keys:
-                    self._client.delete_objects(
+                    self.client.delete_objects(
                         Bucket=self._bucket, Delete={"Objects": keys, "Quiet": True}
                     )
 
-    def entries(self) -> Iterator[tuple[BucketPath, int, datetime]]:
-        """As `files`, each with its size and when it was written."""
-        for page in self._pages():
-            for item in page.get("Contents", ()):
-                if not item["Key"].endswith("/"):
-                    place = BucketPath(self._bucket, item["Key"])
-                    yield place, item["Size"], item["LastModified"]
-
-    def entry(self) -> tuple[int, datetime] | None:
-        """Size of the object and when it was written; None where there is none."""
-        try:
-            with _errors("look at", self):
-                found = self._client.head_object(Bucket=self._bucket, Key=self._key)
-        except FileNotFoundError:
-            return None
-        return found["ContentLength"], found["LastModified"]
-
-    def purge_versions(self) -> int:
-        """Remove for good what a bucket with versioning keeps of this object, and of those below, from before.
-
-        What is there now stays. Where the bucket keeps no versions there is nothing to remove.
-
-        Returns:
-            How many versions and marks of deletion were removed.
-        """
-        pages = self._client.get_paginator("list_object_versions")
-        removed = 0
-        with _errors("delete old versions of", self):
-            for page in pages.paginate(Bucket=self._bucket, Prefix=self._key):
-                old = [v for v in page.get("Versions", ()) if not v["IsLatest"]]
-                gone = [
-                    {"Key": each["Key"], "VersionId": each["VersionId"]}
-                    for each in (*old, *page.get("DeleteMarkers", ()))
-                    if each["Key"] == self._key or each["Key"].startswith(self._below)
-                ]
-                if gone:
-                    self._client.delete_objects(
-                        Bucket=self._bucket, Delete={"Objects": gone, "Quiet": True}
-                    )
-                removed += len(gone)
-        return removed
-
-    def uploads(self) -> Iterator[tuple[BucketPath, str, datetime]]:
-        """Uploads in parts below that were begun and not finished: place, id, when they were begun."""
-        pages = self._client.get_paginator("list_multipart_uploads")
-        with _errors("list", self):
-            for page in pages.paginate(Bucket=self._bucket, Prefix=self._below):
-                for item in page.get("Uploads", ()):
-                    place = BucketPath(self._bucket, item["Key"])
-                    yield place, item["UploadId"], item["Initiated"]
-
-    def abort_upload(self, upload: str) -> None:
-        """Give up an upload in parts of this object: the parts that are there take space."""
-        with _errors("delete", self):
-            self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._key, UploadId=upload)
-
     @property
-    def _below(self) -> str:
+    def below(self) -> str:
+        """What the keys of objects below begin with."""
         return f"{self._key}/" if self._key else ""
 
     @property
-    def _client(self) -> Any:
+    def client(self) -> Any:
+        """boto3's client for the bucket."""
         return _client(os.getpid(), _access())
 
     def _pages(self, **options: Any) -> Iterator[dict[str, Any]]:
         """Pages of a listing of what lies below; none where nothing does."""
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=self._below, **options
+        pages = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=self.below, **options
         )
-        with _errors("list", self):
+        with bucket_errors("list", self):
             for page in pages:
                 if page.get("KeyCount", 0) or page.get("CommonPrefixes"):
                     yield page
@@ -318,7 +263,7 @@ def _endpoint() -> str | None:
 
 
 @contextmanager
-def _errors(doing: str, place: BucketPath) -> Iterator[None]:
+def bucket_errors(doing: str, place: BucketPath) -> Iterator[None]:
     """Turn what boto3 raises into a StorageError that says what could not be done; missing objects into its OSError."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from aion_dagster.storage.bucket import BucketPath
+from aion_dagster.storage.bucket_upkeep import purge_versions
 from aion_dagster.storage.durable import hidden_sibling, storage_errors
 from aion_dagster.storage.erasure_found import LABELS, MADE_ANEW, Found
 from aion_dagster.storage.erasure_target import Target
@@ -45,7 +46,7 @@ def erase(store: Store, target: Target, found: Found, prints: Sequence[Reprint] 
     ]
     for place in touched:
         if isinstance(place, BucketPath):
-            place.purge_versions()
+            purge_versions(place)
 
 
 def _from_tables(

@@ -18,6 +18,7 @@ from aion_dagster import schemas
 from aion_dagster.identity import BATCH_KEY_PATTERN
 from aion_dagster.storage import process
 from aion_dagster.storage.bucket import BucketPath
+from aion_dagster.storage.bucket_upkeep import abort_upload, open_uploads, sizes
 from aion_dagster.storage.durable import storage_errors
 from aion_dagster.storage.erasing import remove_folder
 from aion_dagster.storage.exports import POINTER
@@ -238,8 +239,8 @@ def _exports(store: Store) -> Iterator[Garbage]:
 
 def _uploads(store: Store) -> Iterator[Garbage]:
     if isinstance(store.root, BucketPath):
-        for place, upload, began in store.root.uploads():
-            yield Garbage("upload", place, 1, 0, began, upload)
+        for each in open_uploads(store.root):
+            yield Garbage("upload", each.place, 1, 0, each.begun_at, each.id)
 
 
 def _measured(kind: str, place: Place) -> Garbage | None:
@@ -258,12 +259,7 @@ def _measured(kind: str, place: Place) -> Garbage | None:
 def _files(place: Place) -> Iterator[tuple[int, datetime]]:
     """Size and age of a file, or of all files below a folder; an empty folder counts as a file of no bytes."""
     if isinstance(place, BucketPath):
-        found_below = False
-        for _, size, moment in place.entries():
-            found_below = True
-            yield size, moment
-        if not found_below and (entry := place.entry()) is not None:
-            yield entry
+        yield from sizes(place)
         return
     with storage_errors("look at", place):
         paths = [Path(f, n) for f, _, names in os.walk(place) for n in names] or [place]
@@ -281,7 +277,7 @@ def _files(place: Place) -> Iterator[tuple[int, datetime]]:
 def _remove(garbage: Garbage) -> None:
     place = garbage.place
     if isinstance(place, BucketPath) and garbage.upload:
-        place.abort_upload(garbage.upload)
+        abort_upload(place, garbage.upload)
     elif isinstance(place, BucketPath):
         remove_folder(place)
         place.unlink(missing_ok=True)

@@ -60,7 +60,7 @@ def files_of(*folders: Path, without: Iterable[str] = ()) -> Iterator[tuple[str,
 
 def objects_of(place: BucketPath) -> Iterator[tuple[str, bytes]]:
     """Every object below a place, in all versions that the bucket keeps."""
-    client = place._client
+    client = place.client
     pages = client.get_paginator("list_object_versions")
     for page in pages.paginate(Bucket=place.bucket, Prefix=place.key):
         for item in page.get("Versions", ()):
