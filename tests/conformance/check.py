@@ -176,6 +176,7 @@ def keep_offline(scratch: Path) -> None:
         YOLO_VERBOSE="false",
         YOLO_CONFIG_DIR=str(scratch),
         HF_HUB_OFFLINE="1",
+        HF_HOME=str(scratch / "huggingface"),
         MPLCONFIGDIR=str(scratch),
     )
 
@@ -191,7 +192,7 @@ def main() -> int:
         parser.error(f"unknown format {sorted(unknown)[0]!r}; known are {', '.join(LOADERS)}")
     found = datasets(exports)
     if not found:
-        print(f"{exports}: no exported dataset; make one with: aion-dagster run … --export coco,yolo,voc,csv",
+        print(f"{exports}: no exported dataset; make one with: aion-dagster run … --export coco,yolo,voc,csv,parquet,imagefolder,webdataset",
               file=sys.stderr)  # fmt: skip
         return 2
     warnings.filterwarnings("ignore")

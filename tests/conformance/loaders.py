@@ -10,7 +10,7 @@ from typing import Any
 from unittest import mock
 
 from layout import coco_splits, key, picture_folders, voc_splits, yolo_settings, yolo_splits
-from readings import DEVKIT_PX, EXACT_PX, Box, NotForThisLoaderError, Reading
+from readings import DEVKIT_PX, EXACT_PX, YOLO_PX, Box, NotForThisLoaderError, Reading
 
 TORCHVISION_FOR_TORCH_2_13 = "0.28.0"
 
@@ -98,7 +98,7 @@ def supervision_yolo(root: Path) -> Iterator[Reading]:
             )
             pictures |= supervision_pictures(dataset, images)
             classes = tuple(dataset.classes)
-        yield Reading("yolo", "supervision", split, pictures, classes)
+        yield Reading("yolo", "supervision", split, pictures, classes, YOLO_PX)
 
 
 def supervision_voc(root: Path) -> Iterator[Reading]:
@@ -161,7 +161,7 @@ def ultralytics_yolo(root: Path) -> Iterator[Reading]:
             ]
             for label in dataset.labels
         }
-        yield Reading("yolo", "ultralytics", split, pictures, tuple(names.values()))
+        yield Reading("yolo", "ultralytics", split, pictures, tuple(names.values()), YOLO_PX)
 
 
 def pixels(name: str, x: float, y: float, w: float, h: float, height: int, width: int) -> Box:
@@ -218,7 +218,7 @@ def globox_yolo(root: Path) -> Iterator[Reading]:
                 shutil.rmtree(staged)
                 pictures |= globox_pictures(found, prefix)
         named = {p: [(names[int(b[0])], *b[1:]) for b in boxes] for p, boxes in pictures.items()}
-        yield Reading("yolo", "globox", split, named, None)
+        yield Reading("yolo", "globox", split, named, None, YOLO_PX)
 
 
 def globox_voc(root: Path) -> Iterator[Reading]:
@@ -268,12 +268,100 @@ def datumaro_yolo(root: Path) -> Iterator[Reading]:
     for images in yolo_splits(root).values():
         if picture_folders(images) != [images]:
             raise NotForThisLoaderError("Datumaro reads no pictures in subfolders of a YOLO split")
-    yield from datumaro(root, "yolo", "yolo", EXACT_PX)
+    yield from datumaro(root, "yolo", "yolo", YOLO_PX)
 
 
 def datumaro_voc(root: Path) -> Iterator[Reading]:
     """Datumaro's `voc_detection`; it learns classes from `labelmap.txt`."""
     yield from datumaro(root, "voc", "voc_detection", DEVKIT_PX)
+
+
+# --- torchvision -------------------------------------------------------------------------------
+
+
+def torchvision_coco(root: Path) -> Iterator[Reading]:
+    """`torchvision.datasets.CocoDetection`, which decodes every picture."""
+    try:
+        from torchvision.datasets import CocoDetection
+    except ImportError as error:
+        raise NotForThisLoaderError("torchvision is not installed") from error
+
+    for split, file in coco_splits(root).items():
+        images = root / "images" / split
+        dataset = CocoDetection(str(images), str(file))
+        names = {c["id"]: c["name"] for c in dataset.coco.loadCats(dataset.coco.getCatIds())}
+        pictures: dict[str, list[Box]] = {}
+        for number, (picture, boxes) in zip(dataset.ids, dataset, strict=True):
+            (listed,) = dataset.coco.loadImgs(number)
+            same_size(picture, listed["width"], listed["height"], listed["file_name"])
+            pictures[key(listed["file_name"])] = [
+                coco_box(names[a["category_id"]], a["bbox"]) for a in boxes
+            ]
+        yield Reading("coco", "torchvision", split, pictures, tuple(names.values()))
+
+
+def coco_box(name: str, bbox: Iterable[float]) -> Box:
+    """A box from its corner and size."""
+    x, y, w, h = bbox
+    return (name, x, y, x + w, y + h)
+
+
+def same_size(picture: Any, width: int, height: int, name: str) -> None:
+    """See to it that a decoded picture is as large as the export says.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if picture.size != (width, height):
+        raise ValueError(f"{name} is {picture.size}, the export says {(width, height)}")
+
+
+# --- Hugging Face datasets -----------------------------------------------------------------------
+
+
+def datasets_imagefolder(root: Path) -> Iterator[Reading]:
+    """`datasets.load_dataset` of the folder as it is, with every picture decoded."""
+    import datasets
+
+    loaded = datasets.load_dataset(str(root))
+    splits = {"validation": "val"}
+    for found, rows in loaded.items():
+        split = splits.get(found, found)
+        paths = rows.cast_column("image", datasets.Image(decode=False))["image"]
+        pictures: dict[str, list[Box]] = {}
+        for place, row in zip(paths, rows, strict=True):
+            name = key(place["path"], root / split)
+            same_size(row["image"], row["width"], row["height"], name)
+            objects = row["objects"]
+            pairs = zip(objects["category"], objects["bbox"], strict=True)
+            pictures[name] = [coco_box(category, bbox) for category, bbox in pairs]
+        yield Reading("imagefolder", "datasets", split, pictures, None)
+
+
+# --- WebDataset ----------------------------------------------------------------------------------
+
+
+def webdataset_webdataset(root: Path) -> Iterator[Reading]:
+    """`webdataset.WebDataset`, with every picture decoded."""
+    import json
+
+    import webdataset
+
+    classes = tuple(json.loads((root / "classes.json").read_text()))
+    shards: dict[str, list[str]] = {}
+    for file in sorted(root.glob("*.tar")):
+        shards.setdefault(file.name.rpartition("-")[0], []).append(str(file))
+    for split, files in shards.items():
+        pictures: dict[str, list[Box]] = {}
+        # By extension, each sample as it is: some pictures are JPEG and some PNG.
+        for sample in webdataset.WebDataset(files, shardshuffle=False).decode("pil"):
+            facts = sample["json"]
+            (picture,) = (v for k, v in sample.items() if k in ("jpg", "png", "webp", "bmp"))
+            same_size(picture, facts["width"], facts["height"], facts["file_name"])
+            pictures[key(facts["file_name"])] = [
+                coco_box(a["category"], a["bbox"]) for a in facts["annotations"]
+            ]
+        yield Reading("webdataset", "webdataset", split, pictures, classes)
 
 
 # --- pandas ------------------------------------------------------------------------------------
@@ -297,11 +385,28 @@ def pandas_csv(root: Path) -> Iterator[Reading]:
         yield Reading("csv", "pandas", split, pictures, classes)
 
 
+def pandas_parquet(root: Path) -> Iterator[Reading]:
+    """`pandas.read_parquet` of the three tables."""
+    import pandas as pd
+
+    classes = tuple(pd.read_parquet(root / "categories.parquet")["name"])
+    boxes: dict[str, list[Box]] = {}
+    for a in pd.read_parquet(root / "annotations.parquet").itertuples():
+        sides = [a.bbox[k] for k in "xywh"]
+        boxes.setdefault(a.image_id, []).append(coco_box(a.category, sides))
+    for split, images in pd.read_parquet(root / "images.parquet").groupby("split"):
+        pictures = {key(i.file_name): boxes.get(i.image_id, []) for i in images.itertuples()}
+        yield Reading("parquet", "pandas", split, pictures, classes)
+
+
 LOADERS = {
-    "coco": (pycocotools_coco, supervision_coco, globox_coco, datumaro_coco),
+    "coco": (pycocotools_coco, supervision_coco, globox_coco, datumaro_coco, torchvision_coco),
     "yolo": (ultralytics_yolo, supervision_yolo, globox_yolo, datumaro_yolo),
     "voc": (supervision_voc, globox_voc, datumaro_voc),
     "csv": (pandas_csv,),
+    "parquet": (pandas_parquet,),
+    "imagefolder": (datasets_imagefolder,),
+    "webdataset": (webdataset_webdataset,),
 }
 """Loaders by the format that they read."""
 

@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-EXACT_PX = 0.01
+EXACT_PX = 1e-3
 """How far a box may lie off where a format keeps fractions of a pixel (single precision included)."""
 
-DEVKIT_PX = 2.0
-"""How far a Pascal VOC box may lie off: outward to whole pixels, and 1-based for some readers."""
+YOLO_PX = 2e-4
+"""How far a YOLO box may lie off in a picture of 4,000 pixels: eight decimals, and single precision in some readers."""
+
+DEVKIT_PX = 1.0
+"""How far a Pascal VOC box may lie off: outward to whole pixels, or 1-based for some readers."""
 
 Box = tuple[str, float, float, float, float]
 """Class name, left, top, right, bottom, in pixels, origin at the top left corner."""
@@ -70,7 +73,7 @@ def differences(reference: Reading, reading: Reading) -> list[str]:
     if reading.classes is not None and reading.classes != reference.classes:
         found.append(f"classes {reading.classes} instead of {reference.classes}")
     if not found and (off := largest_distance(reference, reading)) > reading.tolerance:
-        found.append(f"a box lies {off:.3f} px off, {reading.tolerance} px are allowed")
+        found.append(f"a box lies {off:.3f} px off, {reading.tolerance:g} px are allowed")
     return found
 
 

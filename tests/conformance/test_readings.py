@@ -39,7 +39,7 @@ def test_two_equal_readings_agree() -> None:
         ),
         (
             seen(coffee=[("cup", 10, 20, 110, 121), ("spoon", 50.5, 60, 80, 90)], moon=[]),
-            "a box lies 1.000 px off, 0.01 px are allowed",
+            "a box lies 1.000 px off, 0.001 px are allowed",
         ),
         (replace(REFERENCE, classes=("cup", "spoon")), "classes ('cup', 'spoon') instead of"),
         (replace(REFERENCE, classes=("spoon", "cup", "dog")), "classes ('spoon', 'cup', 'dog')"),

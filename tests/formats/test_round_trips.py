@@ -135,3 +135,92 @@ def test_devkit_boxes_hold_the_box_and_are_at_most_two_pixels_larger(rows):
                     and tall < h + 2
                     for name, left, top, wide, tall in found[picture]
                 )
+
+
+RLE = {"height": 48, "width": 64, "counts": "PPY1"}
+PX = {"float0": 1e-3, "devkit": 2.0}
+"""How far a side may move on the way through YOLO and Pascal VOC."""
+
+
+def with_all_that_formats_lose(folder: Path, rows) -> Builder:
+    builder = built(folder, rows)
+    builder.annotations = [a | {"score": 0.5, "text": "T"} for a in builder.annotations]
+    image = next(i["image_id"] for i in builder.images if i["file_name"] == "a.png")
+    builder.box(image, (0, 0, 64, 48), iscrowd=True, segmentation={"polygons": None, "rle": RLE})
+    caption = {"annotation_id": "caption", "image_id": image, "text": "x", "origin": "captions"}
+    builder.annotations.append(caption)
+    return builder
+
+
+def hop(builder: Builder, out: Path, options) -> tuple[Builder, set[tuple[str, str]]]:
+    """Export and read back: names, splits, classes and boxes are those of the files; and what the hop reports."""
+    name = {CocoOptions: "coco", YoloOptions: "yolo", VocOptions: "voc"}[type(options)]
+    report = write_export(name, builder.dataset(), empty(out), builder.pictures(), options)
+    labels = read_labels(out)
+    read = Builder(builder.folder, labels.categories, paths=builder.paths)
+    by_name = {i["file_name"]: i for i in builder.images}
+    ids = {}
+    for row in labels.images.to_pylist():
+        original = by_name[row["file_name"]]
+        ids[row["label_image"]] = original
+        if all(i["file_name"] != row["file_name"] for i in read.images):  # once for captions, too
+            read.images.append(original | {"split": row["split"]})
+    for row in labels.annotations.to_pylist():
+        image = ids[row["label_image"]]
+        scale = (image["width"], image["height"]) if row["normalized"] else (1, 1)
+        if row["bbox"] is None:
+            continue
+        box = tuple(row["bbox"][k] * scale[i % 2] for i, k in enumerate("xywh"))
+        read.box(image["image_id"], box, row["category"], iscrowd=bool(row["iscrowd"]))
+    return read, {(x.kind, x.subject) for x in report.losses}
+
+
+def facts(builder: Builder) -> tuple[list, list[str]]:
+    """Names with splits, and names of the classes."""
+    pictures = sorted((i["file_name"], i["split"]) for i in builder.images)
+    return pictures, [c.name for c in builder.categories]
+
+
+@given(pictures, st.sampled_from(["float0", "devkit"]))
+def test_coco_to_yolo_to_voc_to_coco_keeps_boxes_classes_splits_names_and_negatives(rows, kind):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        first = with_all_that_formats_lose(folder, rows)
+        one, lost = hop(first, folder / "coco", CocoOptions())
+        assert lost == set()
+        two, lost = hop(first, folder / "yolo", YoloOptions())
+        crowd = first.annotations[-2]["annotation_id"]
+        assert ("dropped", crowd) in lost
+        assert {("converted", "segmentation"), ("dropped", "captions")} <= lost
+        scored = (
+            {("dropped", "score"), ("dropped", "text")} if len(first.annotations) > 2 else set()
+        )
+        assert scored <= lost
+        three, lost = hop(two, folder / "voc", VocOptions(coordinates=kind))
+        assert {k for k, _ in lost} <= {"deduplicated"}
+        last, lost = hop(three, folder / "again", CocoOptions())
+        assert lost == set()
+        for read in (one, two, three, last):
+            assert facts(read) == facts(first)
+        kept = [
+            a for a in first.annotations if not a.get("iscrowd") and a["annotation_id"] != "caption"
+        ]
+        if len(last.annotations) == len(kept):  # YOLO may leave out rows that are the same
+            wanted = truth(Builder(folder, first.categories, first.images, kept, first.paths))
+            for picture, expected in truth(last).items():
+                assert same_boxes(expected, wanted[picture], PX[kind])
+
+
+@given(pictures)
+def test_voc_by_itself_reports_what_it_cannot_carry(rows):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        first = with_all_that_formats_lose(folder, rows)
+        read, lost = hop(first, folder / "voc", VocOptions())
+        crowd = first.annotations[-2]["annotation_id"]
+        assert {
+            ("converted", crowd),
+            ("converted", "segmentation"),
+            ("dropped", "captions"),
+        } <= lost
+        assert facts(read) == facts(first)
