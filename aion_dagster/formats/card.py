@@ -115,6 +115,7 @@ def write_card(
         places=statistics.places(dataset, boxes),
         place_count=statistics.PLACES,
         losses=statistics.loss_groups(dataset.losses, shown=SHOWN_LOSSES),
+        left_out=statistics.left_out_groups(dataset.left_out, shown=SHOWN_LOSSES),
         exports=_listed(exports),
         provenance=sorted((provenance or {}).items()),
         settings=_settings(dataset.settings),

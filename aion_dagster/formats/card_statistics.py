@@ -177,6 +177,12 @@ def loss_groups(losses: Sequence[Loss], *, shown: int) -> list[LossGroup]:
     ]
 
 
+def left_out_groups(left_out: pa.Table, *, shown: int) -> list[LossGroup]:
+    """Pictures of the library that are not in the dataset, by reason, with the first few of each."""
+    columns = (left_out[c].to_pylist() for c in ("reason", "name", "detail"))
+    return loss_groups([Loss(*row) for row in zip(*columns, strict=True)], shown=shown)
+
+
 def class_colors(categories: Sequence[Category]) -> dict[str, str]:
     """A color per class, by index: neighbouring classes lie a golden angle apart on the color wheel."""
     return {
