@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import BaseModel
 
 from aion_dagster.backends.aionvision import AionvisionBackend
+from aion_dagster.backends.aionvision_credits import told_credits
 from aion_dagster.backends.aionvision_errors import kind_of, never_begun, refused_for_good
 from aion_dagster.backends.calls import CallJournal, CallKey, Settlement
 from aion_dagster.errors import UnavailableError
@@ -132,7 +133,6 @@ class RemoteAgents:
         return CallKey(digest(asked), operation, digest(state)[:32], self.engine)
 
     def _make(self, ask: Ask, problem: Callable[[Mapping[str, Any]], str | None]) -> Settlement:
-        from aion_dagster.backends.aionvision_credits import told_credits
         from aion_dagster.client.errors import AionvisionError
 
         try:

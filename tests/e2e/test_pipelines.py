@@ -217,6 +217,15 @@ def test_a_pipeline_over_batches_has_a_partition_per_batch(
             assert found <= own
             assert len(found) == min(2, len(own - {None}))
             assert {p.id for p in result_of(store, "each", "organize", batch).plan} == found
+    loaded = LibraryConfig.from_env({}, flags={"store": str(store)}, file=config)
+    job = build_definitions(loaded, quiet=True).resolve_job_def("run_pipeline_each")
+    ends = {"start": batches[0], "end": batches[-1]}
+    tags = {f"dagster/asset_partition_range_{end}": batch for end, batch in ends.items()}
+    with embedded_instance(str(store)) as instance:
+        together = job.execute_in_process(instance=instance, tags=tags)
+        events = together.get_asset_materialization_events()
+        assert {e.partition for e in events} == set(batches)
+        assert all(check.passed for check in together.get_asset_check_evaluations())
 
 
 def test_pipelines_are_listed(here: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
