@@ -92,8 +92,10 @@ class Asking:
                 if self.unreachable >= _IN_A_ROW:
                     reason = "not asked: the endpoint is gone"
                     raise CallError("network", reason, retryable=True, begun=False)
+                # Aside: what is decoded here must not keep the answers of others from being read and kept.
+                picture = await asyncio.to_thread(job.picture)
                 begin = time.perf_counter()
-                reply = await self._ask(job.picture(), job.key)
+                reply = await self._ask(picture, job.key)
             except CallError as error:
                 if error.begun:
                     await self._note_failure(job.key, error.kind, error, retryable=error.retryable)
