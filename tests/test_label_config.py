@@ -13,6 +13,7 @@ from aion_dagster.assets.labels import import_labels
 from aion_dagster.config import LabelsConfig, LibraryConfig
 from aion_dagster.errors import ConfigError, LabelError, StorageError
 from aion_dagster.label_places import fetched, label_entries, label_place_exists
+from aion_dagster.label_prints import labels_print
 
 COCO = {
     "images": [{"id": 1, "file_name": "a.jpg"}],
@@ -137,3 +138,15 @@ def test_label_files_on_disk_are_told_by_size_and_time(tmp_path):
     assert [Path(str(e[0])).name for e in label_entries(str(tmp_path))] == ["a.csv", "b.tar.gz"]
     with pytest.raises(ConfigError, match="gone"):
         list(label_entries(str(tmp_path / "gone.json")))
+
+
+def test_labels_are_stale_when_a_file_or_what_is_made_of_it_changes(tmp_path):
+    path = tmp_path / "l.json"
+    path.write_text(json.dumps(COCO))
+    plain = labels_print([str(path)])
+    mapped = LabelsConfig(path=str(path), classes={"automobile": "car"})
+    assert labels_print([str(path)]) == plain
+    assert len({plain, labels_print([]), labels_print([mapped])}) == 3
+    assert labels_print([mapped]) != labels_print([mapped.model_copy(update={"match": "name"})])
+    path.write_text(json.dumps(COCO) + "\n")
+    assert labels_print([str(path)]) != plain
