@@ -23,6 +23,7 @@ def export_options(config: DatasetConfig, format_name: str) -> Options:
     own: dict[str, dict[str, Any]] = {
         "coco": {
             "first_category_id": config.coco_first_category_id,
+            "category_ids": more.coco_category_ids,
             "segmentation": config.coco_segmentation,
         },
         "yolo": {"task": more.yolo_task},

@@ -21,6 +21,7 @@ class ExportOptionsConfig(Strict):
         archive: one file instead of a folder.
         destination: a folder or s3:// URI that gets a copy of each export, as `<destination>/<dataset>/<format>`.
         captions: COCO's captions are those of the labels, or also the pictures' descriptions.
+        coco_category_ids: COCO's ids count from `coco_first_category_id`, or are those of the label files.
         yolo_task: rows of boxes or of polygons.
         imagefolder_metadata: the file that says what is in the pictures.
         webdataset_shard_pictures: pictures in a shard at most.
@@ -32,6 +33,7 @@ class ExportOptionsConfig(Strict):
     archive: Literal["none", "zip", "tar"] = "none"
     destination: str | None = Field(default=None, min_length=1)
     captions: Literal["labels", "descriptions"] = "labels"
+    coco_category_ids: Literal["contiguous", "keep"] = "contiguous"
     yolo_task: Literal["detect", "segment"] = "detect"
     imagefolder_metadata: Literal["jsonl", "parquet"] = "jsonl"
     webdataset_shard_pictures: int = Field(default=10_000, ge=1)

@@ -419,9 +419,11 @@ CATEGORIES: Final = pa.schema(
         ("supercategory", pa.string()),
         ("keypoints", pa.list_(pa.string())),
         ("skeleton", pa.list_(pa.list_(pa.int32()))),
+        ("number", pa.int64()),
     ]
 )
-"""Row order is class order; `keypoints` names them, `skeleton` joins them by their numbers from 1 (COCO)."""
+"""Row order is class order; `keypoints` names them, `skeleton` joins them by their numbers from 1 (COCO). `number` is the
+id that a label file has for the class."""
 
 LABEL_MATCHES: Final = pa.schema(
     [

@@ -62,13 +62,15 @@ def losses_from_table(table: pa.Table) -> tuple[Loss, ...]:
 class Category:
     """A class of objects; its place in a tuple of categories is its index.
 
-    `keypoints` names the keypoints of its objects, `skeleton` joins them by their numbers from 1, as in COCO.
+    `keypoints` names the keypoints of its objects, `skeleton` joins them by their numbers from 1, as in COCO. `number`
+    is the id that a label file has for it.
     """
 
     name: str
     supercategory: str
     keypoints: tuple[str, ...] = ()
     skeleton: tuple[tuple[int, int], ...] = ()
+    number: int | None = None
 
 
 def categories_table(categories: tuple[Category, ...]) -> pa.Table:
@@ -79,6 +81,7 @@ def categories_table(categories: tuple[Category, ...]) -> pa.Table:
             "supercategory": [c.supercategory for c in categories],
             "keypoints": [list(c.keypoints) for c in categories],
             "skeleton": [[list(pair) for pair in c.skeleton] for c in categories],
+            "number": [c.number for c in categories],
         },
         schema=schemas.CATEGORIES,
     )
@@ -92,6 +95,7 @@ def categories_from_table(table: pa.Table) -> tuple[Category, ...]:
             r["supercategory"],
             tuple(r["keypoints"] or ()),
             tuple((a, b) for a, b in r["skeleton"] or ()),
+            r["number"],
         )
         for r in conformed(table, schemas.CATEGORIES).to_pylist()
     )

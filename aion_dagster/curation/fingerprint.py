@@ -81,7 +81,7 @@ def fingerprint_of(
     names = splits.dictionary.to_pylist()
     ranked = sorted(names)
     codes = np.array([ranked.index(n) for n in names], np.uint8)
-    classes = [[c.name, c.supercategory] for c in categories]
+    classes = [[c.name, c.supercategory, c.number] for c in categories]
     head = [FORMAT_VERSION, classes, dict(settings), ranked, images.num_rows]
     whole = hashlib.sha256(digest(head).encode())
     for chunk in hashes["content"].chunks:

@@ -122,6 +122,7 @@ def _united(sets: Sequence[LabelSet]) -> tuple[tuple[Category, ...], list[Loss]]
             known.supercategory or category.supercategory,
             known.keypoints or category.keypoints,
             known.skeleton if known.keypoints else category.skeleton,
+            category.number if known.number is None else known.number,
         )
     alike: dict[str, list[str]] = {}
     for name in found:

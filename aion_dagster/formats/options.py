@@ -40,9 +40,14 @@ class PictureOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class CocoOptions(PictureOptions):
-    """COCO: ids of categories from 1 or 0; boxes without a mask with an empty segmentation, or their four corners."""
+    """COCO: ids of categories; boxes without a mask with an empty segmentation, or their four corners.
+
+    `category_ids`: contiguous from `first_category_id` on, or those of the label files where every class has one of its
+    own (else contiguous, and reported).
+    """
 
     first_category_id: Literal[0, 1] = 1
+    category_ids: Literal["contiguous", "keep"] = "contiguous"
     segmentation: Literal["as_is", "box"] = "as_is"
 
     def rules(self) -> PictureRules:

@@ -93,6 +93,7 @@ def _category(name: str, entry: Mapping[str, Any]) -> Category:
         parent if isinstance(parent, str) else "",
         tuple(points) if named and points else (),
         tuple((p[0], p[1]) for p in joined if _is_pair(p)) if isinstance(joined, list) else (),
+        entry["id"] if type(entry["id"]) is int and 0 <= entry["id"] < 1 << 31 else None,
     )
 
 

@@ -92,7 +92,7 @@ def _conventions(options: Options) -> tuple[str, str]:
         return "COCO", (
             "`annotations/instances_<split>.json`; `file_name` is relative to `images/<split>/`. Boxes are "
             "[x, y, width, height] in pixels from the top left corner, 0-based, not rounded. `area` is that of the "
-            f"mask where there is one. Category ids count from {options.first_category_id}; ids are the same in all "
+            f"mask where there is one. Category ids {_ids(options)}; ids are the same in all "
             "splits."
         )
     if isinstance(options, YoloOptions):
@@ -141,6 +141,12 @@ _WEBDATASET = (
     "left corner, 0-based; `category_id` counts from 0. `.cls` is there where every picture has boxes of exactly one "
     "class. Pictures of several formats have several extensions; export with `picture_format` where a loader wants one."
 )
+
+
+def _ids(options: CocoOptions) -> str:
+    if options.category_ids == "keep":
+        return "are those of the label files, unless `losses.csv` says otherwise"
+    return f"count from {options.first_category_id}"
 
 
 def _voc_conventions(options: VocOptions) -> str:

@@ -12,10 +12,10 @@ import orjson
 import pyarrow as pa
 
 from aion_dagster.formats.boxes import areas, usable_polygon
-from aion_dagster.formats.frame import Frame, Part
+from aion_dagster.formats.frame import Frame, Integers, Part
 from aion_dagster.formats.options import CocoOptions, Written, left_out
 from aion_dagster.formats.rows import Rows, joined, json_numbers
-from aion_dagster.values import Category, Dataset
+from aion_dagster.values import Category, Dataset, Loss
 
 _KEPT: Final = ("segmentation", "score", "text", "keypoints", "attributes", "captions")
 _PICTURES_AT_ONCE: Final = 1 << 14
@@ -32,22 +32,37 @@ def write_coco(frame: Frame, dataset: Dataset, folder: Path, options: CocoOption
     target = folder / "annotations"
     target.mkdir()
     annotations = 0
+    ids, losses = category_ids(dataset.categories, options)
     with ExitStack() as stack:
         files: dict[str, JsonList] = {}
         for split in frame.used_splits() or ("train",):
             file = stack.enter_context((target / f"instances_{split}.json").open("xb"))
-            file.write(_head(dataset, options))
+            file.write(_head(dataset, ids))
             write_images(file, frame, split)
             file.write(b",")
             files[split] = JsonList(file, b"annotations")
         for part in frame.parts():
             annotations += len(part.image)
             if len(part.image):
-                _add(files, part, annotation_rows(part, options).parts(part.starts))
+                _add(files, part, annotation_rows(part, options, ids).parts(part.starts))
         for listed in files.values():
             listed.close()
             listed.file.write(b"}")
-    return Written(annotations, left_out(frame.seen, "COCO's instances", but=_KEPT))
+    return Written(annotations, (*losses, *left_out(frame.seen, "COCO's instances", but=_KEPT)))
+
+
+def category_ids(
+    categories: Sequence[Category], options: CocoOptions
+) -> tuple[Integers, tuple[Loss, ...]]:
+    """The id of every class, and a loss where those of the label files could not be kept."""
+    contiguous = np.arange(len(categories), dtype=np.int64) + options.first_category_id
+    if options.category_ids == "contiguous":
+        return contiguous, ()
+    own = [c.number for c in categories]
+    if None not in own and len(set(own)) == len(own):
+        return np.array(own, dtype=np.int64), ()
+    reason = "some classes have no id in the label files, or two have the same: ids are contiguous"
+    return contiguous, (Loss("converted", "category ids", reason),)
 
 
 def _add(files: Mapping[str, JsonList], part: Part, objects: Sequence[memoryview]) -> None:
@@ -57,13 +72,13 @@ def _add(files: Mapping[str, JsonList], part: Part, objects: Sequence[memoryview
         listed.add(memoryview(b"".join(mine))[:-1])
 
 
-def _head(dataset: Dataset, options: CocoOptions) -> bytes:
+def _head(dataset: Dataset, ids: Integers) -> bytes:
     head = {
         "info": {"description": dataset.name, "version": dataset.version},
         "licenses": [],
         "categories": [
-            _category(category, i + options.first_category_id)
-            for i, category in enumerate(dataset.categories)
+            _category(category, number)
+            for category, number in zip(dataset.categories, ids.tolist(), strict=True)
         ],
     }
     return orjson.dumps(head)[:-1] + b","
@@ -118,13 +133,15 @@ def write_images(file: BinaryIO, frame: Frame, split: str) -> None:
     listed.close()
 
 
-def annotation_rows(part: Part, options: CocoOptions, names: pa.Array | None = None) -> Rows:
+def annotation_rows(
+    part: Part, options: CocoOptions, ids: Integers, names: pa.Array | None = None
+) -> Rows:
     """Each annotation as a COCO object with a comma behind it; with its class, where the `names` in JSON are given."""
     named = () if names is None else ('"category":', names.take(pa.array(part.category)), ",")
     return joined(
         '{"id":', json_numbers(part.annotation_numbers),
         '"image_id":', json_numbers(part.numbers[part.image]),
-        '"category_id":', json_numbers(part.category + np.int32(options.first_category_id)),
+        '"category_id":', json_numbers(ids[part.category]),
         *named,
         '"bbox":', json_numbers(np.stack(part.boxes, axis=1)),
         '"area":', json_numbers(areas(part.annotations, part.images)),

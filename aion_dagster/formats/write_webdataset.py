@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, Final
 
+import numpy as np
 import orjson
 import pyarrow as pa
 
@@ -28,7 +29,7 @@ Sample = list[tuple[str, bytes]]
 """Extension and content of each file of a sample."""
 
 _EXTENSIONS: Final = {"jpeg": "jpg", "png": "png", "webp": "webp", "bmp": "bmp"}
-_FROM_ZERO: Final = CocoOptions(first_category_id=0)
+_OPTIONS: Final = CocoOptions()
 
 
 def write_webdataset(
@@ -88,7 +89,10 @@ def _facts(part: Part, names: pa.Array) -> Iterator[bytes]:
     """The JSON of each picture."""
     if len(part.image):
         objects = [
-            bytes(own[:-1]) for own in annotation_rows(part, _FROM_ZERO, names).parts(part.starts)
+            bytes(own[:-1])
+            for own in annotation_rows(part, _OPTIONS, np.arange(len(names)), names).parts(
+                part.starts
+            )
         ]
     else:
         objects = [b""] * len(part.names)

@@ -59,6 +59,19 @@ def test_rule_02_category_ids_are_contiguous_from_one_or_zero(tmp_path):
     assert {a["category_id"] for a in content["annotations"]} == {0, 1}
 
 
+def test_rule_02_ids_of_label_files_are_kept_where_asked_and_possible(tmp_path):
+    builder = two_pictures(tmp_path / "a")
+    builder.categories = (Category("cat", "", number=7), Category("dog", "", number=0))
+    report, content = exported(builder, tmp_path / "kept", category_ids="keep")
+    assert [(c["id"], c["name"]) for c in content["categories"]] == [(7, "cat"), (0, "dog")]
+    assert sorted(a["category_id"] for a in content["annotations"]) == [0, 7]
+    assert report.losses == ()
+    builder.categories = (Category("cat", "", number=7), Category("dog", ""))
+    report, content = exported(builder, tmp_path / "not", category_ids="keep")
+    assert [c["id"] for c in content["categories"]] == [1, 2]
+    assert [x.subject for x in report.losses] == ["category ids"]
+
+
 def test_rule_03_area_is_that_of_the_mask_and_iscrowd_a_number(tmp_path):
     builder = Builder(tmp_path)
     image = builder.image("a.jpg")
