@@ -60,7 +60,9 @@ def is_fresh(store: Store, pipeline: str, step: str, batch: str | None, fingerpr
     build = store.ledger.build(asset_name(pipeline, step), batch or "")
     if build is None or build.fingerprint != fingerprint:
         return False
-    return store.sets.current(set_name(pipeline, step, batch)) == build.info.get("version")
+    if store.sets.current(set_name(pipeline, step, batch)) != build.info.get("version"):
+        return False
+    return _report(store, pipeline, step, batch).is_file()
 
 
 def keep(

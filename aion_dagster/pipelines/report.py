@@ -20,6 +20,7 @@ MADE_BY: Final[Mapping[str, str]] = {
 }
 
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>|#~])")
+_RUNS: Final = re.compile(r"\]\(\s*(?=[a-z]*script:|data:|file:)", re.I)
 _MOST_ITEMS: Final = 100
 
 
@@ -36,8 +37,7 @@ def markdown(
     if result.summary:
         lines += [escaped(result.summary), ""]
     if result.text:
-        # The platform's own Markdown, with HTML made harmless.
-        lines += [result.text.replace("<", "&lt;"), ""]
+        lines += [harmless(result.text), ""]
     numbers: dict[Source, int] = {}
     section = None
     for sentence in result.sentences:
@@ -55,6 +55,12 @@ def markdown(
             for s, number in numbers.items()
         ]
     return "\n".join(lines).strip() + "\n"
+
+
+def harmless(text: str) -> str:
+    """Markdown of the platform without HTML, pictures that would be fetched, and links that would run."""
+    plain = text.replace("<", "&lt;").replace("![", "!\\[")
+    return _RUNS.sub("](unsafe:", plain)
 
 
 def escaped(text: str) -> str:

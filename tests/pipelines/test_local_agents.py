@@ -22,6 +22,7 @@ from aion_dagster.pipelines.material import Material
 from aion_dagster.pipelines.report import markdown, missing_sources
 from aion_dagster.pipelines.results import Placed, Sentence, Source, StepResult
 from aion_dagster.pipelines.runner import PipelineRun
+from aion_dagster.storage.places import place_of
 from aion_dagster.storage.store import Store
 
 
@@ -229,7 +230,26 @@ def test_texts_from_outside_are_nothing_but_text_in_a_report() -> None:
     assert "\n# c" not in told
 
 
+def test_the_platform_s_markdown_is_made_harmless() -> None:
+    text = "# Good\n<img src=x> ![p](https://x/p.png) [a](javascript:x) [b]( DATA:x) [c](https://x)"
+    told = markdown(StepResult(agent="chat", made_by="aionvision", text=text), "x")
+    assert "# Good" in told
+    assert "[c](https://x)" in told
+    for bad in ("<img", "![p", "](javascript", "](data"):
+        assert bad not in told.lower()
+
+
 def test_results_come_back_as_they_were_kept(store: Store) -> None:
     kept: Any = results(store, ALL.cross_reference("poles").synthesize("poles"))
     for result in kept.values():
         assert StepResult.from_tables(result.tables(), result.info()) == result
+
+
+def test_a_plan_is_carried_out_in_a_bucket_too(bucket: str) -> None:
+    target = place_of(f"s3://{bucket}/sorted")
+    plan = [placed("a/pole.jpg", "11111111x"), placed("b/pole.jpg", "22222222x", "trees")]
+    done = copied(plan, target, lambda _kind, key: key.encode())
+    assert (done.done, done.failures) == (2, ())
+    assert (target / "poles" / "pole.jpg").read_bytes() == b"11111111x"
+    assert (target / "trees" / "pole.jpg").read_bytes() == b"22222222x"
+    assert copied(plan, target, lambda _kind, key: key.encode()).there == 2
