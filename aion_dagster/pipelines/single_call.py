@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 from aion_dagster.errors import AionError
 from aion_dagster.identity import digest
-from aion_dagster.pipelines.graph import Wired
+from aion_dagster.pipelines.graph import SEEDS, Wired
 from aion_dagster.pipelines.kept import is_fresh, keep, stored
 from aion_dagster.pipelines.remote import RemoteAgents, run_pipeline, sent_ids
-from aion_dagster.pipelines.remote_answers import RemoteIds, node_result, result_of
-from aion_dagster.pipelines.results import StepResult
-from aion_dagster.pipelines.runner import LOGIC, Finished, PipelineRun
+from aion_dagster.pipelines.remote_answers import (
+    NodeResult,
+    RemoteIds,
+    node_result,
+    result_of,
+)
+from aion_dagster.pipelines.results import Given, StepResult
+from aion_dagster.pipelines.runner import LOGIC, Finished, PipelineRun, Status
 from aion_dagster.pipelines.written import spent
 
 OPERATION: Final = "agent:pipeline"
@@ -45,16 +50,42 @@ class SingleCallRun(PipelineRun):
                 reason = f"{kind}{error}"
                 yield Finished(step.number, step.name, "failed", reason=reason, error=error)
             return
-        nodes = payload.get("steps") or []
+        yield from self._told(chosen, payload, facts, fingerprint)
+
+    def _told(
+        self,
+        chosen: Sequence[Wired],
+        payload: Mapping[str, Any],
+        facts: Mapping[str, Any],
+        fingerprint: str,
+    ) -> Iterator[Finished]:
+        """What became of each step; the costs of the call stand with the first of them."""
+        nodes = [node_result(node) for node in payload.get("steps") or ()]
+        nodes += [node_result(None)] * (len(self.wired) - len(nodes))
+        results = self._results(nodes)
         for step in chosen:
-            node = node_result(nodes[step.number] if step.number < len(nodes) else None)
-            if node.problem is not None:
-                status = "skipped" if node.was_skipped else "failed"
-                yield Finished(step.number, step.name, status, reason=node.problem)  # type: ignore[arg-type]
+            node = nodes[step.number]
+            if step.number not in results:
+                status: Status = "skipped" if node.was_skipped else "failed"
+                yield Finished(step.number, step.name, status, reason=node.problem)
                 continue
-            result = self._node(step, node.payload, facts)
-            kept = keep(*where, step.name, self.batch, fingerprint, result, {"run_id": self.run_id})
+            own = facts if step is chosen[0] else {"in_one_call_with": chosen[0].name}
+            result = results[step.number].costing(**own)
+            where = (self.store, self.pipeline.name, step.name, self.batch)
+            kept = keep(*where, fingerprint, result, {"run_id": self.run_id})
             yield Finished(step.number, step.name, "completed", kept)
+
+    def _results(self, nodes: Sequence[NodeResult]) -> dict[int, StepResult]:
+        """The results of the steps that were completed, by their number."""
+        ids, items = RemoteIds.of(self.store), list(self.seeds.items)
+        results: dict[int, StepResult] = {}
+        for step in self.wired:
+            node = nodes[step.number]
+            if node.problem is None:
+                given = Given(tuple(items))
+                results[step.number] = result_of(step.agent, {"steps": [node.payload]}, ids, given)
+                items += results[step.number].items
+        return results
 
     def _fingerprint(self) -> str:
         config = self.pipeline.model_dump(mode="json", include={"steps", "seeds"})
@@ -71,7 +102,7 @@ class SingleCallRun(PipelineRun):
             raise TypeError("a single call is one to the platform")
         specification = PipelineSpecification()
         for step, wired in zip(self.pipeline.steps, self.wired, strict=True):
-            waits = wired.waits_for if step.depends_on is not None else None
+            waits = wired.waits_for if step.depends_on is not None or _is_known(wired) else None
             specification = specification.with_step(step.agent, step.intent, waits)
         images, documents, missing = sent_ids(RemoteIds.of(self.store), self.seeds)
         specification = specification.with_images(images) if images else specification
@@ -89,10 +120,10 @@ class SingleCallRun(PipelineRun):
         facts = spent(paid) | ({"not_at_the_platform": missing} if missing else {})
         return payload, facts
 
-    def _node(self, step: Wired, node: Mapping[str, Any], facts: Mapping[str, Any]) -> StepResult:
-        """A node's result; the costs of the call stand with the first step."""
-        result = result_of(step.agent, {"steps": [node]}, RemoteIds.of(self.store), self.seeds)
-        return result.costing(**(facts if step.number == 0 else {"in_one_call_with": 0}))
+
+def _is_known(step: Wired) -> bool:
+    """Whether all that a step takes comes from steps: where seeds come in too, the platform wires by types itself."""
+    return bool(step.waits_for) and not any(SEEDS in given for given in step.inputs.values())
 
 
 def _problem(payload: Mapping[str, Any]) -> str | None:
