@@ -11,11 +11,11 @@ import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from aion_dagster.formats.boxes import areas
 from aion_dagster.formats.frame import Frame, Part
 from aion_dagster.formats.options import ImagefolderOptions, Written, left_out
+from aion_dagster.formats.row_groups import RowGroups
 from aion_dagster.formats.rows import joined, json_numbers
 from aion_dagster.values import Category, Dataset
 
@@ -54,11 +54,11 @@ def write_imagefolder(
         for split in frame.used_splits() or ("train",):
             (folder / split).mkdir(exist_ok=True)
             place = folder / split / f"metadata.{options.metadata}"
-            file = stack.enter_context(place.open("xb"))
             if options.metadata == "parquet":
-                writer = stack.enter_context(pq.ParquetWriter(file, _COLUMNS, compression="zstd"))
-                add[split] = _table_writer(writer, dataset)
+                groups = stack.enter_context(RowGroups(place, _COLUMNS))
+                add[split] = _table_writer(groups, dataset)
             else:
+                file = stack.enter_context(place.open("xb"))
                 add[split] = _line_writer(file, dataset.categories)
         for part in frame.parts():
             annotations += len(part.image)
@@ -73,7 +73,7 @@ def write_classes(folder: Path, dataset: Dataset) -> None:
     (folder / "classes.json").write_bytes(orjson.dumps(names, option=orjson.OPT_APPEND_NEWLINE))
 
 
-def _table_writer(writer: pq.ParquetWriter, dataset: Dataset) -> Callable[[Part], None]:
+def _table_writer(groups: RowGroups, dataset: Dataset) -> Callable[[Part], None]:
     names = pa.array([c.name for c in dataset.categories], pa.string())
 
     def write(part: Part) -> None:
@@ -96,7 +96,7 @@ def _table_writer(writer: pq.ParquetWriter, dataset: Dataset) -> Callable[[Part]
             "height": pa.array(part.heights),
             "objects": objects,
         }
-        writer.write_table(pa.table(table, schema=_COLUMNS))
+        groups.add(pa.table(table, schema=_COLUMNS))
 
     return write
 

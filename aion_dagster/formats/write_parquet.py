@@ -13,6 +13,7 @@ from aion_dagster import schemas
 from aion_dagster.formats.boxes import areas
 from aion_dagster.formats.frame import Frame, Part
 from aion_dagster.formats.options import ParquetOptions, Written, left_out
+from aion_dagster.formats.row_groups import RowGroups
 from aion_dagster.formats.write_csv import category_rows, image_rows
 from aion_dagster.values import Dataset
 
@@ -52,16 +53,12 @@ def write_parquet(
 ) -> Written:
     """Write one row per box with all that is known of it, one per picture, one per category."""
     annotations, counts = 0, [np.zeros(0, dtype=np.int64)]
-    with pq.ParquetWriter(
-        folder / "annotations.parquet",
-        ANNOTATION_COLUMNS,
-        compression="zstd",
-        use_dictionary=list(_CODED),
-    ) as writer:
+    place = folder / "annotations.parquet"
+    with RowGroups(place, ANNOTATION_COLUMNS, coded=_CODED) as groups:
         for part in frame.parts():
             annotations += len(part.image)
             counts.append(np.diff(part.starts))
-            writer.write_table(_annotation_rows(part))
+            groups.add(_annotation_rows(part))
     pictures = image_rows(frame, np.concatenate(counts))
     pq.write_table(pictures, folder / "images.parquet", compression="zstd")
     pq.write_table(category_rows(dataset), folder / "categories.parquet", compression="zstd")
