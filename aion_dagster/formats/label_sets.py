@@ -15,12 +15,13 @@ from aion_dagster.values import Category, LabelSet, Loss
 _SHOWN: Final = 10
 
 
-def merge_labels(sets: Sequence[LabelSet]) -> LabelSet:
+def merge_labels(sets: Sequence[LabelSet], *, compare_classes: bool = True) -> LabelSet:
     """Several label sets as one: pictures numbered anew, categories united by name in order of appearance.
 
     What may be wrong with that is a loss "ambiguous": a class that two sets describe differently, classes whose names
     differ in case or blanks only, and classes that one set has and another has not, since in pictures that only the other
-    names nobody may have looked for them.
+    names nobody may have looked for them. The last is not said without `compare_classes`: files that declare no classes have
+    those that occur.
     """
     if len(sets) == 1:
         return sets[0]
@@ -36,7 +37,11 @@ def merge_labels(sets: Sequence[LabelSet]) -> LabelSet:
         pa.concat_tables(images),
         pa.concat_tables(annotations),
         categories,
-        (*(loss for one in sets for loss in one.losses), *conflicts, *_lacking(sets)),
+        (
+            *(loss for one in sets for loss in one.losses),
+            *conflicts,
+            *(_lacking(sets) if compare_classes else ()),
+        ),
     )
 
 

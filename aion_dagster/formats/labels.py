@@ -148,8 +148,9 @@ def _read_folder(root: Path, format: LabelFormat) -> LabelSet:  # noqa: A002
     raise LabelError(f"{root}: no labels{wanted} found; {_EXPECTED}")
 
 
-def _merged(found: Sequence[LabelSet]) -> LabelSet | None:
-    return merge_labels(found) if found else None
+def _merged(found: Sequence[LabelSet], *, declared: bool = False) -> LabelSet | None:
+    """The files of one folder as one set; `declared`: each says which classes it knows."""
+    return merge_labels(found, compare_classes=declared) if found else None
 
 
 def _coco(root: Path, names: Sequence[str]) -> LabelSet | None:
@@ -165,7 +166,7 @@ def _coco(root: Path, names: Sequence[str]) -> LabelSet | None:
             raise LabelError(
                 f"{root / name}: expected a COCO object with images, annotations, categories"
             )
-    labels = _merged(found)
+    labels = _merged(found, declared=True)
     if labels is None or not instances:
         return labels
     # Others of the official files say the same boxes once more: person_keypoints_…, panoptic_….

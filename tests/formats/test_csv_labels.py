@@ -136,7 +136,7 @@ def test_a_folder_of_tables_is_one_set(tmp_path):
     )
     (tmp_path / "t").mkdir()
     (tmp_path / "t/1.csv").write_text("filename,x,y,w,h,class\na.jpg,1,2,3,4,cat\n")
-    (tmp_path / "t/2.csv").write_text("filename,x,y,w,h,class\nb.jpg,1,2,3,4,cat\n")
+    (tmp_path / "t/2.csv").write_text("filename,x,y,w,h,class\nb.jpg,1,2,3,4,dog\n")
     (tmp_path / "t/notes.csv").write_text("who,when\nme,now\n")
     labels = read_labels(tmp_path / "t")
     assert labels.images["file_name"].to_pylist() == ["a.jpg", "b.jpg"]
