@@ -11,6 +11,7 @@ from aion_dagster.assets.pipeline_execution import OCCASION_TAG, Execution, of_s
 from aion_dagster.assets.workbench import Workbench, keys
 from aion_dagster.checks.pipelines import step_check_specs
 from aion_dagster.config import PipelineConfig
+from aion_dagster.identity import digest
 from aion_dagster.pipelines.asset_names import applied_assets, step_assets, upstream_assets
 from aion_dagster.pipelines.graph import Wired
 from aion_dagster.resources.naming import Names
@@ -118,6 +119,7 @@ def _specs(bench: Workbench, pipeline: PipelineConfig) -> list[dg.AssetSpec]:
                 deps=keys(names, [*above, *before]),
                 description=f"{VERBS[step.agent]}: {config.intent}",
                 kinds={"parquet", "markdown"},
+                code_version=digest(config.model_dump(mode="json"))[:16],
             )
         )
         if step.number in applied:
