@@ -131,6 +131,11 @@ class Planner:
         """Asset → fingerprint of what it should be made from: with the label files as they are now."""
         return self._fingerprints.of(self._record(batch).manifest_digest, self.labels)
 
+    @cached_property
+    def signature(self) -> str:
+        """What tells everything that batches should be made from, but for their files."""
+        return digest(self._fingerprints.of("", self.labels))
+
     def batch_with(self, batch: str, manifest_digest: str) -> dict[str, str]:
         """As `batch`, were its manifest another one."""
         self._record(batch)
@@ -242,7 +247,8 @@ class Planner:
     def plan_of(self, batches: Iterable[str]) -> Plan:
         """The work that is left on some batches, and on what is about none; nothing is said of assets over all batches."""
         wanted = list(batches)
-        built = {a: self._built(a) for a in partitioned_assets(self.config)} if wanted else {}
+        assets = partitioned_assets(self.config) if wanted else ()
+        built = {a: self.store.ledger.fingerprints(a, wanted) for a in assets}
         absent = {asset: self._absent(asset, prints, wanted) for asset, prints in built.items()}
         unlike = self._unlike_descriptions() if wanted else {}
         stale: dict[str, tuple[str, ...]] = {}

@@ -23,7 +23,7 @@ def read_listings(client: Any, moment: Callable[[str], datetime]) -> None:
     """
 
     def take_objects(
-        response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
+        response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_more: Any
     ) -> None:
         body = response_dict["body"]
         # Only a document with a declaration of its own can grow while it is parsed.

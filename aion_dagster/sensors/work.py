@@ -9,9 +9,16 @@ import dagster as dg
 
 from aion_dagster.config import LibraryConfig
 from aion_dagster.identity import digest
-from aion_dagster.planning import REVISION, Planner, configured_backend, partitioned_assets
+from aion_dagster.planning import (
+    REVISION,
+    Plan,
+    Planner,
+    configured_backend,
+    partitioned_assets,
+)
 from aion_dagster.resources.naming import Names
 from aion_dagster.sensors.runs import asked_for, batches_at_work
+from aion_dagster.sensors.settled import Settled
 from aion_dagster.storage.store import Store
 
 
@@ -28,9 +35,18 @@ class Work:
         self._config, self._store, self._instance = config, store, instance
         self._names = Names(config.name)
         self._planner = Planner(config, store, configured_backend(config))
-        self.plan = self._planner.plan_of(self._planner.records)
+        self.plan = self._planned()
         self.at_work = batches_at_work(self._names, partitioned_assets(config), instance)
         self.at_work &= self._planner.records.keys()
+
+    def _planned(self) -> Plan:
+        """The plan for all batches, made of those that are not known to be done."""
+        records = self._planner.records
+        settled = Settled(self._planner)
+        blocked = [key for key, record in records.items() if record.blocked_reason is not None]
+        plan = self._planner.plan_of(dict.fromkeys([*settled.without(records), *blocked]))
+        settled.note(records, blocked, plan.batches)
+        return plan
 
     @property
     def recorded(self) -> list[str]:

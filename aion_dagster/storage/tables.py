@@ -31,6 +31,9 @@ UNPARTITIONED: Final = frozenset({"library", "near_duplicates", "links", "usage"
 LISTED_SECONDS: Final = 600.0
 """How long the listing of a bucket is believed by the process that made it."""
 
+_FEW: Final = 100
+"""So many files are looked for one by one; of more the folder is listed."""
+
 _FILE = "part.parquet"
 _BATCH = pa.field("batch", pa.string())
 
@@ -199,7 +202,10 @@ class TableStore:
         is missed for `LISTED_SECONDS`, or until another process looks.
         """
         if not isinstance(self.root, BucketPath):
-            return set(batches) - set(self._written_batches(table))
+            wanted = set(batches)
+            if len(wanted) <= _FEW:
+                return {batch for batch in wanted if not self.exists(table, batch)}
+            return wanted - set(self._written_batches(table))
         listed = self._listed.get(table)
         if listed is None or time.monotonic() - listed.at > LISTED_SECONDS:
             listed = _Listed(time.monotonic(), set(self._written_batches(table)))
