@@ -20,6 +20,7 @@ from aion_dagster.pipelines.carrying_out import (
     ReadFile,
     check_target,
     copied,
+    moved,
     organized,
     tagged,
 )
@@ -28,6 +29,7 @@ from aion_dagster.pipelines.remote import RemoteAgents
 from aion_dagster.pipelines.remote_answers import RemoteIds
 from aion_dagster.pipelines.results import Placed
 from aion_dagster.pipelines.runner import PipelineRun
+from aion_dagster.pipelines.steps import ApplyConfig
 from aion_dagster.pipelines.tasks import Agents
 from aion_dagster.pipelines.written import Writer
 from aion_dagster.storage.places import place_of
@@ -78,11 +80,11 @@ def carry_out(
         if not isinstance(run.agents, RemoteAgents):
             raise UnavailableError("'to: platform' needs the backend 'aionvision'")
         return organized(plan, step.intent, run.agents, run.occasion)
-    if apply.to == "tags":
+    if apply.to in ("tags", "platform_folders"):
         backend, _ = bench.paying(context)
         if not isinstance(backend, AionvisionBackend):
-            raise UnavailableError("'to: tags' needs the backend 'aionvision'")
-        return _tagged(backend, store, plan)
+            raise UnavailableError(f"'to: {apply.to}' needs the backend 'aionvision'")
+        return _at_the_platform(backend, store, plan, apply)
     if apply.to == "folder":
         watched = [Path(s.path) for s in bench.config.sources if isinstance(s, FolderSourceConfig)]
         own = [store.home] if isinstance(store.home, Path) else []
@@ -115,12 +117,17 @@ def original_reader(store: Store, sources: SourceReader, plan: Sequence[Placed])
     return read
 
 
-def _tagged(backend: AionvisionBackend, store: Store, plan: Sequence[Placed]) -> CarriedOut:
+def _at_the_platform(
+    backend: AionvisionBackend, store: Store, plan: Sequence[Placed], apply: ApplyConfig
+) -> CarriedOut:
+    """Tags or folders of the files there."""
     from aion_dagster.client.errors import AionvisionError
 
     try:
         with backend.sync_client() as client:
-            return tagged(plan, RemoteIds.of(store), client)
+            if apply.to == "tags":
+                return tagged(plan, RemoteIds.of(store), client)
+            return moved(plan, apply.target, RemoteIds.of(store), client)
     except AionvisionError as error:
         raise UnavailableError(f"Aionvision: {error}") from error
 

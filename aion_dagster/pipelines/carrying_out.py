@@ -113,6 +113,40 @@ def tagged(plan: Sequence[Placed], ids: RemoteIds, client: SyncAionVision) -> Ca
     return CarriedOut(done, there, tuple(failures))
 
 
+def moved(plan: Sequence[Placed], below: str, ids: RemoteIds, client: SyncAionVision) -> CarriedOut:
+    """Files put into folders of the platform as planned; folders that are there by their name are used.
+
+    Args:
+        plan: which file goes where.
+        below: name of the folder at the root that holds the others; empty for the root itself.
+        ids: ids of the library and of the platform.
+        client: asks the platform; none of this is paid.
+    """
+    failures: list[str] = []
+    wanted: dict[str, list[str]] = {}
+    for one in plan:
+        remote = ids.remote(one.kind, one.id, one.remote_id)
+        if remote is None:
+            failures.append(f"{one.name}: is not at the platform")
+        else:
+            wanted.setdefault(one.folder, []).append(remote)
+    made = done = 0
+    tree = client.folders.tree()
+    parent: str | None = None
+    if below and wanted:
+        known = next((f.id for f in tree.children() if f.name == below), None)
+        parent = known or client.folders.create(below).id
+        made += known is None
+    for name, files in wanted.items():
+        found = next((f.id for f in tree.children(parent) if f.name == name), None)
+        folder = found or client.folders.create(name, parent_id=parent).id
+        made += found is None
+        for begin in range(0, len(files), _PAGE):
+            page = files[begin : begin + _PAGE]
+            done += client.folders.move_files(page, folder_id=folder).moved
+    return CarriedOut(done, 0, tuple(failures), {"folders_created": made})
+
+
 def organized(
     plan: Sequence[Placed], intent: str, agents: RemoteAgents, occasion: str
 ) -> CarriedOut:

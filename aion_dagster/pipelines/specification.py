@@ -187,9 +187,9 @@ def check_for_backend(pipelines: Sequence[PipelineConfig], library: Backend) -> 
                 problem = (
                     f"{said(step.number, step)}: 'to: platform' needs the backend 'aionvision'"
                 )
-            if library == "local" and apply and apply.to == "tags":
+            if library == "local" and apply and apply.to in ("tags", "platform_folders"):
                 problem = (
-                    f"{said(step.number, step)}: tags are those of the remote library, which needs the backend "
+                    f"{said(step.number, step)}: {apply.to} are those of the remote library, which needs the backend "
                     "'aionvision' of the library; 'to: folder' and 'to: s3' work without"
                 )
             if problem:

@@ -20,11 +20,12 @@ class ApplyConfig(Strict):
     """What becomes of the plan of an `organize` step; without `confirm: true` nothing does.
 
     `to: folder` copies the originals into folders below `target`, `s3` to prefixes below `target` (`s3://bucket/prefix`),
-    `tags` gives the remote library's files the folder's name as a tag, `platform` has the platform's own agent put the
-    files into folders there. Originals are never moved or deleted by the first two.
+    `tags` gives the remote library's files the folder's name as a tag, `platform_folders` makes the folders there, below
+    that called `target`, and moves the files as planned, `platform` has the platform's own agent put the files into
+    folders as it sees fit. Originals are never moved or deleted by the first two.
     """
 
-    to: Literal["folder", "s3", "tags", "platform"]
+    to: Literal["folder", "s3", "tags", "platform_folders", "platform"]
     target: str = ""
     confirm: bool = False
 

@@ -20,7 +20,7 @@ from remote_library import PAID, brought_there, ran, remote_agents
 from aion_dagster.errors import AionError
 from aion_dagster.pipelines.asked_once import AgentError, InDoubtError
 from aion_dagster.pipelines.builder import Pipeline
-from aion_dagster.pipelines.carrying_out import organized, tagged
+from aion_dagster.pipelines.carrying_out import moved, organized, tagged
 from aion_dagster.pipelines.kept import read_result
 from aion_dagster.pipelines.remote import ORGANIZE
 from aion_dagster.pipelines.remote_answers import RemoteIds
@@ -318,6 +318,26 @@ def test_a_node_that_fails_in_a_single_call_leaves_the_others_results(
     }
     second = ran(store, remote_agents(store, server.url), pipeline)
     assert set(ended(second).values()) == {"completed"}
+
+
+def test_folders_are_made_and_files_moved_as_planned_however_often(
+    store: Store, server: Server
+) -> None:
+    plan = plan_of(store, server)
+    agents, ids = remote_agents(store, server.url), RemoteIds.of(store)
+    before = billed(server)
+    with agents.backend.sync_client() as client:
+        done = moved(plan, "sorted", ids, client)
+        assert done.done == 4
+        again = moved(plan, "sorted", ids, client)
+        assert again.facts == {"folders_created": 0}
+        tree = client.folders.tree()
+        (top,) = [f for f in tree.children() if f.name == "sorted"]
+        folders = {f.name: f.file_count for f in tree.children(top.id)}
+    assert folders == {name: sum(p.folder == name for p in plan) for name in folders}
+    assert sum(folders.values()) == 4
+    assert done.facts == {"folders_created": 1 + len(folders)}
+    assert billed(server) == before
 
 
 def test_a_folder_s_name_becomes_a_tag_more_of_each_file(store: Store, server: Server) -> None:
