@@ -18,8 +18,9 @@ from aion_dagster.storage.bucket import BucketPath
 from aion_dagster.storage.bucket_upkeep import purge_versions
 from aion_dagster.storage.erasure_found import Found, find
 from aion_dagster.storage.erasure_target import Target
+from aion_dagster.storage.exports import FACTS, POINTER
 from aion_dagster.storage.ledger_erasure import Reprint, Slimmed
-from aion_dagster.storage.places import write_bytes
+from aion_dagster.storage.places import Place, place_of, write_bytes
 from aion_dagster.storage.store import Store
 
 FOLDER: Final = "forgotten"
@@ -49,6 +50,10 @@ def erase(config: LibraryConfig, store: Store, erasure: Erasure) -> None:
     slimmed = {batch: _slimmed(store, target, batch) for batch in sorted(batches)}
     prints = list(_reprints(config, store, slimmed))
     erasing.erase(store, target, erasure.found, prints)
+    for place in copies(config, erasure.found):
+        erasing.remove_folder(place)
+        if isinstance(place, BucketPath):
+            purge_versions(place)
     # What a killed process read and could not note: it would be noted by whoever comes next.
     store.ledger.paid_calls("forget").look([])
     store.ledger.erase(
@@ -67,6 +72,18 @@ def erase(config: LibraryConfig, store: Store, erasure: Erasure) -> None:
     store.ledger.compact_database()
     note.unlink(missing_ok=True)
     _purge(store, f"pending-{name}.json")
+
+
+def copies(config: LibraryConfig, found: Found) -> list[Place]:
+    """Copies of exports that the configuration has put elsewhere."""
+    places = [
+        place_of(str(dataset.export_options.destination)) / dataset.name / name
+        for dataset in config.datasets
+        for of, name in sorted(found.exports)
+        if of == dataset.name and dataset.export_options.destination is not None
+    ]
+    # Whatever else may be there is none of ours.
+    return [p for p in places if (p / FACTS).is_file() or (p / POINTER).is_file()]
 
 
 def pending(store: Store) -> list[Erasure]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shlex
 import sys
@@ -14,7 +15,7 @@ from aion_dagster.commands.run import run_on
 from aion_dagster.commands.settings import store_config
 from aion_dagster.commands.summary import plural
 from aion_dagster.config import LibraryConfig
-from aion_dagster.erasure import erase, pending
+from aion_dagster.erasure import copies, erase, pending
 from aion_dagster.erasure_planning import Erasure, RemoteObject, is_forgotten, plan_erasure
 from aion_dagster.errors import ConfigError
 from aion_dagster.resources.access import open_store
@@ -32,19 +33,18 @@ def forget(args: Namespace) -> int:
     config = store_config(args)
     if not args.yes:
         with Store.open(config.store, library=config.name, create=False) as store:
-            _tell([*pending(store), *_planned(store, args.what)], args, done=False)
+            erasures = [*pending(store), *_planned(store, args.what)]
+            _tell(config, [_facts(config, e) for e in erasures], args, done=False)
         return 0
     store = open_store(config.store, config.name)
     with store.lock(wait=not args.no_wait, on_wait=_say, what="aion-dagster forget"):
         store.sweep()
         # Those that an earlier call began come first: what is planned now may lie in the same files.
-        for erasure in (begun := pending(store)):
-            _carry_out(config, store, erasure, args.remote)
+        told = [_carry_out(config, store, erasure, args.remote) for erasure in pending(store)]
         erasures = _planned(store, args.what)
-        for erasure in erasures:
-            _carry_out(config, store, erasure, args.remote)
-        _tell([*begun, *erasures], args, done=True)
-    if (begun or erasures) and not args.no_rebuild:
+        told += [_carry_out(config, store, erasure, args.remote) for erasure in erasures]
+        _tell(config, told, args, done=True)
+    if told and not args.no_rebuild:
         args.jobs, args.dataset, args.json = 1, None, False
         return run_on(args, config, take_in=False, whole_only=True)
     return 0
@@ -71,8 +71,11 @@ def _planned(store: Store, whats: Sequence[str]) -> list[Erasure]:
     return found
 
 
-def _carry_out(config: LibraryConfig, store: Store, erasure: Erasure, remote: str) -> None:
-    """At the platform first: whoever knows the ids is about to be erased."""
+def _carry_out(
+    config: LibraryConfig, store: Store, erasure: Erasure, remote: str
+) -> dict[str, Any]:
+    """Erase it, at the platform first: whoever knows the ids is about to be erased; what to tell."""
+    facts = _facts(config, erasure)
     chosen = _chosen(erasure.remote, remote)
     if chosen:
         from aion_dagster.backends.aionvision import AionvisionBackend
@@ -81,6 +84,7 @@ def _carry_out(config: LibraryConfig, store: Store, erasure: Erasure, remote: st
         ids = {kind: [r.remote_id for r in chosen if r.kind == kind] for kind in _KINDS}
         delete_remote(AionvisionBackend(config.aionvision), ids["file"], ids["document"])
     erase(config, store, erasure)
+    return facts
 
 
 def _chosen(remote: Sequence[RemoteObject], which: str) -> list[RemoteObject]:
@@ -89,18 +93,20 @@ def _chosen(remote: Sequence[RemoteObject], which: str) -> list[RemoteObject]:
     return [r for r in remote if which == "all" or not r.was_there]
 
 
-def _tell(erasures: Sequence[Erasure], args: Namespace, *, done: bool) -> None:
+def _tell(
+    config: LibraryConfig, told: Sequence[dict[str, Any]], args: Namespace, *, done: bool
+) -> None:
     if args.json:
-        print(json.dumps({"done": done, "forgotten": [_facts(e) for e in erasures]}))  # noqa: T201
+        print(json.dumps({"done": done, "forgotten": told}))  # noqa: T201 - the command's output
         return
-    for erasure in erasures:
-        print("\n".join(_lines(erasure, args.remote, done=done)))  # noqa: T201 - the command's output
-    if not erasures:
+    for facts in told:
+        print("\n".join(_lines(facts, args.remote, done=done)))  # noqa: T201
+    if not told:
         print("Nothing is to be erased.")  # noqa: T201
         return
     if not done:
         print("Nothing was erased: add --yes to erase it.")  # noqa: T201
-    print(_history(store_config(args)))  # noqa: T201
+    print(_history(config))  # noqa: T201
 
 
 def _history(config: LibraryConfig) -> str:
@@ -114,7 +120,7 @@ def _history(config: LibraryConfig) -> str:
     )
 
 
-def _facts(erasure: Erasure) -> dict[str, Any]:
+def _facts(config: LibraryConfig, erasure: Erasure) -> dict[str, Any]:
     """An erasure as JSON, by its counts; names only in what is asked for."""
     found = erasure.found
     return {
@@ -124,27 +130,29 @@ def _facts(erasure: Erasure) -> dict[str, Any]:
         "manifests": len(found.manifests),
         "sets": [f"{name} {version}" for name, version in sorted(found.sets)],
         "exports": [f"{dataset}/{name}" for dataset, name in sorted(found.exports)],
-        "derived": [f"{name} {version}" for name, version in sorted(found.derived)],
+        "results": [f"{name} {version}" for name, version in sorted(found.derived)],
         "reports": sorted(found.reports),
-        "remote": [r.remote_id for r in erasure.remote],
+        "kept originals": len(found.originals),
+        "copies": [str(place) for place in copies(config, found)],
+        "remote": [dataclasses.asdict(r) for r in erasure.remote],
     }
 
 
-def _lines(erasure: Erasure, remote: str, *, done: bool) -> list[str]:
-    facts = _facts(erasure)
+def _lines(facts: dict[str, Any], which: str, *, done: bool) -> list[str]:
     lines = [f"{'Erased' if done else 'To be erased'}: {plural(len(facts['contents']), 'content')}"]
     lines += [f"  content {sha}" for sha in facts["contents"]]
     lines += [f"  file {uri}" for uri in facts["files"]]
     lines += [f"  table {t}: {plural(n, 'file')} written anew" for t, n in facts["tables"].items()]
-    lines += [f"  {plural(facts['manifests'], 'manifest')}"] if facts["manifests"] else []
-    lines += [f"  set {name}" for name in facts["sets"]]
-    lines += [f"  export {name}" for name in facts["exports"]]
-    lines += [f"  result {name}" for name in facts["derived"]]
-    lines += [f"  report {name}" for name in facts["reports"]]
-    chosen = _chosen(erasure.remote, remote)
-    word = "deleted" if done else "to be deleted"
-    for each in erasure.remote:
+    for word in ("manifest", "kept original"):
+        lines += [f"  {plural(facts[f'{word}s'], word)}"] if facts[f"{word}s"] else []
+    for word in ("set", "export", "result", "report"):
+        lines += [f"  {word} {name}" for name in facts[f"{word}s"]]
+    lines += [f"  copy of an export at {place}" for place in facts["copies"]]
+    remote = [RemoteObject(**each) for each in facts["remote"]]
+    chosen = _chosen(remote, which)
+    for each in remote:
         there = ", which had it before" if each.was_there else ""
+        word = "deleted" if done else "to be deleted"
         fate = word if each in chosen else "stays; --remote ours or --remote all deletes it"
         lines.append(f"  {each.kind} {each.remote_id} at the platform{there}: {fate}")
     return lines

@@ -21,11 +21,17 @@ class OpenUpload(NamedTuple):
     begun_at: datetime
 
 
+def entries(place: BucketPath) -> Iterator[tuple[BucketPath, int, datetime]]:
+    """Every object below, its bytes, and when it was written."""
+    with bucket_errors("list", place):
+        for page in _listed(place, "list_objects_v2", place.below):
+            for item in page.get("Contents", ()):
+                yield BucketPath(place.bucket, item["Key"]), item["Size"], item["LastModified"]
+
+
 def sizes(place: BucketPath) -> list[tuple[int, datetime]]:
     """Bytes, and when it was written, of every object below; of the object itself where there is none below."""
-    with bucket_errors("list", place):
-        pages = _listed(place, "list_objects_v2", place.below)
-        found = [(i["Size"], i["LastModified"]) for page in pages for i in page.get("Contents", ())]
+    found = [(size, moment) for _, size, moment in entries(place)]
     if found:
         return found
     try:

@@ -13,6 +13,7 @@ from aion_dagster.storage.durable import hidden_sibling, storage_errors
 from aion_dagster.storage.erasure_found import LABELS, MADE_ANEW, Found
 from aion_dagster.storage.erasure_target import Target
 from aion_dagster.storage.ledger_erasure import Reprint
+from aion_dagster.storage.originals import OriginalStore
 from aion_dagster.storage.parquet import read_footer
 from aion_dagster.storage.places import Place
 from aion_dagster.storage.shared_file import SharedFile
@@ -81,7 +82,11 @@ def _from_sets(store: Store, target: Target, found: Found) -> Iterator[Place]:
 
 
 def _from_what_follows(store: Store, found: Found) -> Iterator[Place]:
-    """Reports, exports and index are removed."""
+    """Kept originals, reports, exports and index are removed."""
+    for sha256 in sorted(found.originals):
+        place = OriginalStore(store.root / "media").path(sha256)
+        place.unlink(missing_ok=True)
+        yield place
     for report in sorted(found.reports):
         place = store.root.joinpath("reports", *report.split("/"))
         place.unlink(missing_ok=True)

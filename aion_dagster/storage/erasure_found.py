@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from aion_dagster.storage.bucket import BucketPath
 from aion_dagster.storage.erasure_target import Target
+from aion_dagster.storage.originals import OriginalStore
 from aion_dagster.storage.parquet import parquet_file
 from aion_dagster.storage.places import Place
 from aion_dagster.storage.store import Store
@@ -37,6 +38,7 @@ class Found:
         sets: set and version.
         exports: dataset and name of the export.
         derived: sets, and their versions, that were found out from it by pipelines; they go as a whole.
+        originals: contents whose bytes are kept.
         reports: files below `reports` that name it, or tell of `derived`.
     """
 
@@ -45,6 +47,7 @@ class Found:
     sets: frozenset[tuple[str, str]] = field(default_factory=frozenset)
     exports: frozenset[tuple[str, str]] = field(default_factory=frozenset)
     derived: frozenset[tuple[str, str]] = field(default_factory=frozenset)
+    originals: frozenset[str] = field(default_factory=frozenset)
     reports: frozenset[str] = field(default_factory=frozenset)
 
     def __bool__(self) -> bool:
@@ -61,7 +64,7 @@ class Found:
         pairs = {
             k: frozenset(map(tuple, data[k])) for k in ("tables", "sets", "exports", "derived")
         }
-        words = {k: frozenset(data[k]) for k in ("manifests", "reports")}
+        words = {k: frozenset(data[k]) for k in ("manifests", "originals", "reports")}
         return cls(**words, **pairs)  # type: ignore[arg-type]
 
 
@@ -75,6 +78,7 @@ def find(store: Store, target: Target) -> Found:
         sets=sets,
         exports=frozenset(_exports(store, {name for name, _ in sets})),
         derived=derived,
+        originals=frozenset(filter(OriginalStore(store.root / "media").has, target.sha256s)),
         reports=frozenset(_reports(store, target, derived)),
     )
 

@@ -11,18 +11,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from aion_dagster import schemas
 from aion_dagster.identity import BATCH_KEY_PATTERN
 from aion_dagster.storage import process
 from aion_dagster.storage.bucket import BucketPath
-from aion_dagster.storage.bucket_upkeep import abort_upload, open_uploads, sizes
+from aion_dagster.storage.bucket_upkeep import abort_upload, entries, open_uploads, sizes
 from aion_dagster.storage.durable import storage_errors
 from aion_dagster.storage.erasing import remove_folder
 from aion_dagster.storage.exports import POINTER
-from aion_dagster.storage.parquet import parquet_file
+from aion_dagster.storage.garbage_references import (
+    exported_versions,
+    known_batches,
+    referred_batches,
+    wanted_contents,
+)
 from aion_dagster.storage.places import Place
 from aion_dagster.storage.store import Store
 
@@ -30,7 +32,7 @@ GRACE: Final = timedelta(hours=24)
 """What was written within this time is left alone: somebody may be about to refer to it."""
 
 _LEFTOVER: Final = re.compile(r"\..+\.(\d+-\d+)\.[0-9a-f]{8}\.(?:tmp|staging)")
-_INFO: Final = "info.json"
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _CURRENT: Final = "current.json"
 
 
@@ -39,7 +41,7 @@ class Garbage:
     """A file or folder that nothing refers to.
 
     Attributes:
-        kind: leftover | table | manifest | set version | export | upload.
+        kind: leftover | table | original | manifest | set version | export | upload.
         place: where it is.
         files: how many files it consists of.
         size_bytes: their size; of an upload in parts it is not known, and 0.
@@ -76,6 +78,7 @@ def find_garbage(
         - files on their way into the store whose process is gone;
         - tables of batches that have no manifest, no place in the ledger, no row in the library, and no picture in a
           version of a dataset; a team's own tables go with such a batch, and are left alone otherwise;
+        - kept originals of pictures that are neither in the library nor in a version of a dataset;
         - manifests of batches that were never recorded, because all of their files came into others;
         - versions of sets beyond `keep_versions`, and half-written ones;
         - in a bucket, exports that no pointer names, and uploads in parts that nobody finished.
@@ -84,6 +87,7 @@ def find_garbage(
     found = [
         *_leftovers(store),
         *_tables(store),
+        *_originals(store),
         *_manifests(store),
         *_sets(store, keep_versions),
         *_exports(store),
@@ -130,8 +134,8 @@ def _tables(store: Store) -> Iterator[Garbage]:
     names = store.tables.names()
     ours = [t for t in names if t in schemas.TABLES]
     written = {table: _batch_folders(store, table) for table in names}
-    unsure = {batch for table in ours for batch in written[table]} - _known_batches(store)
-    lost = unsure - _referred_batches(store) if unsure else set()
+    unsure = {batch for table in ours for batch in written[table]} - known_batches(store)
+    lost = unsure - referred_batches(store) if unsure else set()
     for table in names:
         for batch in sorted(written[table] & lost):
             found = _measured("table", store.tables.path(table, batch).parent)
@@ -146,32 +150,18 @@ def _batch_folders(store: Store, table: str) -> set[str]:
     return {key for name, _, key in names if name == "batch" and BATCH_KEY_PATTERN.fullmatch(key)}
 
 
-def _known_batches(store: Store) -> set[str]:
-    return {b.key for b in store.ledger.batches()} | set(store.manifests.batches())
-
-
-def _referred_batches(store: Store) -> set[str]:
-    """Batches that the library or a version of a dataset takes pictures from."""
-    found: set[str] = set()
-    if store.tables.exists("library"):
-        rows = store.tables.read("library", columns=["batch", "locations"])
-        found |= set(rows["batch"].to_pylist()) | _batches_of(rows["locations"])
-    for name in store.sets.names():
-        for version in store.sets.versions(name):
-            place = store.sets.path(name, version) / "images.parquet"
-            if not place.is_file():
-                continue
-            with parquet_file(place) as file:
-                if "locations" in file.schema_arrow.names:
-                    found |= _batches_of(file.read(columns=["locations"])["locations"])
-    return found
-
-
-def _batches_of(locations: pa.ChunkedArray) -> set[str]:
-    flat = pc.list_flatten(locations)
-    if not pa.types.is_struct(flat.type) or flat.type.get_field_index("batch") < 0:
-        return set()
-    return set(pc.struct_field(flat, "batch").unique().to_pylist())
+def _originals(store: Store) -> Iterator[Garbage]:
+    """Bytes of pictures that were kept for exports of versions to come."""
+    root = store.root / "media"
+    kept: dict[str, tuple[Place, int, datetime]]
+    if isinstance(root, BucketPath):
+        kept = {p.name: (p, size, moment) for p, size, moment in entries(root)}
+    else:
+        kept = {p.name: (p, *next(_files(p))) for p in root.glob("[0-9a-f][0-9a-f]/*")}
+    for sha256 in sorted(kept.keys() - wanted_contents(store)) if kept else ():
+        place, size, moment = kept[sha256]
+        if _SHA256.fullmatch(sha256):
+            yield Garbage("original", place, 1, size, moment)
 
 
 def _manifests(store: Store) -> Iterator[Garbage]:
@@ -196,7 +186,7 @@ def _sets(store: Store, keep_versions: int | None) -> Iterator[Garbage]:
                 yield found
         if keep_versions is None:
             continue
-        needed = {current, *_exported_versions(store, name)}
+        needed = {current, *exported_versions(store, name)}
         measured = [
             found
             for version in complete
@@ -210,15 +200,6 @@ def _sets(store: Store, keep_versions: int | None) -> Iterator[Garbage]:
 def _is_set(store: Store, name: str, part: str) -> bool:
     """Whether a folder below a set is (the beginning of) another set."""
     return any(other.startswith(f"{name}/{part}") for other in store.sets.names())
-
-
-def _exported_versions(store: Store, name: str) -> set[str]:
-    """Versions that the exports of a dataset were made of, or may be being made of."""
-    kind, _, dataset = name.partition("/")
-    if kind != "dataset" or not dataset:
-        return set()
-    builds = (store.ledger.build(f"{name}/{e}") for e in store.exports.names(dataset))
-    return {str(build.info.get("version")) for build in builds if build is not None}
 
 
 def _exports(store: Store) -> Iterator[Garbage]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +16,7 @@ from aion_dagster.storage.erasing import erase
 from aion_dagster.storage.erasure_found import Found, find
 from aion_dagster.storage.erasure_target import Target
 from aion_dagster.storage.ledger_erasure import FileVersion
+from aion_dagster.storage.originals import OriginalStore
 from aion_dagster.storage.store import Store
 from aion_dagster.values import LabelSet, Loss, losses_table
 
@@ -37,8 +40,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-def rows(schema: pa.Schema, *given: dict[str, object]) -> pa.Table:
-    return pa.Table.from_pylist([dict.fromkeys(schema.names) | row for row in given], schema)
+def rows(schema: pa.Schema, *given: Mapping[str, object]) -> pa.Table:
+    return pa.Table.from_pylist([{**dict.fromkeys(schema.names), **row} for row in given], schema)
 
 
 def erased(store: Store) -> Found:
@@ -142,6 +145,19 @@ def test_of_datasets_the_current_version_is_shortened_and_older_ones_go(store: S
     assert info == {"name": "main"}
     assert store.sets.versions("dataset/main") == ["v2"]
     assert store.exports.read("other", "csv", "images.csv") == b"other"
+
+
+def test_the_original_goes_that_was_kept(store: Store) -> None:
+    data = b"the bride"
+    sha = hashlib.sha256(data).hexdigest()
+    kept = OriginalStore(store.root / "media")
+    assert kept.keep(sha, lambda: data)
+    target = replace(TARGET, sha256s=frozenset({sha}))
+    found = find(store, target)
+    assert found.originals == {sha}
+    erase(store, target, found)
+    assert list(kept.kept()) == []
+    assert not find(store, target)
 
 
 def test_an_export_of_a_version_that_is_gone_is_not_trusted(store: Store) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import boto3
@@ -19,6 +21,7 @@ from aion_dagster.identity import batch_key, manifest_digest
 from aion_dagster.storage import process
 from aion_dagster.storage.garbage import Garbage, find_garbage, remove_garbage
 from aion_dagster.storage.ledger_records import BatchRecord
+from aion_dagster.storage.originals import OriginalStore
 from aion_dagster.storage.places import Place
 from aion_dagster.storage.store import Store
 from aion_dagster.values import FileRef
@@ -218,6 +221,30 @@ def test_files_of_dead_processes_go_and_those_of_living_ones_stay(tmp_path: Path
         }
 
 
+def test_originals_stay_as_long_as_a_version_or_the_library_has_them(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        kept = OriginalStore(tmp_path / "media")
+        hashes = {}
+        for name in ("in the library", "in an old version", "nowhere", "nowhere, young"):
+            data = name.encode()
+            hashes[name] = hashlib.sha256(data).hexdigest()
+            assert kept.keep(hashes[name], partial(bytes, data))
+        library = pa.Table.from_pylist(
+            [dict.fromkeys(schemas.LIBRARY.names) | {"sha256": hashes["in the library"]}],
+            schemas.LIBRARY,
+        )
+        store.tables.write("library", library)
+        for version, name in (("v1", "in an old version"), ("v2", "in the library")):
+            store.sets.write(
+                "dataset/main", version, {"images": pa.table({"sha256": [hashes[name]]})}, {}
+            )
+        age(tmp_path / "media")
+        os.utime(str(kept.path(hashes["nowhere, young"])))
+        remove_garbage(store, found := find_garbage(store))
+        assert [(g.kind, g.size_bytes) for g in found] == [("original", len(b"nowhere"))]
+        assert set(kept.kept()) == set(hashes.values()) - {hashes["nowhere"]}
+
+
 def test_manifests_that_others_have_overtaken_go(tmp_path: Path) -> None:
     with Store.open(tmp_path) as store:
         recorded, unknown = [file_of(1), file_of(2)], [file_of(1), file_of(3)]
@@ -251,6 +278,8 @@ def test_a_store_in_a_bucket(bucket: str, tmp_path: Path, monkeypatch: pytest.Mo
             place = store.exports.publish(staging, "main", "csv")
         (store.exports.root / "main" / "coco" / "half" / "a.json").write_bytes(b"{}")
         (store.sets.root / "dataset" / "main" / "v2" / "images.parquet").write_bytes(b"half")
+        original = hashlib.sha256(b"nowhere").hexdigest()
+        assert OriginalStore(store.root / "media").keep(original, lambda: b"nowhere")
         client.create_multipart_upload(Bucket=bucket, Key="library/tables/images/x.parquet")
         client.create_multipart_upload(Bucket=bucket, Key="elsewhere")
 
@@ -261,6 +290,7 @@ def test_a_store_in_a_bucket(bucket: str, tmp_path: Path, monkeypatch: pytest.Mo
         told = by_kind(store, found)
         exports = told.pop("export")
         assert told == {
+            "original": [f"media/{original[:2]}/{original}"],
             "set version": ["sets/dataset/main/v2"],
             "table": [f"tables/team.own/batch={keys[1]}", f"tables/variants/batch={keys[1]}"],
             "upload": ["tables/images/x.parquet"],
