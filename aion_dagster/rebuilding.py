@@ -140,7 +140,6 @@ class _Rebuilding:
         facts = self._manifest_facts()
         self._batches(facts)
         restore_marks(self._store)
-        restore_marks(self._store)
         deleted = self._currents()
         builds = self._ledger.note_builds(self._builds())
         unfinished = self._times(facts)

@@ -126,7 +126,18 @@ def _leftovers(store: Store) -> Iterator[Garbage]:
 
 
 _OWN: Final = frozenset(
-    {"tables", "manifests", "sets", "exports", "reports", "index", "locks", "scratch", "forgotten"}
+    {
+        "tables",
+        "manifests",
+        "sets",
+        "exports",
+        "reports",
+        "index",
+        "locks",
+        "scratch",
+        "forgotten",
+        "media",
+    }
 )
 
 
