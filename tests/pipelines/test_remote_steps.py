@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from aionvision_server.fixtures import Server, running
+from known_library import BATCH
 from remote_library import PAID, brought_there, ran, remote_agents
 
 from aion_dagster.errors import AionError
@@ -355,3 +356,28 @@ def test_a_folder_s_name_becomes_a_tag_more_of_each_file(store: Store, server: S
         remote = ids.remote(one.kind, one.id, one.remote_id)
         assert remote is not None
         assert set(after[remote]) == {*before[remote], one.folder}
+
+
+def test_agents_without_an_endpoint_are_asked_as_pipelines_of_one_step(
+    store: Store, server: Server, template: tuple[Path, dict[str, str]]
+) -> None:
+    _, there = template
+    # Its own id of one picture, the platform's of another.
+    steps = Pipeline("single").with_images(["pole-1", there["tree-1"]]).search_links("news")
+    steps = steps.analyze("what", depends_on=[]).analytics("how many", depends_on=[])
+    pipeline = steps.chat("why", depends_on=[]).config()
+    since = max((e["number"] for e in server.log()), default=0)
+    done = ran(store, remote_agents(store, server.url), pipeline)
+    assert set(ended(done).values()) == {"completed"}, done
+    assert [e["operation"] for e in server.log("agents", since)] == ["POST /agents/pipeline"] * 4
+    for step in ("analyze", "analytics", "chat"):
+        assert "of 2 files" in (read_result(store, "single", step).text or "")
+    assert read_result(store, "single", "search_links").items == ()
+
+
+def test_what_is_not_at_the_platform_is_said(store: Store, server: Server) -> None:
+    store.tables.delete("uploads", BATCH)
+    pipeline = Pipeline("lost").with_images(["pole-1"]).analyze("what").config()
+    done = ran(store, remote_agents(store, server.url), pipeline)
+    assert ended(done) == {"analyze": "failed"}
+    assert "none of the 1 things to work on is at the platform" in (done["analyze"].reason or "")
