@@ -23,7 +23,7 @@ class ExportOptionsConfig(Strict):
         captions: COCO's captions are those of the labels, or also the pictures' descriptions.
         coco_category_ids: COCO's ids count from `coco_first_category_id`, or are those of the label files.
         yolo_task: rows of boxes or of polygons.
-        imagefolder_metadata: the file that says what is in the pictures.
+        imagefolder_metadata: the file that says what is in the pictures; jsonl only where every split has boxes.
         webdataset_shard_pictures: pictures in a shard at most.
         webdataset_shard_bytes: bytes after which a shard ends.
     """
@@ -35,7 +35,7 @@ class ExportOptionsConfig(Strict):
     captions: Literal["labels", "descriptions"] = "labels"
     coco_category_ids: Literal["contiguous", "keep"] = "contiguous"
     yolo_task: Literal["detect", "segment"] = "detect"
-    imagefolder_metadata: Literal["jsonl", "parquet"] = "jsonl"
+    imagefolder_metadata: Literal["jsonl", "parquet"] = "parquet"
     webdataset_shard_pictures: int = Field(default=10_000, ge=1)
     webdataset_shard_bytes: int = Field(default=2**30, ge=1)
 

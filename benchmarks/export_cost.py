@@ -260,6 +260,7 @@ def floor_pictures(work: Path, out: Path) -> None:
 
 
 def ours(work: Path, out: Path, name: str, *, pictures: bool = False, again: bool = False) -> None:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     from aion_dagster import schemas
@@ -277,6 +278,7 @@ def ours(work: Path, out: Path, name: str, *, pictures: bool = False, again: boo
 
     with pq.ParquetFile(work / "images.parquet", pre_buffer=False) as file:
         images = file.read(use_threads=False)
+    pa.default_memory_pool().release_unused()
     dataset = Dataset(
         name="bench",
         version="0",

@@ -83,9 +83,12 @@ class VocOptions(PictureOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ImagefolderOptions(PictureOptions):
-    """Hugging Face's imagefolder: what is known of the pictures stands in metadata.jsonl or metadata.parquet."""
+    """Hugging Face's imagefolder: what is known of the pictures stands in metadata.parquet or metadata.jsonl.
 
-    metadata: Literal["jsonl", "parquet"] = "jsonl"
+    In JSON a split without any box has lists of no type, and `datasets` refuses splits of different types.
+    """
+
+    metadata: Literal["jsonl", "parquet"] = "parquet"
 
     def picture_folder(self, split: str) -> str:
         """The folder of a split's pictures in the export."""

@@ -9,7 +9,7 @@ from typing import Final, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-ROWS: Final = 1 << 16
+ROWS: Final = 1 << 15
 
 
 class RowGroups:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, Final
 
 import numpy as np
 import orjson
@@ -17,7 +17,7 @@ from aion_dagster.formats.frame import Frame, Part
 from aion_dagster.formats.options import ImagefolderOptions, Written, left_out
 from aion_dagster.formats.row_groups import RowGroups
 from aion_dagster.formats.rows import joined, json_numbers
-from aion_dagster.values import Category, Dataset
+from aion_dagster.values import Dataset
 
 _OBJECTS: Final = pa.struct(
     [
@@ -48,23 +48,31 @@ def write_imagefolder(
     Boxes are [x, y, width, height] in pixels, `category_id` counts from 0 in the order of the classes.
     """
     write_classes(folder, dataset)
+    make = _tables if options.metadata == "parquet" else _lines
+    names = _names(dataset, options)
     annotations = 0
     with ExitStack() as stack:
-        add: dict[str, Callable[[Part], None]] = {}
+        add: dict[str, Callable[[Any], object]] = {}
         for split in frame.used_splits() or ("train",):
             (folder / split).mkdir(exist_ok=True)
             place = folder / split / f"metadata.{options.metadata}"
             if options.metadata == "parquet":
-                groups = stack.enter_context(RowGroups(place, _COLUMNS))
-                add[split] = _table_writer(groups, dataset)
+                add[split] = stack.enter_context(RowGroups(place, _COLUMNS)).add
             else:
-                file = stack.enter_context(place.open("xb"))
-                add[split] = _line_writer(file, dataset.categories)
+                add[split] = stack.enter_context(place.open("xb")).write
         for part in frame.parts():
             annotations += len(part.image)
-            for split in sorted(set(part.splits)):
-                add[split](part.of_split(split))
+            for split, piece in make(part, names) if part.names else ():
+                add[split](piece)
     return Written(annotations, left_out(frame.seen, "imagefolder's metadata"))
+
+
+def _names(dataset: Dataset, options: ImagefolderOptions) -> pa.Array:
+    """The classes as they are written."""
+    names = [c.name for c in dataset.categories]
+    if options.metadata == "jsonl":
+        names = [orjson.dumps(name).decode() + "," for name in names]
+    return pa.array(names, pa.string())
 
 
 def write_classes(folder: Path, dataset: Dataset) -> None:
@@ -73,44 +81,35 @@ def write_classes(folder: Path, dataset: Dataset) -> None:
     (folder / "classes.json").write_bytes(orjson.dumps(names, option=orjson.OPT_APPEND_NEWLINE))
 
 
-def _table_writer(groups: RowGroups, dataset: Dataset) -> Callable[[Part], None]:
-    names = pa.array([c.name for c in dataset.categories], pa.string())
-
-    def write(part: Part) -> None:
-        starts = pa.array(part.starts.astype(np.int32))
-        sides = pa.array(np.stack(part.boxes, axis=1).ravel())
-        columns = (
-            part.annotations.column("annotation_id").combine_chunks(),
-            pa.FixedSizeListArray.from_arrays(sides, 4),
-            names.take(pa.array(part.category)),
-            pa.array(part.category, pa.int64()),
-            pa.array(areas(part.annotations, part.images)),
-            pa.array(part.crowds()),
-        )
-        lists = [pa.ListArray.from_arrays(starts, column) for column in columns]
-        objects = pa.StructArray.from_arrays(lists, fields=list(_OBJECTS))
-        table = {
-            "file_name": pa.array(part.names, pa.string()),
-            "image_id": part.images.column("image_id"),
-            "width": pa.array(part.widths),
-            "height": pa.array(part.heights),
-            "objects": objects,
-        }
-        groups.add(pa.table(table, schema=_COLUMNS))
-
-    return write
-
-
-def _line_writer(file: BinaryIO, categories: tuple[Category, ...]) -> Callable[[Part], None]:
-    names = pa.array([orjson.dumps(c.name).decode() + "," for c in categories], pa.string())
-
-    def write(part: Part) -> None:
-        file.write(_lines(part, names) if part.names else b"")
-
-    return write
+def _tables(part: Part, names: pa.Array) -> Iterator[tuple[str, pa.Table]]:
+    """The rows of each split."""
+    starts = pa.array(part.starts.astype(np.int32))
+    sides = pa.array(np.stack(part.boxes, axis=1).ravel())
+    columns = (
+        part.annotations.column("annotation_id").combine_chunks(),
+        pa.FixedSizeListArray.from_arrays(sides, 4),
+        names.take(pa.array(part.category)),
+        pa.array(part.category, pa.int64()),
+        pa.array(areas(part.annotations, part.images)),
+        pa.array(part.crowds()),
+    )
+    lists = [pa.ListArray.from_arrays(starts, column) for column in columns]
+    objects = pa.StructArray.from_arrays(lists, fields=list(_OBJECTS))
+    made = {
+        "file_name": pa.array(part.names, pa.string()),
+        "image_id": part.images.column("image_id"),
+        "width": pa.array(part.widths),
+        "height": pa.array(part.heights),
+        "objects": objects,
+    }
+    table = pa.table(made, schema=_COLUMNS)
+    splits = pa.array(part.splits, pa.string())
+    for split in dict.fromkeys(part.splits):
+        yield split, table.filter(pc.equal(splits, split))
 
 
-def _lines(part: Part, names: pa.Array) -> memoryview:
+def _lines(part: Part, names: pa.Array) -> Iterator[tuple[str, bytes]]:
+    """The lines of each split."""
     lists = {
         "id": _quoted(part.annotations.column("annotation_id").combine_chunks()),
         "bbox": json_numbers(np.stack(part.boxes, axis=1)),
@@ -125,7 +124,10 @@ def _lines(part: Part, names: pa.Array) -> memoryview:
         own = pc.binary_join(pa.ListArray.from_arrays(starts, column), "")
         cells += [f'"{name}":[', pc.ascii_rtrim(own, ","), "],"]
     cells[-1] = "]}}\n"
-    return joined(_heads(part), *cells).data
+    lines = joined(_heads(part), *cells).parts(np.arange(len(part.names) + 1))
+    for split in dict.fromkeys(part.splits):
+        mine = (line for line, own in zip(lines, part.splits, strict=True) if own == split)
+        yield split, b"".join(mine)
 
 
 def _heads(part: Part) -> pa.Array:

@@ -55,12 +55,12 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Builder:
     return crowded(tmp_path_factory.mktemp("many"))
 
 
-@pytest.mark.parametrize("name", [*(n for n in FORMATS if n != "webdataset"), "hf parquet"])
+@pytest.mark.parametrize("name", [*(n for n in FORMATS if n != "webdataset"), "hf jsonl"])
 def test_a_file_read_in_parts_gives_the_bytes_of_a_table_in_memory(tmp_path, many, name):
     dataset = many.dataset()
     options = None
-    if name == "hf parquet":
-        name, options = "imagefolder", ImagefolderOptions(metadata="parquet")
+    if name == "hf jsonl":
+        name, options = "imagefolder", ImagefolderOptions(metadata="jsonl")
     gone = many.images[5]["image_id"]
     pictures = many.pictures(gone={gone: VANISHED}) if name != "csv" else None
     one = write_export(name, dataset, empty(tmp_path / "one"), pictures, options)

@@ -118,7 +118,7 @@ def test_a_damaged_export_is_not_counted(tmp_path, name):
         "voc": "Annotations/b.xml",
         "csv": "annotations.csv",
         "parquet": "annotations.parquet",
-        "imagefolder": "train/metadata.jsonl",
+        "imagefolder": "train/metadata.parquet",
         "webdataset": "train-000000.tar",
     }[name]
     (tmp_path / "out" / spoiled).write_text("{")
