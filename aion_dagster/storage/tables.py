@@ -296,7 +296,8 @@ class TableStore:
         if not self.is_partitioned(table):
             path = self.path(table)
             return self._dataset([path] if path.is_file() else [], None, schema)
-        keys = [key for key in self.batches(table) if key not in set(exclude)]
+        left_out = set(exclude)
+        keys = [key for key in self.batches(table) if key not in left_out]
         paths = [self.path(table, key) for key in keys]
         return self._dataset(paths, keys, schema.append(_BATCH))
 
