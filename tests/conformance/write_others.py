@@ -121,8 +121,11 @@ def main() -> None:
         keep_offline(Path(scratch))
         silent = io.StringIO()
         with contextlib.redirect_stdout(silent), contextlib.redirect_stderr(silent):
-            (target / "reference.json").write_text(json.dumps(reference(coco)))
+            given = reference(coco)
+            (target / "reference.json").write_text(json.dumps(given))
             for split, file in coco_splits(coco).items():
+                if not any(given["splits"][split]["boxes"].values()):
+                    continue  # ultralytics and Datumaro's VOC write nothing at all then
                 for tool in (supervision, globox, datumaro, ultralytics):
 
                     def out(name: str, tool: Any = tool, split: str = split) -> Path:
