@@ -104,9 +104,9 @@ def deal_out(
 class _Fresh:
     """Fresh groups numbered in their order, with their labels one after the other, and the bearers of each label."""
 
-    starts: list[int]
-    labels: list[int]
-    counts: list[int]
+    starts: Places
+    labels: Codes
+    counts: Codes
     by_label: list[npt.NDArray[np.int64]]
     left: Codes
     sizes: Codes
@@ -129,9 +129,9 @@ class _Fresh:
         edges = np.searchsorted(labels[ranked], np.arange(bearers.label_count + 1))
         groups = own[ranked]
         return cls(
-            starts.tolist(),
-            labels.tolist(),
-            counts.tolist(),
+            starts,
+            labels,
+            counts,
             [groups[a:b] for a, b in itertools.pairwise(edges.tolist())],
             np.bincount(labels, minlength=bearers.label_count).astype(np.int64),
             counts[labels == last],
@@ -145,6 +145,8 @@ def _give(fresh: _Fresh, lacks: list[list[float]]) -> npt.NDArray[np.int8]:
     left = fresh.left.astype(np.float64)
     left[left == 0] = np.inf
     last = len(left) - 1
+    # One group after the other, in plain numbers: an array's own are slower to get at.
+    starts, labels, counts = fresh.starts.tolist(), fresh.labels.tolist(), fresh.counts.tolist()
     while True:
         # Pictures come last, when everything that bears a label has its place.
         label = int(np.argmin(left[:-1])) if last else last
@@ -157,8 +159,8 @@ def _give(fresh: _Fresh, lacks: list[list[float]]) -> npt.NDArray[np.int8]:
             if given[group] < 0:
                 given[group] = _choose(lacks, label, last)
                 row = lacks[given[group]]
-                for place in range(fresh.starts[group], fresh.starts[group + 1]):
-                    row[fresh.labels[place]] -= fresh.counts[place]
+                for place in range(starts[group], starts[group + 1]):
+                    row[labels[place]] -= counts[place]
                 done.append(group)
         _subtract(left, fresh, done)
         left[label] = np.inf
@@ -180,10 +182,9 @@ def _subtract(left: npt.NDArray[np.float64], fresh: _Fresh, done: list[int]) -> 
     """Take the labels of groups that have their split from what is left."""
     if not done:
         return
-    starts = np.array(fresh.starts)
     groups = np.array(done, dtype=np.int64)
-    rows = _rows(starts[groups], starts[groups + 1])
-    labels = np.array(fresh.labels)[rows] if len(rows) > 1000 else np.array([fresh.labels[r] for r in rows.tolist()])  # fmt: skip
+    rows = _rows(fresh.starts[groups], fresh.starts[groups + 1])
+    labels = fresh.labels[rows]
     gone = np.bincount(labels, minlength=len(left))
     left -= gone
     left[left <= 0] = np.inf

@@ -55,11 +55,11 @@ def two_versions(pictures: Path, labels: Path, tmp_path: Path, run: Run) -> list
     told["annotations"][1]["category_id"] = 3 - told["annotations"][1]["category_id"]
     labels.write_text(json.dumps(told))
     draw_picture(pictures / "c" / "new.jpg", 99)
-    run("--labels", labels, "--config", config)
+    run(pictures, "--labels", labels, "--config", config)
     return [config, pictures, labels]
 
 
-def test_versions_are_listed_compared_and_traced(
+def test_versions_are_listed_compared_traced_and_exported_again(
     two_versions: list[Path], command: Any, said: Any, tmp_path: Path
 ) -> None:
     first, second = command("dataset", "list")
@@ -81,6 +81,8 @@ def test_versions_are_listed_compared_and_traced(
     assert "no version begins" in command("dataset", "show", "main", "--version", "zz", status=2)
     assert "there is no dataset" in command("dataset", "diff", "other", status=2)
     _trace(command, said, tmp_path / "store", two_versions[1])
+    _export_again(command, tmp_path, two_versions[0])
+    _refuse_what_is_gone(command, tmp_path, *two_versions[:2])
 
 
 def _trace(command: Any, said: Any, store: Path, pictures: Path) -> None:
@@ -116,11 +118,9 @@ def _trace(command: Any, said: Any, store: Path, pictures: Path) -> None:
     assert "is no annotation, picture" in command("trace", "nothing", status=2)
 
 
-def test_an_older_version_is_exported_again_byte_for_byte(
-    two_versions: list[Path], command: Any, tmp_path: Path
-) -> None:
+def _export_again(command: Any, tmp_path: Path, config: Path) -> None:
+    """An older version, byte for byte, wherever it is written to."""
     version = command("dataset", "list")[0]["version"]
-    config = two_versions[0]
     once = command("dataset", "export", "main", "--version", version, "--config", config)
     again = ["dataset", "export", "main", "--version", version, "--config", config]
     command(*again, "--to", tmp_path / "out", "--format", "coco")
@@ -130,18 +130,16 @@ def test_an_older_version_is_exported_again_byte_for_byte(
     assert once["exports"]["coco"]["pictures"] == 12
 
 
-def test_a_version_whose_bytes_are_gone_fails_before_anything_is_written(
-    two_versions: list[Path], command: Any, tmp_path: Path
-) -> None:
-    config, pictures, _ = two_versions
+def _refuse_what_is_gone(command: Any, tmp_path: Path, config: Path, pictures: Path) -> None:
+    """A version whose bytes are gone fails before anything is written."""
     version = command("dataset", "list")[0]["version"]
     next(pictures.rglob("picture 03.jpg")).unlink()
     complaint = command(
-        "dataset", "export", "main", "--version", version, "--config", config, "--to", tmp_path / "out",
+        "dataset", "export", "main", "--version", version, "--config", config, "--to", tmp_path / "gone",
         status=1,
     )  # fmt: skip
     assert "a/picture 03.jpg" in complaint
-    assert list((tmp_path / "out").iterdir()) == []
+    assert list((tmp_path / "gone").iterdir()) == []
 
 
 def test_kept_originals_outlive_their_files(
@@ -154,7 +152,7 @@ def test_kept_originals_outlive_their_files(
     for path in [*pictures.rglob("*.jpg")]:
         path.unlink()
     draw_picture(pictures / "other.jpg", 7)
-    run("--config", config)
+    run(pictures, "--labels", labels, "--config", config)
     again = ["dataset", "export", "main", "--version", version, "--config", config]
     command(*again, "--to", tmp_path / "out")
     assert tree(tmp_path / "out" / "coco" / "images") == wanted
@@ -178,7 +176,7 @@ def test_a_dataset_whose_splits_leak_is_not_exported(
     assert "lie in more than one split" in result["problems"]
     assert not (tmp_path / "store" / "exports" / "main" / "coco").exists()
     warned = configured(tmp_path / "aion.yaml", splits_from=["labels"], leaks="warn")
-    run("--labels", folder, "--config", warned)
+    run(pictures, "--labels", folder, "--config", warned)
     assert (tmp_path / "store" / "exports" / "main" / "coco").is_dir()
 
 
@@ -203,6 +201,6 @@ def test_what_was_selected_and_what_was_left_out_stands_in_the_version(
         "top": 5,
     }
     assert shown["losses"]["unmatched"] >= 1
-    again = run("--labels", labels, "--config", config)
+    again = run(pictures, "--labels", labels, "--config", config)
     assert again["seconds"] >= 0
     assert len(command("dataset", "list")) == 1
