@@ -12,8 +12,9 @@ import dagster as dg
 
 from aion_dagster import errors
 from aion_dagster.backends.pictures_ahead import PicturesAhead
-from aion_dagster.config import LibraryConfig
+from aion_dagster.config import LibraryConfig, PipelineConfig
 from aion_dagster.definitions import BATCH_JOB, LABELS_JOB, LIBRARY_JOB, build_definitions
+from aion_dagster.pipelines.asset_names import pipeline_assets
 from aion_dagster.remote_definitions import REMOTE_JOB
 from aion_dagster.resources.instance import COMMAND_TAG, embedded_instance
 from aion_dagster.resources.naming import Names
@@ -70,6 +71,10 @@ class Materializer:
     def remote(self, assets: Sequence[str]) -> Outcome:
         """Materialize assets about a remote account."""
         return self._run(REMOTE_JOB, assets, None)
+
+    def pipeline(self, pipeline: PipelineConfig, batch: str | None) -> Outcome:
+        """Run a pipeline of agents, over one batch where it is partitioned."""
+        return self._run(f"run_pipeline_{pipeline.name}", pipeline_assets(pipeline), batch)
 
     def _run(self, job: str, assets: Sequence[str], batch: str | None) -> Outcome:
         resolved = self._definitions.resolve_job_def(self._names.job(job))

@@ -228,7 +228,15 @@ class Run:
             for asset in left:
                 if asset.count("/") == 2:
                     self._bars.announce(asset, self._pictures())
-            self._finish(self._dagster().whole(left))
+            if self._finish(self._dagster().whole(left)):
+                self._follow(plan.batches)
+
+    def _follow(self, batches: Collection[str]) -> None:
+        """Run the pipelines that follow the library, or each batch that was done."""
+        for pipeline in self._config.pipelines:
+            if pipeline.schedule == "on_new":
+                for batch in batches if pipeline.seeds.by_batch else (None,):
+                    self._finish(self._dagster().pipeline(pipeline, batch))
 
     def _planner(self) -> Planner:
         return Planner(self._config, self._store, configured_backend(self._config))
