@@ -2,27 +2,31 @@
 
     python benchmarks/curation.py [--pictures 1000000] [--boxes 3] [--share 0.01] [--seed 7] [--rounds 3]
 
-Each round runs in a process of its own. Tables stand in memory as Arrow, as they come from the store; making them is
+Each part runs in a process of its own. Tables stand in memory as Arrow, as they come from the store; making them is
 not timed. Of an earlier version, the second part gets what is stored of it: the index of near-duplicates, the splits and
-the pictures' hashes. Peak memory is that of the whole process, the tables (given as `tables_mib`) included.
+the pictures' hashes. Peak memory is that of the process while it curates, the tables (`tables_mib`) included.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
+import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.feather as feather
 
 from aion_dagster import schemas
 from aion_dagster.curation.columns import flat, places_in
@@ -70,7 +74,13 @@ class Version:
 
 def uuids(rng: np.random.Generator, count: int) -> pa.Array:
     """Distinct UUIDs in ascending order."""
-    raw = np.sort(np.frombuffer(rng.bytes(16 * count), ">u8").reshape(count, 2).view([("a", ">u8"), ("b", ">u8")]).ravel(), order=["a"])
+    raw = np.sort(
+        np.frombuffer(rng.bytes(16 * count), ">u8")
+        .reshape(count, 2)
+        .view([("a", ">u8"), ("b", ">u8")])
+        .ravel(),
+        order=["a"],
+    )
     digits = np.frombuffer(b"0123456789abcdef", np.uint8)
     nibbles = np.frombuffer(raw.tobytes(), np.uint8).reshape(count, 16)
     hexed = np.stack([digits[nibbles >> 4], digits[nibbles & 15]], axis=2).reshape(count, 32)
@@ -118,7 +128,9 @@ def make_library(count: int, boxes: float, seed: int) -> Library:
         "category": pa.array([c.name for c in CLASSES]).take(
             pa.array(rng.choice(len(CLASSES), total, p=ODDS / ODDS.sum()))
         ),
-        "bbox": pa.StructArray.from_arrays([pa.array(c) for c in corners], fields=list(schemas.BBOX)),  # fmt: skip
+        "bbox": pa.StructArray.from_arrays(
+            [pa.array(c) for c in corners], fields=list(schemas.BBOX)
+        ),
         "score": pa.nulls(total, pa.float32()),
         "segmentation": pa.nulls(total, schemas.SEGMENTATION),
         "iscrowd": pa.array(np.zeros(total, bool)),
@@ -130,17 +142,32 @@ def make_library(count: int, boxes: float, seed: int) -> Library:
     return Library(pictures, pa.table(empty | rows, schema=schemas.ANNOTATIONS))
 
 
+class _Clock:
+    """Seconds of steps, and CPU seconds of all threads as `<step>_cpu`."""
+
+    def __init__(self, took: dict[str, float]) -> None:
+        self._took = took
+        self.start()
+
+    def start(self) -> None:
+        self._begun = time.perf_counter(), time.process_time()
+
+    def lap(self, step: str) -> None:
+        """A step is done; the next one begins."""
+        self._took[step] = time.perf_counter() - self._begun[0]
+        self._took[f"{step}_cpu"] = time.process_time() - self._begun[1]
+        self.start()
+
+
 def curate(library: Library, before: Version | None) -> tuple[Version, dict[str, float]]:
     """Near-duplicates, split and fingerprint, and the seconds of each."""
     took: dict[str, float] = {}
-    clock = time.perf_counter()
     pictures = library.pictures
+    clock = _Clock(took)
     near = find_near_duplicates(
         pictures["image_id"], pictures["phash"], pictures["area"], earlier=before and before.index
     )
-    took["near_duplicates"] = time.perf_counter() - clock
-
-    clock = time.perf_counter()
+    clock.lap("near_duplicates")
     groups = group_places(pictures.num_rows, [near_duplicate_bond(pictures, near.table)])
     heads, numbers = np.unique(groups, return_inverse=True)
     names = pictures["image_id"].take(pa.array(heads)).to_pylist()
@@ -148,13 +175,13 @@ def curate(library: Library, before: Version | None) -> tuple[Version, dict[str,
         numbers, names, labelling(library), SHARES, earlier=earlier(pictures, before)
     )
     splits = pa.array(vocabulary).take(pa.array(codes.astype(np.int32)))
-    took["split"] = time.perf_counter() - clock
+    clock.lap("split")
 
     images = dataset_images(pictures, groups, splits)
-    clock = time.perf_counter()
+    clock.start()
     made = row_hashes(images, library.boxes, before and before.hashes)
     print_ = fingerprint_of(images, made, CLASSES, {"seed": 0})
-    took["fingerprint"] = time.perf_counter() - clock
+    clock.lap("fingerprint")
     table = pa.table({"image_id": pictures["image_id"], "split": splits})
     return Version(near.index, table, made, print_), took
 
@@ -202,28 +229,43 @@ def moved(before: Version, after: Version) -> int:
     return int(pc.sum(pc.not_equal(before.splits["split"], now)).as_py() or 0)
 
 
-def one_round(pictures: int, boxes: float, share: float, seed: int) -> dict[str, Any]:
-    """A library, and the same with `share` more pictures; each timed."""
+def one_part(
+    pictures: int, boxes: float, share: float, seed: int, part: str, folder: Path
+) -> dict[str, Any]:
+    """A library anew, or with `share` more pictures on top of what `folder` has of the version before; timed."""
     more = round(pictures * share)
-    whole = make_library(pictures + more, boxes, seed)
-    new = np.zeros(pictures + more, bool)
-    new[np.random.default_rng(seed + 1).permutation(pictures + more)[:more]] = True
-    library = whole.part(~new)
-    tables = whole.pictures.nbytes + whole.boxes.nbytes + library.pictures.nbytes + library.boxes.nbytes  # fmt: skip
-    first, anew = curate(library, None)
-    del library
-    second, grown = curate(whole, first)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    check, _ = curate(whole, None)
-    return {
-        "anew": anew,
-        "grown": grown,
-        "moved": moved(first, second),
-        "same_as_anew": second.index.equals(check.index)
-        and second.hashes["content"].equals(check.hashes["content"]),
-        "peak_mib": peak / 1024,
-        "tables_mib": tables / 2**20,
-    }
+    library = make_library(pictures + more, boxes, seed)
+    if part == "anew":
+        new = np.zeros(pictures + more, bool)
+        new[np.random.default_rng(seed + 1).permutation(pictures + more)[:more]] = True
+        library = library.part(~new)
+    before = load(folder) if part == "grown" else None
+    pa.default_memory_pool().release_unused()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
+    version, took = curate(library, before)
+    peak = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024  # type: ignore[index]
+    tables = (library.pictures.nbytes + library.boxes.nbytes) / 2**20
+    facts: dict[str, Any] = {"took": took, "peak_mib": peak, "tables_mib": tables}
+    if before is None:
+        save(version, folder)
+    else:
+        facts["moved"] = moved(before, version)
+        anew, _ = curate(library, None)
+        facts["same_as_anew"] = version.index.equals(anew.index) and version.hashes.num_rows == anew.hashes.num_rows  # fmt: skip
+    return facts
+
+
+def save(version: Version, folder: Path) -> None:
+    for name in ("index", "splits", "hashes"):
+        feather.write_feather(getattr(version, name), folder / name)
+    (folder / "fingerprint").write_text(version.fingerprint)
+
+
+def load(folder: Path) -> Version:
+    tables = [
+        feather.read_table(folder / n, memory_map=False) for n in ("index", "splits", "hashes")
+    ]
+    return Version(*tables, (folder / "fingerprint").read_text())
 
 
 def main() -> int:
@@ -234,38 +276,60 @@ def main() -> int:
     parser.add_argument("--share", type=float, default=0.01)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
-        sys.stdout.write(json.dumps(one_round(args.pictures, args.boxes, args.share, args.seed)))
+        facts = one_part(
+            args.pictures, args.boxes, args.share, args.seed, args.one, Path(args.folder)
+        )
+        sys.stdout.write(json.dumps(facts))
         return 0
     rounds = []
     for _ in range(args.rounds):
-        command = [sys.executable, __file__, "--one", "--pictures", str(args.pictures), "--boxes", str(args.boxes)]  # fmt: skip
-        command += ["--share", str(args.share), "--seed", str(args.seed)]
-        rounds.append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))  # noqa: S603
+        with tempfile.TemporaryDirectory() as folder:
+            rounds.append({part: _child(args, part, folder) for part in ("anew", "grown")})
     report(rounds, args.pictures, args.share)
     return 0
 
 
+def _child(args: argparse.Namespace, part: str, folder: str) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--one", part, "--folder", folder]
+    for name in ("pictures", "boxes", "share", "seed"):
+        command += [f"--{name}", str(getattr(args, name))]
+    found: dict[str, Any] = json.loads(
+        subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+    )
+    return found
+
+
 def report(rounds: list[dict[str, Any]], pictures: int, share: float) -> None:
     """Medians as a table, then JSON."""
-    steps = list(rounds[0]["anew"])
+    steps = [s for s in rounds[0]["anew"]["took"] if not s.endswith("_cpu")]
 
-    def median(part: str, step: str) -> float:
-        return statistics.median(r[part][step] for r in rounds)
+    def median(part: str, wanted: Sequence[str]) -> float:
+        return statistics.median(sum(r[part]["took"][s] for s in wanted) for r in rounds)
 
-    lines = [f"{pictures:,} pictures, then {share:.0%} more", f"{'':18}{'anew':>9}{'grown':>9}{'ratio':>8}"]  # fmt: skip
-    sums = {part: statistics.median(sum(r[part].values()) for r in rounds) for part in ("anew", "grown")}  # fmt: skip
-    for step in steps:
-        anew, grown = median("anew", step), median("grown", step)
-        lines.append(f"{step:18}{anew:8.2f}s{grown:8.2f}s{grown / anew:8.1%}")
-    ratio = statistics.median(sum(r["grown"].values()) / sum(r["anew"].values()) for r in rounds)
-    lines.append(f"{'together':18}{sums['anew']:8.2f}s{sums['grown']:8.2f}s{ratio:8.1%}")
-    peak, tables = (max(r[k] for r in rounds) for k in ("peak_mib", "tables_mib"))
-    lines.append(f"moved: {max(r['moved'] for r in rounds)}; peak {peak:,.0f} MiB, of which tables {tables:,.0f} MiB")  # fmt: skip
-    facts = {"pictures": pictures, "seconds": sums, "ratio": ratio, "peak_mib": peak, "rounds": rounds}  # fmt: skip
-    sys.stdout.write("\n".join(lines) + "\n" + json.dumps(facts) + "\n")
+    lines = [
+        f"{pictures:,} pictures, then {share:.0%} more",
+        f"{'':22}{'anew':>9}{'grown':>9}{'ratio':>8}",
+    ]
+    for name, wanted in (*((s, [s]) for s in steps), ("together", steps)):
+        for kind, ends in (("", ""), (" (CPU)", "_cpu")):
+            ended = [f"{s}{ends}" for s in wanted]
+            anew, grown = median("anew", ended), median("grown", ended)
+            lines.append(f"{name + kind:22}{anew:8.2f}s{grown:8.2f}s{grown / anew:8.1%}")
+    peaks = {p: max(r[p]["peak_mib"] for r in rounds) for p in ("anew", "grown")}
+    tables = max(r["grown"]["tables_mib"] for r in rounds)
+    lines.append(
+        f"peak {peaks['anew']:,.0f} and {peaks['grown']:,.0f} MiB, of which tables {tables:,.0f} MiB"
+    )
+    moved_ones = max(r["grown"]["moved"] for r in rounds)
+    same = all(r["grown"]["same_as_anew"] for r in rounds)
+    lines.append(f"pictures moved: {moved_ones}; near-duplicates as found anew: {same}")
+    sys.stdout.write(
+        "\n".join(lines) + "\n" + json.dumps({"pictures": pictures, "rounds": rounds}) + "\n"
+    )
 
 
 if __name__ == "__main__":
