@@ -170,7 +170,7 @@ def curate(library: Library, before: Version | None) -> tuple[Version, dict[str,
     clock.lap("near_duplicates")
     groups = group_places(pictures.num_rows, [near_duplicate_bond(pictures, near.table)])
     heads, numbers = np.unique(groups, return_inverse=True)
-    names = pictures["image_id"].take(pa.array(heads)).to_pylist()
+    names = flat(pictures["image_id"], pa.string()).take(pa.array(heads))
     codes, vocabulary, _ = split_pictures(
         numbers, names, labelling(library), SHARES, earlier=earlier(pictures, before)
     )

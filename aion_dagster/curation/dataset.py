@@ -271,7 +271,7 @@ def _split(
     earlier: Earlier | None,
 ) -> tuple[npt.NDArray[np.int8], tuple[str, ...], tuple[Loss, ...]]:
     heads, numbers = np.unique(groups, return_inverse=True)
-    names = pictures["image_id"].take(pa.array(heads)).to_pylist()
+    names = flat(pictures["image_id"], pa.string()).take(pa.array(heads))
     return split_pictures(
         numbers, names, labelling, settings.shares, seed=settings.seed, earlier=earlier
     )

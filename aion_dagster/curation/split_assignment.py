@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,30 +32,19 @@ class Bearers:
     label_count: int
 
     @classmethod
-    def of(cls, group: Places, places: Places, labels: Codes, kinds: int) -> Bearers:
+    def of(cls, members: Places, owners: Places, labels: Codes, kinds: int) -> Bearers:
         """Count the labels of pictures by group.
 
         Args:
-            group: for each picture its group, from 0.
-            places: the picture of each label that is there.
+            members: the group of each picture.
+            owners: the group of the picture of each label that is there.
             labels: the label, from 0; sorted like the labels' names.
             kinds: how many labels there are.
         """
         width = kinds + 1
-        keys = np.concatenate([group[places] * width + labels, group * width + kinds])
+        keys = np.concatenate([owners * width + labels, members * width + kinds])
         unique, counts = np.unique(keys, return_counts=True)
         return cls(unique // width, unique % width, counts.astype(np.int64), width)
-
-    def totals(self, weights: npt.NDArray[np.bool_] | None = None) -> Codes:
-        """How often each label occurs, in all groups or those of a mask (groups,)."""
-        kept = slice(None) if weights is None else weights[self.groups]
-        sums = np.bincount(self.labels[kept], weights=self.counts[kept], minlength=self.label_count)
-        return sums.astype(np.int64)
-
-    def of_groups(self, mask: npt.NDArray[np.bool_]) -> Bearers:
-        """The rows of some groups."""
-        kept = mask[self.groups]
-        return Bearers(self.groups[kept], self.labels[kept], self.counts[kept], self.label_count)
 
 
 def ranks(names: Sequence[str], seed: int) -> Places:
@@ -71,11 +60,13 @@ def ranks(names: Sequence[str], seed: int) -> Places:
 def deal_out(
     bearers: Bearers,
     fresh: Places,
-    split_of: npt.NDArray[np.int8],
+    totals: Codes,
+    taken: Sequence[Codes],
+    held: Mapping[bool, Codes],
     splits: Sequence[str],
     wanted: Sequence[float],
-) -> None:
-    """Give each fresh group a split; `split_of` is filled in place.
+) -> npt.NDArray[np.int8]:
+    """The split of each fresh group.
 
     Greedy, after Sechidis, Tsoumakas, Vlahavas, "On the stratification of multi-label data" (ECML 2011), on groups
     instead of rows: the rarest label among what is left goes first, each of its groups, the large ones first, to the
@@ -83,21 +74,19 @@ def deal_out(
     label, as long as others lack some.
 
     Args:
-        bearers: of all groups.
+        bearers: of the fresh groups.
         fresh: the groups to deal out, in the order in which equals are looked at.
-        split_of: for each group its split; -1 for fresh ones, and below that for splits that have no share.
+        totals: how often each label occurs, in fresh and old groups.
+        taken: for each split, how often in the old groups that it has.
+        held: how many old groups each split has: of all (False), and of those with labels (True).
         splits: names, the preferred of equals first.
         wanted: the share of each split.
     """
-    totals = bearers.totals()
-    lacks = []
-    for code, share in enumerate(wanted):
-        taken = bearers.totals(split_of == code)
-        lacks.append((share * totals - taken).tolist())
+    lacks = [(share * totals - have).tolist() for share, have in zip(wanted, taken, strict=True)]
     chosen = _Fresh.of(bearers, fresh)
     given = _give(chosen, lacks)
-    _ensure(bearers, chosen, given, split_of, list(splits))
-    split_of[fresh] = given
+    _ensure(chosen, given, held, list(splits))
+    return given
 
 
 @dataclass(frozen=True)
@@ -197,27 +186,20 @@ def _rows(starts: Places, ends: Places) -> Places:
 
 
 def _ensure(
-    bearers: Bearers,
     fresh: _Fresh,
     given: npt.NDArray[np.int8],
-    split_of: npt.NDArray[np.int8],
+    held: Mapping[bool, Codes],
     splits: list[str],
 ) -> None:
     """Where it can be had, `train` and `val` get a group, and `val` a labelled one: the smallest that can be spared."""
-    labelled = np.zeros(len(split_of), dtype=bool)
-    labelled[bearers.groups[bearers.labels < bearers.label_count - 1]] = True
     for name, needs_labels in ((TRAIN, False), (VAL, False), (VAL, True)):
         if name not in splits:
             continue
         split = splits.index(name)
-        counted = labelled if needs_labels else np.ones(len(split_of), dtype=bool)
-        old = split_of[counted & (split_of >= 0) & (split_of < len(splits))]
         mask = fresh.is_labelled if needs_labels else np.ones(len(given), dtype=bool)
-        held = np.bincount(old, minlength=len(splits)) + np.bincount(
-            given[mask], minlength=len(splits)
-        )
-        if held[split]:
+        have = held[needs_labels] + np.bincount(given[mask], minlength=len(splits))
+        if have[split]:
             continue
-        spare = np.flatnonzero(mask & (held[given] > 1))
+        spare = np.flatnonzero(mask & (have[given] > 1))
         if len(spare):
             given[spare[np.argmin(fresh.sizes[spare])]] = split

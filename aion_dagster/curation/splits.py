@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from aion_dagster.curation.linking import Places
 from aion_dagster.curation.split_assignment import (
@@ -54,7 +55,7 @@ def is_conflict(loss: Loss) -> bool:
 
 def split_pictures(
     groups: Places,
-    names: Sequence[str],
+    names: pa.Array,
     labelling: Labelling,
     shares: Mapping[str, float],
     *,
@@ -94,10 +95,7 @@ def split_pictures(
         split_of[fresh] = vocabulary.index(TRAIN)
         losses.append(_nothing_to_split(len(names)))
     else:
-        order = ranks([names[g] for g in fresh.tolist()], seed)
-        bearers = Bearers.of(groups, labelling.places, labelling.codes, len(labelling.names))
-        # Splits without a share come after those with one, so that they are never chosen.
-        deal_out(bearers, fresh[order], split_of, splits, [wanted[s] for s in splits])
+        split_of[fresh] = _dealt(groups, names, labelling, split_of, fresh, splits, wanted, seed)
         used = {vocabulary[code] for code in np.unique(split_of).tolist()}
         losses += _empty_splits(wanted, used, len(names))
     return np.where(before >= 0, before, split_of[groups]), vocabulary, tuple(losses)
@@ -145,13 +143,55 @@ def assign_splits(
     )
     found, vocabulary, losses = split_pictures(
         np.array([codes[g] for g in groups], dtype=np.int64),
-        list(codes),
+        pa.array(list(codes), pa.string()),
         Labelling(places, numbers, labels),
         shares,
         seed=seed,
         earlier=earlier,
     )
     return {i: vocabulary[c] for i, c in zip(image_ids, found.tolist(), strict=True)}, losses
+
+
+def _dealt(
+    groups: Places,
+    names: pa.Array,
+    labelling: Labelling,
+    split_of: npt.NDArray[np.int8],
+    fresh: Places,
+    splits: Sequence[str],
+    wanted: Mapping[str, float],
+    seed: int,
+) -> npt.NDArray[np.int8]:
+    """The split of each fresh group; of the old ones only the sums count."""
+    kinds, owners = len(labelling.names), groups[labelling.places]
+    is_fresh = np.zeros(len(split_of), dtype=bool)
+    is_fresh[fresh] = True
+    labelled = np.zeros(len(split_of), dtype=bool)
+    labelled[owners] = True
+    # One row for what has no split yet, then one per split; those without a share come last and lack nothing.
+    width = int(max(len(splits), split_of.max(initial=0) + 1)) + 1
+    home = split_of.astype(np.int64) + 1
+    labels = np.bincount(home[owners] * kinds + labelling.codes, minlength=width * kinds)
+    pictures = np.bincount(home[groups], minlength=width)
+    sums = np.concatenate([labels.reshape(width, kinds), pictures[:, None]], axis=1)
+    held = {
+        only: np.bincount(home[~is_fresh & (labelled | (not only))], minlength=width)[1:][: len(splits)]
+        for only in (False, True)
+    }  # fmt: skip
+    theirs, chosen = groups[is_fresh[groups]], is_fresh[owners]
+    bearers = Bearers.of(theirs, owners[chosen], labelling.codes[chosen], kinds)
+    order = ranks(names.take(pa.array(fresh)).to_pylist(), seed)
+    given = np.empty(len(fresh), dtype=np.int8)
+    given[order] = deal_out(
+        bearers,
+        fresh[order],
+        sums.sum(axis=0),
+        list(sums[1 : len(splits) + 1]),
+        held,
+        splits,
+        [wanted[s] for s in splits],
+    )
+    return given
 
 
 def _normalised(shares: Mapping[str, float]) -> dict[str, float]:
@@ -180,7 +220,7 @@ def _recoded(
 
 def _homes(
     groups: Places,
-    names: Sequence[str],
+    names: pa.Array,
     before: npt.NDArray[np.int8],
     vocabulary: Sequence[str],
     wanted: Mapping[str, float],
@@ -195,7 +235,7 @@ def _homes(
     split_of = np.where(pinned.any(axis=1), best, UNPLACED).astype(np.int8)
     torn = np.flatnonzero((pinned > 0).sum(axis=1) > 1)
     losses = [
-        _conflict(names[g], {vocabulary[c]: int(n) for c, n in enumerate(pinned[g]) if n})
+        _conflict(names[g].as_py(), {vocabulary[c]: int(n) for c, n in enumerate(pinned[g]) if n})
         for g in torn.tolist()
     ]
     return split_of, losses
