@@ -334,8 +334,9 @@ def _assemble(
         [("place", "ascending"), ("annotation_id", "ascending")]
     )
     annotations = order.drop_columns("place").combine_chunks()
+    starts = np.searchsorted(order["place"].to_numpy(), np.arange(len(images) + 1))
     chosen = settings.fingerprintable()
-    hashes = row_hashes(images, annotations, known)
+    hashes = row_hashes(images, annotations, known, starts=starts)
     return Dataset(
         name=settings.name,
         version=fingerprint_of(images, hashes, classes, chosen)[:VERSION_LENGTH],

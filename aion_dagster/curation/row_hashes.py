@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -99,7 +99,13 @@ def _mixed(values: Words) -> Words:
     return (values ^ (values >> _SHIFT)) * _MIXER
 
 
-def row_hashes(images: pa.Table, annotations: pa.Table, known: pa.Table | None = None) -> pa.Table:
+def row_hashes(
+    images: pa.Table,
+    annotations: pa.Table,
+    known: pa.Table | None = None,
+    *,
+    starts: Places | None = None,
+) -> pa.Table:
     """Hashes of a dataset's pictures, in the order of `images`.
 
     `content` is a SHA-256 over everything about a picture but its split: ids, name, standing, group and annotations.
@@ -110,12 +116,15 @@ def row_hashes(images: pa.Table, annotations: pa.Table, known: pa.Table | None =
         images: schema `DATASET_IMAGES`.
         annotations: schema `ANNOTATIONS`, in any order.
         known: schema `ROW_HASHES` of an earlier version.
+        starts: where the annotations of each picture begin, one more than there are pictures, where they are in the order
+            of pictures and of their ids already.
 
     Returns:
         Schema `ROW_HASHES`.
     """
     ids = text(images["image_id"])
-    annotations, starts = _by_image(ids, annotations)
+    if starts is None:
+        annotations, starts = _by_image(ids, annotations)
     old = np.full(len(ids), -1, np.int64) if known is None else places_in(ids, known["image_id"])
     parts = [
         _block(images.slice(at, _AT_ONCE), annotations, starts[at : at + _AT_ONCE + 1], old[at : at + _AT_ONCE], known)
@@ -171,24 +180,63 @@ def _block(
     """Contents, one after the other, and checks of some pictures."""
     own = annotations.slice(int(starts[0]), int(starts[-1] - starts[0]))
     edges = starts - starts[0]
-    pictures, compared = _picture_pieces(images)
-    boxes = _annotation_pieces(own)
-    check = np.zeros(len(images), np.uint64)
-    for piece in compared:
-        check = check * _BASE + piece.words()
+    check = _checks(images, own, edges)
+    fresh, contents = _kept(old, check, known)
+    if len(fresh):
+        if len(fresh) < len(images):
+            counts = np.diff(edges)[fresh]
+            rows = _ranges(edges[fresh], counts)
+            images, own = images.take(pa.array(fresh)), own.take(pa.array(rows))
+            edges = _edges(counts)
+        _hash(fresh, images, own, edges, contents)
+    return bytes(contents), check
+
+
+def _checks(images: pa.Table, own: pa.Table, edges: Places) -> Words:
+    """64 bits for everything about each picture; absent values weigh the same whether a whole column is absent or not."""
+    check = pc.fill_null(images["labelled"], False).to_numpy().astype(np.uint64)
+    for name in ("image_id", "sha256", "file_name", "group_id"):
+        check = check * _BASE + _string_words(images[name], even=name != "file_name")
     if own.num_rows:
-        row = np.zeros(own.num_rows, np.uint64)
-        for piece in boxes:
+        row = _string_words(own["annotation_id"], even=True)
+        for numbers in _number_columns(own):
+            row = row * _BASE + numbers
+        for name in ("text", "attributes"):
+            row = row * _BASE + _string_words(own[name])
+        joints, counts = _number_lists(own["keypoints"])
+        row = (row * _BASE + joints.words()) * _BASE + counts.astype(np.uint64)
+        records, outlines = _outline_pieces(own["segmentation"])
+        for piece in outlines:
             row = row * _BASE + piece.words()
+        for numbers in records:
+            row = row * _BASE + numbers.astype(np.uint64)
         sums = np.concatenate((np.zeros(1, np.uint64), np.cumsum(_mixed(row))))
         check = check * _BASE + (sums[edges[1:]] - sums[edges[:-1]])
-    check = _mixed(check)
-    fresh, contents = _kept(old, check, known)
-    bounds = [p.edges * p.data.itemsize for p in pictures]
-    bounds += [p.edges[edges] * p.data.itemsize for p in boxes]
-    views = [memoryview(pa.py_buffer(np.ascontiguousarray(p.data))) for p in (*pictures, *boxes)]
-    _hash(fresh, views, bounds, contents)
-    return bytes(contents), check
+    else:
+        check = check * _BASE
+    return _mixed(check)
+
+
+def _number_columns(own: pa.Table) -> Iterator[Words]:
+    boxes = flat(own["bbox"], schemas.BBOX).flatten()
+    for side in boxes:
+        numbers = pc.fill_null(side, np.nan).to_numpy(zero_copy_only=False) + 0.0
+        yield numbers.view(np.uint64)
+    scores = pc.fill_null(own["score"], np.nan).to_numpy().astype(np.float32)
+    crowd = pc.fill_null(own["iscrowd"], False).to_numpy().astype(np.uint64)
+    yield scores.view(np.uint32).astype(np.uint64) | (crowd << _SHIFT)
+    yield _names(own["category"])
+    yield _names(own["origin"])
+
+
+def _string_words(column: pa.ChunkedArray, *, even: bool = False) -> Words:
+    """A number for each string; that of null is no string's."""
+    if column.null_count == len(column):
+        return np.zeros(len(column), np.uint64)
+    words = _strings(column, even=even).words() | np.uint64(1)
+    if column.null_count:
+        words[pc.is_null(column).to_numpy()] = 0
+    return words
 
 
 def _kept(old: Places, check: Words, known: pa.Table | None) -> tuple[Places, bytearray]:
@@ -205,10 +253,17 @@ def _kept(old: Places, check: Words, known: pa.Table | None) -> tuple[Places, by
 
 
 def _hash(
-    fresh: Places, views: Sequence[memoryview], bounds: Sequence[Places], contents: bytearray
+    fresh: Places, images: pa.Table, own: pa.Table, edges: Places, contents: bytearray
 ) -> None:
-    """SHA-256 over the pieces of each picture, whose lengths stand in the first of them."""
-    used = [(bytes(v), b[fresh].tolist(), b[fresh + 1].tolist()) for v, b in zip(views, bounds, strict=True) if len(v)]  # fmt: skip
+    """SHA-256 over all there is of each picture; the lengths of its values come first."""
+    pictures, boxes = _picture_pieces(images), _annotation_pieces(own)
+    bounds = [p.edges * p.data.itemsize for p in pictures]
+    bounds += [p.edges[edges] * p.data.itemsize for p in boxes]
+    used = [
+        (np.ascontiguousarray(piece.data).tobytes(), bound[:-1].tolist(), bound[1:].tolist())
+        for piece, bound in zip((*pictures, *boxes), bounds, strict=True)
+        if len(piece.data)
+    ]
     hashed = hashlib.sha256
     for number, place in enumerate(fresh.tolist()):
         parts = [data[low[number] : high[number]] for data, low, high in used]
@@ -237,17 +292,14 @@ def _records(columns: Sequence[npt.NDArray[Any]], rows: int) -> _Pieces:
     return _Pieces(table.view(np.uint8), edges, even=True)
 
 
-def _picture_pieces(images: pa.Table) -> tuple[list[_Pieces], list[_Pieces]]:
-    """What is hashed of pictures, and the same as it is compared."""
+def _picture_pieces(images: pa.Table) -> list[_Pieces]:
     names = ("image_id", "sha256", "file_name", "group_id")
     labelled = pc.fill_null(images["labelled"], False).to_numpy().astype(np.uint8)
     sizes = [_lengths(images[name]) for name in names]
     columns = [pc.fill_null(text(images[n]), "") for n in names]
     joined = pc.binary_join_element_wise(*columns, pa.scalar("", pa.large_string()))
-    record = _records([*sizes, labelled], len(images))
-    strings = (_strings(images[n], even=n != "file_name") for n in names)
-    # One piece is hashed faster than four, four are compared faster than one.
-    return [record, _Pieces(*text_bytes(joined))], [record, *strings]
+    # One piece is hashed faster than four.
+    return [_records([*sizes, labelled], len(images)), _Pieces(*text_bytes(joined))]
 
 
 def _annotation_pieces(rows: pa.Table) -> list[_Pieces]:
@@ -268,6 +320,9 @@ def _annotation_pieces(rows: pa.Table) -> list[_Pieces]:
 
 def _number_lists(column: pa.ChunkedArray) -> tuple[_Pieces, npt.NDArray[np.int32]]:
     """Lists of numbers, and how many each row has; -1 for null."""
+    if column.null_count == len(column):
+        edges = np.zeros(len(column) + 1, np.int64)
+        return _Pieces(np.zeros(0, "<f8"), edges), np.full(len(column), -1, np.int32)
     lists = flat(column, column.type)
     counts = pc.fill_null(pc.list_value_length(lists), -1).to_numpy(zero_copy_only=False)
     values = pc.fill_null(pc.list_flatten(lists), np.nan).to_numpy(zero_copy_only=False) + 0.0
@@ -277,6 +332,9 @@ def _number_lists(column: pa.ChunkedArray) -> tuple[_Pieces, npt.NDArray[np.int3
 
 def _names(column: pa.ChunkedArray) -> Words:
     """A number for each of few different names."""
+    if len(column) and pc.all(pc.equal(column, column[0]), skip_nulls=False).as_py():
+        number = int.from_bytes(hashlib.sha256(column[0].as_py().encode()).digest()[:8], "little")
+        return np.full(len(column), number, np.uint64)
     encoded = flat(column, pa.string()).dictionary_encode()
     numbers = [
         int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
@@ -318,6 +376,11 @@ def _outline_pieces(
         _Pieces(lengths.astype("<i4"), per_row),
         _strings(runs),
     ]
+
+
+def _ranges(starts: Places, counts: Places) -> Places:
+    """start, start + 1, … for each start, one after the other."""
+    return np.repeat(starts - _edges(counts)[:-1], counts) + np.arange(int(counts.sum()))
 
 
 def _edges(counts: npt.NDArray[Any]) -> Places:
