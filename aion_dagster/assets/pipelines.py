@@ -101,11 +101,13 @@ def pipeline_schedule(bench: Workbench, pipeline: PipelineConfig, job: Any) -> A
 def _specs(bench: Workbench, pipeline: PipelineConfig) -> list[dg.AssetSpec]:
     """The assets of a pipeline, each depending on what its step takes from."""
     names, assets = bench.names, step_assets(pipeline)
-    upstream = upstream_assets(pipeline, documents=bench.config.documents != ())
+    config = bench.config
+    has_links = bool(config.links.urls or config.aionvision.links)
+    upstream = upstream_assets(pipeline, documents=config.documents != (), links=has_links)
     applied = applied_assets(pipeline)
     by_itself = pipeline.schedule == "on_new"
     specs = []
-    for step, asset, config in zip(pipeline.wired(), assets, pipeline.steps, strict=True):
+    for step, asset, asked in zip(pipeline.wired(), assets, pipeline.steps, strict=True):
         above = upstream.get(step.number, ())
         before = [assets[i] for i in step.waits_for]
         spec = partial(
@@ -117,9 +119,9 @@ def _specs(bench: Workbench, pipeline: PipelineConfig) -> list[dg.AssetSpec]:
             spec(
                 key=names.key(asset),
                 deps=keys(names, [*above, *before]),
-                description=f"{VERBS[step.agent]}: {config.intent}",
+                description=f"{VERBS[step.agent]}: {asked.intent}",
                 kinds={"parquet", "markdown"},
-                code_version=digest(config.model_dump(mode="json"))[:16],
+                code_version=digest(asked.model_dump(mode="json"))[:16],
             )
         )
         if step.number in applied:
@@ -127,7 +129,7 @@ def _specs(bench: Workbench, pipeline: PipelineConfig) -> list[dg.AssetSpec]:
                 spec(
                     key=names.key(applied[step.number]),
                     deps=[names.key(asset)],
-                    description=f"Carries the plan of {asset} out: {config.apply and config.apply.to}.",
+                    description=f"Carries the plan of {asset} out: {asked.apply and asked.apply.to}.",
                     automation_condition=dg.AutomationCondition.eager() if by_itself else None,
                 )
             )
@@ -138,6 +140,6 @@ def _condition(
     bench: Workbench, pipeline: PipelineConfig, step: Wired
 ) -> dg.AutomationCondition[Any]:
     """First steps follow the library; others, and all of a batch, what they take from."""
-    if step.waits_for or pipeline.seeds.by_batch:
+    if step.waits_for or pipeline.seeds.by_batch or step.agent == "link_search":
         return dg.AutomationCondition.eager()
     return after(bench.names.key("library"), bench.names.key("search_index"))

@@ -34,7 +34,9 @@ def pipeline_assets(pipeline: PipelineConfig) -> tuple[str, ...]:
     return (*step_assets(pipeline), *applied_assets(pipeline).values())
 
 
-def upstream_assets(pipeline: PipelineConfig, *, documents: bool) -> Mapping[int, tuple[str, ...]]:
+def upstream_assets(
+    pipeline: PipelineConfig, *, documents: bool, links: bool = False
+) -> Mapping[int, tuple[str, ...]]:
     """Number of a step that waits for no other → the assets of the library that it works from."""
     pieces = ("document_chunks",) if documents else ()
     library = (
@@ -42,4 +44,8 @@ def upstream_assets(pipeline: PipelineConfig, *, documents: bool) -> Mapping[int
         if pipeline.seeds.by_batch
         else ("library", "near_duplicates", "search_index")
     )
-    return {step.number: library for step in pipeline.wired() if not step.waits_for}
+    return {
+        step.number: ("links",) if links and step.agent == "link_search" else library
+        for step in pipeline.wired()
+        if not step.waits_for
+    }

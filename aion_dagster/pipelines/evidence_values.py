@@ -115,7 +115,9 @@ def piece_of(row: Mapping[str, Any], names: Mapping[str, str]) -> Piece:
 
 def link_of(row: Mapping[str, Any]) -> Link:
     """A link out of its row, whatever columns there are."""
-    texts = [row.get(c) for c in ("page_title", "og_metadata", "description", "text")]
+    texts = [row.get(c) for c in ("page_description", "page_text")]
+    if not any(texts):
+        texts = [row.get("og_metadata")]  # all that is known of a link of the platform
     return Link(
         id=row.get("link_id") or row["source_url"],
         url=row.get("source_url") or "",

@@ -132,7 +132,7 @@ def _words(one: _Side, other: _Side) -> Iterator[Relationship]:
             having[word].append(place)
     border, shared = len(one.texts), defaultdict(list)
     for word, places in having.items():
-        if len(places) > max(2, len(everything) // 2):
+        if len(places) > max(4, len(everything) // 2):
             continue
         left = [p for p in places if p < border]
         for a in left:

@@ -37,6 +37,16 @@ PAPERS = {
 """Id → name, pieces."""
 
 
+LINKS = {
+    "https://news.example/storm": (
+        "The storm",
+        "A storm broke many utility poles. Roads are shut.",
+    ),
+    "https://news.example/fair": ("The fair", "The fair opens on Sunday. There will be cake."),
+}
+"""URL → title, text."""
+
+
 def rows(schema: pa.Schema, values: Sequence[Mapping[str, Any]]) -> pa.Table:
     empty = dict.fromkeys(schema.names)
     return pa.Table.from_pylist([{**empty, **v} for v in values], schema=schema)
@@ -70,6 +80,11 @@ def fill(store: Store, *, remote: bool = False) -> None:
     store.tables.write("library", library)
     groups = [{"image_id": i, "group_id": "oak", "group_size": 2} for i in ("tree-1", "tree-2")]
     store.tables.write("near_duplicates", rows(schemas.NEAR_DUPLICATES, groups))
+    links = [
+        {"source_url": url, "page_title": title, "page_text": text, "domain": "news.example"}
+        for url, (title, text) in LINKS.items()
+    ]
+    store.tables.write("links", rows(schemas.LINKS, links))
     pieces = [
         {
             "document_id": key,

@@ -56,6 +56,17 @@ def test_searches_find_pictures_documents_and_their_pieces(store: Store) -> None
     }
 
 
+def test_links_are_searched_analyzed_and_related(store: Store) -> None:
+    steps = Pipeline("x").search_links("broken utility poles").analyze_links("storm")
+    found = results(store, steps.with_images("all").cross_reference("poles"))
+    (link,) = found["search_links"].items
+    assert (link.id, link.name) == ("https://news.example/storm", "The storm")
+    said = [s.text for s in found["analyze_links"].sentences]
+    assert "A storm broke many utility poles." in said
+    related = {(r.from_id, r.to_id) for r in found["cross_reference"].relationships}
+    assert ("pole-1", link.id) in related
+
+
 def test_a_search_keeps_to_its_seeds(store: Store) -> None:
     found = results(store, Pipeline("x").with_images(["pole-2", "tree-1"]).search_images("pole"))
     assert [i.id for i in found["search_images"].items] == ["pole-2"]
