@@ -19,8 +19,12 @@ from aion_dagster.storage.store import Store
 MADE_ANEW: Final = {
     "library": ("image_id", "superseded_by"),
     "near_duplicates": ("image_id", "group_id"),
+    "near_duplicate_index": ("image_id",),
 }
-"""Tables that are deleted rather than shortened, as they follow from others → columns that name pictures."""
+"""Tables that are deleted rather than shortened, as they follow from others → columns that name pictures.
+
+They would be wrong without some rows: the index of near-duplicates names groups by the numbers of its rows.
+"""
 
 LABELS: Final = "labels"
 _LOSSES: Final = "label_losses"
