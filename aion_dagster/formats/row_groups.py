@@ -15,8 +15,11 @@ ROWS: Final = 1 << 15
 class RowGroups:
     """A Parquet file being written, as a context; it is finished when the context is left."""
 
-    def __init__(self, path: Path, schema: pa.Schema, *, coded: tuple[str, ...] = ()) -> None:
-        """Begin a file; `coded` columns have values that repeat."""
+    def __init__(
+        self, path: Path, schema: pa.Schema, *, coded: tuple[str, ...] = (), rows: int = ROWS
+    ) -> None:
+        """Begin a file with so many rows in a group; `coded` columns have values that repeat."""
+        self._group = rows
         self._writer = pq.ParquetWriter(
             path, schema, compression="zstd", use_dictionary=list(coded) or True
         )
@@ -27,11 +30,11 @@ class RowGroups:
         """Some rows; full groups are written at once."""
         self._held.append(table)
         self._rows += table.num_rows
-        if self._rows >= ROWS:
+        if self._rows >= self._group:
             whole = pa.concat_tables(self._held)
-            full = self._rows // ROWS * ROWS
-            for start in range(0, full, ROWS):
-                self._write(whole.slice(start, ROWS))
+            full = self._rows // self._group * self._group
+            for start in range(0, full, self._group):
+                self._write(whole.slice(start, self._group))
             # A copy of what is left, so that the rest can go.
             self._held = [whole.slice(full).combine_chunks()]
             self._rows -= full
@@ -52,4 +55,4 @@ class RowGroups:
         self._writer.close()
 
     def _write(self, table: pa.Table) -> None:
-        self._writer.write_table(table.combine_chunks(), row_group_size=ROWS)
+        self._writer.write_table(table.combine_chunks(), row_group_size=self._group)

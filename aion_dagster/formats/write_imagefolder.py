@@ -29,6 +29,10 @@ _OBJECTS: Final = pa.struct(
         ("iscrowd", pa.list_(pa.bool_())),
     ]
 )
+_CODED: Final = ("objects.category.list.element",)
+_GROUP: Final = 2048
+"""Pictures in a row group, with all their boxes."""
+
 _COLUMNS: Final = pa.schema(
     [
         ("file_name", pa.string()),
@@ -57,7 +61,9 @@ def write_imagefolder(
             (folder / split).mkdir(exist_ok=True)
             place = folder / split / f"metadata.{options.metadata}"
             if options.metadata == "parquet":
-                add[split] = stack.enter_context(RowGroups(place, _COLUMNS)).add
+                add[split] = stack.enter_context(
+                    RowGroups(place, _COLUMNS, coded=_CODED, rows=_GROUP)
+                ).add
             else:
                 add[split] = stack.enter_context(place.open("xb")).write
         for part in frame.parts():
