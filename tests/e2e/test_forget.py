@@ -226,7 +226,7 @@ def test_dagster_s_history_can_be_deleted_and_costs_no_runs(store: Path, capsys:
     assert not traces(files_of(store / "dagster"), preview)
 
 
-@settings(max_examples=max(5, settings.default.max_examples // 20))
+@settings(max_examples=max(5, settings().max_examples // 20))
 @given(boundary=st.integers(2, 160))
 def test_a_kill_at_any_moment_leaves_it_to_the_next_call(
     made: Path, tmp_path_factory: pytest.TempPathFactory, boundary: int
