@@ -18,7 +18,7 @@ from aion_dagster.storage.exports import ExportStore
 from .factory import empty
 from .versions_of_an_export import builder_of
 
-KILLS = 20 if os.environ.get("AION_TEST_TIER") == "soak" else 4
+KILLS = 20 if os.environ.get("AION_TEST_TIER") == "soak" else 3
 PROGRAM = Path(__file__).with_name("killed_export.py")
 
 
