@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import orjson
 
-from aion_dagster.formats.frame import Frame, Integers
+from aion_dagster.formats.frame import Frame
+from aion_dagster.formats.parts import Integers
 from aion_dagster.formats.write_coco import JsonList, write_images
 from aion_dagster.values import Dataset
 

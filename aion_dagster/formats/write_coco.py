@@ -12,8 +12,9 @@ import orjson
 import pyarrow as pa
 
 from aion_dagster.formats.boxes import areas, usable_polygon
-from aion_dagster.formats.frame import Frame, Integers, Part
+from aion_dagster.formats.frame import Frame
 from aion_dagster.formats.options import CocoOptions, Written, left_out
+from aion_dagster.formats.parts import Integers, Part
 from aion_dagster.formats.rows import Rows, joined, json_numbers
 from aion_dagster.values import Category, Dataset, Loss
 

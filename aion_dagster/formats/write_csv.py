@@ -11,9 +11,10 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from aion_dagster.formats.boxes import areas
-from aion_dagster.formats.frame import Frame, Integers, Part
+from aion_dagster.formats.frame import Frame
 from aion_dagster.formats.neutral import neutral, neutral_table
 from aion_dagster.formats.options import CsvOptions, Written, left_out
+from aion_dagster.formats.parts import Integers, Part
 from aion_dagster.values import Dataset, Loss
 
 

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from aion_dagster.formats.boxes import areas
-from aion_dagster.formats.frame import Frame, Part
+from aion_dagster.formats.frame import Frame
 from aion_dagster.formats.options import ImagefolderOptions, Written, left_out
+from aion_dagster.formats.parts import Part
 from aion_dagster.formats.row_groups import RowGroups
 from aion_dagster.formats.rows import joined, json_numbers
 from aion_dagster.values import Dataset

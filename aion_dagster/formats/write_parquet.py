@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 
 from aion_dagster import schemas
 from aion_dagster.formats.boxes import areas
-from aion_dagster.formats.frame import Frame, Part
+from aion_dagster.formats.frame import Frame
 from aion_dagster.formats.options import ParquetOptions, Written, left_out
+from aion_dagster.formats.parts import Part
 from aion_dagster.formats.row_groups import RowGroups
 from aion_dagster.formats.write_csv import category_rows, image_rows
 from aion_dagster.values import Dataset

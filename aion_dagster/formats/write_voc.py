@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from aion_dagster.formats.boxes import Floats
-from aion_dagster.formats.frame import Frame, Integers, Part
+from aion_dagster.formats.frame import Frame
 from aion_dagster.formats.names import stem
 from aion_dagster.formats.options import VocOptions, Written, left_out
+from aion_dagster.formats.parts import Integers, Part
 from aion_dagster.formats.rows import joined, json_numbers
 from aion_dagster.formats.text_files import write_text_files
 from aion_dagster.values import Category, Dataset, Loss

@@ -11,8 +11,9 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from aion_dagster.formats.frame import Frame, Part
+from aion_dagster.formats.frame import Frame
 from aion_dagster.formats.options import CocoOptions, WebdatasetOptions, Written, left_out
+from aion_dagster.formats.parts import Part
 from aion_dagster.formats.pictures import (
     PictureSource,
     Prepared,

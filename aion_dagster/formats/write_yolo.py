@@ -12,10 +12,11 @@ import yaml
 from numpy.typing import NDArray
 
 from aion_dagster.errors import ExportError
-from aion_dagster.formats.frame import SPLITS, Frame, Part
+from aion_dagster.formats.frame import SPLITS, Frame
 from aion_dagster.formats.names import stem
 from aion_dagster.formats.options import Written, YoloOptions, left_out
 from aion_dagster.formats.outlines import outline
+from aion_dagster.formats.parts import Part
 from aion_dagster.formats.rows import Rows, fractions
 from aion_dagster.formats.text_files import write_text_files
 from aion_dagster.values import Category, Dataset, Loss
