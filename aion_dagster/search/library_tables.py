@@ -91,7 +91,15 @@ class LibraryTables:
             raise StorageError(
                 f"{self._store.root}: nothing to search yet; 'aion-dagster run SOURCE --store {self._store.home}' fills it"
             )
-        columns = ["image_id", "uri", "phash", "size_bytes", *COLUMNS, "superseded_by", "deleted_at"]
+        columns = [
+            "image_id",
+            "uri",
+            "phash",
+            "size_bytes",
+            *COLUMNS,
+            "superseded_by",
+            "deleted_at",
+        ]
         table = self._store.tables.read("library", columns=columns)
         return live_rows(table)
 
