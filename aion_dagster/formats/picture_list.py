@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,7 @@ class PreviousPictures:
         """The row of each picture here, -1 where it is not in the earlier export."""
         return self._ids.places(image_ids)
 
-    def take(self, row: int) -> tuple[Path, Listed] | None:
+    def take(self, row: int) -> tuple[str, Listed] | None:
         """The file of a row, None where there is none or it was changed."""
         if row < 0:
             return None
@@ -93,9 +94,9 @@ class PreviousPictures:
             self._sizes[row].as_py(),
             tuple(orjson.loads(self._changes[row].as_py())),
         )
-        path = self._folder / listed.file
+        path = f"{self._folder}/{listed.file}"
         try:
-            found = path.lstat()
+            found = os.lstat(path)
         except OSError:
             return None
         unchanged = found.st_size == listed.size_bytes and found.st_mtime_ns <= self._written

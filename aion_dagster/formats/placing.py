@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -19,7 +21,6 @@ from aion_dagster.formats.pictures import (
     Placed,
     changes_lost,
     kind_of,
-    link_or_copy,
     new_path,
     picture_name,
     place_picture,
@@ -45,16 +46,18 @@ def place_pictures(
     losses: list[Loss] = []
     lost: list[int] = []
     earlier = _earlier(frame, previous)
+    roots = {split: folder / options.picture_folder(split) for split in frame.used_splits()}
     for split, row, known in zip(frame.splits, picture_rows(frame), earlier, strict=True):
-        place = options.picture_folder(split)
-        placed = _taken_over(row, folder / place, rules, previous, known)
+        root = roots[split]
+        placed = _taken_over(row, root, rules, previous, known)
         if placed is None:
-            placed = place_picture(row, pictures, folder / place, rules)
+            placed = place_picture(row, pictures, root, rules)
         if placed.name is None:
             lost.append(len(names))
         else:
-            size_bytes = (folder / place / placed.name).stat().st_size
-            listed.append(Listed(f"{place}/{placed.name}", size_bytes, placed.changes))
+            size_bytes = os.stat(f"{root}/{placed.name}").st_size  # noqa: PTH116 - thrice as fast
+            file = f"{options.picture_folder(split)}/{placed.name}"
+            listed.append(Listed(file, size_bytes, placed.changes))
         names.append(placed.name)
         sizes.append(placed.size)
         losses += placed.losses
@@ -115,9 +118,12 @@ def _taken_over(
     path, listed = found
     kind: Kind = kind_of(extension(listed.file))
     name, renamed = picture_name(row.name, kind, rules)
+    target = new_path(folder, name)
     try:
-        link_or_copy(path, new_path(folder, name), link=True)
+        os.link(path, target)
     except FileNotFoundError:
         return None
+    except OSError:  # too many links
+        shutil.copyfile(path, target)
     losses = (*changes_lost(row.name, listed.changes), *renamed)
     return Placed(name, losses, rules.size(row.width, row.height), listed.changes)
