@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,15 @@ settings.register_profile(
     "soak", max_examples=2000, deadline=None, suppress_health_check=SLOW_MACHINES
 )
 settings.load_profile(os.environ.get("AION_TEST_TIER", "test"))
+
+
+@pytest.fixture(autouse=True)
+def no_instance_of_the_test_before() -> Iterator[None]:
+    """Dagster keeps the storage of the instance opened last in a variable, and asks it though the instance is gone."""
+    yield
+    module = sys.modules.get("dagster._core.storage.defs_state.base")
+    if module is not None:
+        module._current_storage.set(None)
 
 
 @pytest.fixture(scope="session")
