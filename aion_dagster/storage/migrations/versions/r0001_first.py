@@ -1,4 +1,8 @@
-"""The first ledger. Those that were made before there were revisions lack what came last, so only that is made."""
+"""The first ledger. Those that were made before there were revisions lack what came last, so only that is made.
+
+A revision is frozen: it says for good what the tables were like then, so that `ledger_tables`, which says what they are like
+now, can go on without changing what old ledgers are brought up from. What stands in both is meant to.
+"""
 
 from __future__ import annotations
 
