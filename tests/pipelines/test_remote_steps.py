@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -242,6 +243,11 @@ def test_a_kill_inside_a_call_repeats_that_call_alone(
     assert billed(server) - before <= len(PAID.steps) + doubtful
 
 
+def organized_there(server: Server) -> int:
+    """Requests to organize that came to the server."""
+    return int(server.counters()["requests"].get("POST /agents/organize", 0))
+
+
 def plan_of(store: Store, server: Server) -> Any:
     pipeline = Pipeline("order").search_images("picture").organize("Sort").config()
     ran(store, remote_agents(store, server.url), pipeline)
@@ -249,18 +255,18 @@ def plan_of(store: Store, server: Server) -> Any:
 
 
 def test_organize_is_a_plan_made_here_and_costs_nothing(store: Store, server: Server) -> None:
-    before = server.counters()["requests"].get("POST /agents/organize", 0)
+    before = organized_there(server)
     plan = plan_of(store, server)
     assert {p.id for p in plan} == {"pole-1", "pole-2", "tree-1", "tree-2"}
-    assert server.counters()["requests"].get("POST /agents/organize", 0) == before
+    assert organized_there(server) == before
 
 
 def test_the_platform_organizes_once_and_never_again_blindly(store: Store, server: Server) -> None:
     plan = plan_of(store, server)
-    before = server.counters()["requests"].get("POST /agents/organize", 0)
+    before = organized_there(server)
 
     def asked() -> int:
-        return int(server.counters()["requests"]["POST /agents/organize"]) - before
+        return organized_there(server) - before
 
     done = organized(plan, "Sort", remote_agents(store, server.url), "")
     assert (done.done, asked()) == (4, 1)
@@ -288,6 +294,31 @@ def test_an_organize_whose_answer_never_came_is_not_sent_again(
     with pytest.raises(InDoubtError, match="its answer never came"):
         organized(plan, "Sort", remote_agents(store, server.url), "")
     assert billed(server) == before
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_a_kill_while_the_platform_organizes_leaves_it_to_a_person_to_ask_again(
+    store: Store, server: Server, accepted: bool
+) -> None:
+    plan = plan_of(store, server)
+    before = organized_there(server)
+    server.hold("POST /agents/organize", accepted=accepted)
+    script = SCRIPT.with_name("killed_organize.py")
+    command = [sys.executable, str(script), str(store.root), server.url]
+    with subprocess.Popen(command, cwd=ROOT, env=environment()) as process:
+        server.wait_held(1, timeout=120)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    server.clear_faults()
+    server.release("reset")
+    assert organized_there(server) == before + 1
+    for _ in range(2):
+        with pytest.raises(InDoubtError, match="its answer never came"):
+            organized(plan, "Sort", remote_agents(store, server.url), "")
+    assert organized_there(server) == before + 1
+    # The explicit yes: another occasion.
+    organized(plan, "Sort", remote_agents(store, server.url), "looked at by a person")
+    assert organized_there(server) == before + 2
 
 
 def test_a_single_call_has_the_same_steps_and_links_and_text_too(
