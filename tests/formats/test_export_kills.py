@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from aion_dagster.formats.export import count_export, write_export
+from aion_dagster.formats.export import FORMATS, count_export, write_export
 from aion_dagster.storage.exports import ExportStore
 
 from .factory import empty
 from .versions_of_an_export import builder_of
 
-KILLS = 20 if os.environ.get("AION_TEST_TIER") == "soak" else 3
+IS_SOAK = os.environ.get("AION_TEST_TIER") == "soak"
+KILLS = 20 if IS_SOAK else 3
 PROGRAM = Path(__file__).with_name("killed_export.py")
 
 
@@ -44,7 +45,7 @@ def until(process: subprocess.Popen, word: str) -> float:
     return time.perf_counter() - start
 
 
-@pytest.mark.parametrize("name", ["coco", "yolo"])
+@pytest.mark.parametrize("name", sorted(FORMATS) if IS_SOAK else ["coco", "yolo"])
 def test_rule_30_a_killed_export_leaves_the_old_one_or_the_new_one(tmp_path, name):
     pictures, root = tmp_path / "pictures", tmp_path / "exports"
     wanted = []
