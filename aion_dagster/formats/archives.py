@@ -15,27 +15,11 @@ from typing import IO, Final
 
 from aion_dagster.errors import LabelError
 from aion_dagster.formats.archive_members import Member, ReadMember, opened
+from aion_dagster.formats.names import PICTURE_EXTENSIONS
 
 SUFFIXES: Final = (".zip", ".tar", ".tar.gz", ".tgz")
 """How the names of archives end."""
 
-_PICTURES: Final = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".webp",
-        ".bmp",
-        ".gif",
-        ".tif",
-        ".tiff",
-        ".avif",
-        ".heic",
-        ".heif",
-    ]
-)
 _CLUTTER: Final = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"})
 _PIECE: Final = 1 << 20
 _BROKEN: Final = (
@@ -253,4 +237,4 @@ def _clean(name: str) -> str:
 
 
 def _is_picture(name: str) -> bool:
-    return f".{name.lower().rpartition('.')[2]}" in _PICTURES
+    return f".{name.lower().rpartition('.')[2]}" in PICTURE_EXTENSIONS

@@ -13,6 +13,11 @@ from aion_dagster.values import Loss
 COMPONENT_BYTES: Final = 200
 """A folder or file name stays below this many bytes of UTF-8; ext4, APFS and NTFS end at 255."""
 
+PICTURE_EXTENSIONS: Final = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".heic", ".heif"}
+)  # fmt: skip
+"""By which pictures are known among the files that come with labels; in lower case, with the dot."""
+
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _HIDING = re.compile(r"^[.\s]+")
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})

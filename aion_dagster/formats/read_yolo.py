@@ -9,7 +9,7 @@ from typing import Final
 
 from aion_dagster.errors import LabelError
 from aion_dagster.formats.label_rows import AnnotationRow, LabelRows, split_named
-from aion_dagster.formats.names import extension, stem
+from aion_dagster.formats.names import PICTURE_EXTENSIONS, extension, stem
 from aion_dagster.formats.text_files import files_below
 from aion_dagster.formats.yolo_settings import (
     YoloSettings,
@@ -20,23 +20,6 @@ from aion_dagster.formats.yolo_settings import (
 from aion_dagster.values import Category, LabelSet
 
 _NOT_LABELS: Final = frozenset({"classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt"})
-_PICTURES: Final = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".webp",
-        ".bmp",
-        ".gif",
-        ".tif",
-        ".tiff",
-        ".avif",
-        ".heic",
-        ".heif",
-    ]
-)
 _TOLERANCE: Final = 0.01
 """How far a fraction may lie outside 0…1 before the row is wrong; Ultralytics allows as much."""
 
@@ -63,7 +46,9 @@ def read_yolo(root: Path, *, settings: Path | None = None) -> LabelSet:
     found = settings_file(settings) if settings else yolo_settings(root, base)
     base = folder_inside(base, found.folder)
     present = files_below(base)
-    pictures = {stem(n): extension(n) for n in present if extension(n).lower() in _PICTURES}
+    pictures = {
+        stem(n): extension(n) for n in present if extension(n).lower() in PICTURE_EXTENSIONS
+    }
     files = _label_files(present)
     listed = _listed(base, found.places)
     if not files and not listed:
