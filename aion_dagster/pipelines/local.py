@@ -13,12 +13,7 @@ from aion_dagster.pipelines.extractive import evidence, relevant, synthesize
 from aion_dagster.pipelines.local_pictures import analyze_pictures, by_intent
 from aion_dagster.pipelines.local_plan import plan_folders
 from aion_dagster.pipelines.local_relations import cross_reference
-from aion_dagster.pipelines.local_search import (
-    Embed,
-    find_documents,
-    find_links,
-    find_pictures,
-)
+from aion_dagster.pipelines.local_search import find_documents, find_links, find_pictures
 from aion_dagster.pipelines.local_texts import (
     Paper,
     analyze_papers,
@@ -30,9 +25,10 @@ from aion_dagster.pipelines.results import Given, Item, MadeBy, StepResult
 from aion_dagster.pipelines.specification import StepConfig
 from aion_dagster.pipelines.tasks import Task
 from aion_dagster.pipelines.written import MOST_GIVEN, Writer
+from aion_dagster.search.texts import Embed
 from aion_dagster.storage.store import Store
 
-LOGIC: Final = 1
+LOGIC: Final = 2
 """Raised when what a local agent answers changes its meaning."""
 
 _TABLES: Final = ("descriptions", "color_analyses", "annotations", "embeddings", "document_chunks")

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aion_dagster.errors import UnavailableError
-from aion_dagster.pipelines.evidence_values import Link, Picture, Piece
+from aion_dagster.pipelines.evidence_values import Link
 from aion_dagster.pipelines.material import Material
 from aion_dagster.pipelines.ranking import Texts
-from aion_dagster.pipelines.results import Item
+from aion_dagster.pipelines.results import Item, ItemKind
 from aion_dagster.pipelines.tasks import Task
+from aion_dagster.search.document_search import joined
 from aion_dagster.search.found import Found, FoundChunk
 from aion_dagster.search.fusion import reciprocal_rank
 from aion_dagster.search.hits import Hit
-from aion_dagster.search.library import LEAST_SIMILARITY, LibrarySearch
+from aion_dagster.search.library import LibrarySearch
+from aion_dagster.search.texts import LEAST_SIMILARITY, Embed
 from aion_dagster.storage.store import Store
 
-Embed = Callable[[Sequence[str]], NDArray[np.float32]]
+Join = Callable[[Sequence[Hit], Sequence[Hit], int], list[Hit]]
+"""Words, meaning and the limit → one ranking, best first."""
 
 
 def find_pictures(
@@ -28,11 +31,16 @@ def find_pictures(
 ) -> list[Item]:
     """Pictures that fit the intent, best first: of the library, or among those that are given."""
     query, limit = task.step.intent, task.step.limit
-    if task.given.of("image") or task.batch is not None:
-        ids = task.given.ids("image") if task.given.of("image") else None
-        return _among_pictures(material, material.pictures(ids), query, limit, embed)
-    with closing(LibrarySearch(store, embed=embed, text_model=model)) as search:
-        return [_picture_item(found) for found in search.text(query, limit=limit)]
+    if not _is_narrowed(task, "image"):
+        with closing(LibrarySearch(store, embed=embed, text_model=model)) as search:
+            return [_picture_item(found) for found in search.text(query, limit=limit)]
+    named = {p.id: p for p in material.pictures(_given(task, "image"))}
+    near = _nearness(material, ("embeddings", "image_id"), [*named], query, embed)
+    words = {key: picture.text for key, picture in named.items()}
+    return [
+        Item("image", hit.image_id, None, named[hit.image_id].name, hit.score, why)
+        for hit, why in _ranked(words, near, query, _as_pictures, limit)
+    ]
 
 
 def find_documents(
@@ -40,11 +48,19 @@ def find_documents(
 ) -> list[Item]:
     """Documents that fit and the pieces that do, best first."""
     query, limit = task.step.intent, task.step.limit
-    if task.given.of("document") or task.batch is not None:
-        ids = task.given.ids("document") if task.given.of("document") else None
-        return _among_pieces(material, material.pieces(ids), query, limit, embed)
-    with closing(LibrarySearch(store, embed=embed, text_model=model)) as search:
-        return _with_documents([_piece_item(c) for c in search.documents(query, limit=limit)])
+    if not _is_narrowed(task, "document"):
+        with closing(LibrarySearch(store, embed=embed, text_model=model)) as search:
+            return _with_documents([_piece_item(c) for c in search.documents(query, limit=limit)])
+    named = {p.id: p for p in material.pieces(_given(task, "document"))}
+    near = _nearness(material, ("document_chunks", "chunk_id"), [*named], query, embed)
+    words = {key: piece.content for key, piece in named.items()}
+    found = []
+    for hit, why in _ranked(words, near, query, joined, limit):
+        piece = named[hit.image_id]
+        found.append(
+            Item("chunk", piece.id, None, piece.document, hit.score, why, piece.document_id)
+        )
+    return _with_documents(found)
 
 
 def find_links(material: Material, task: Task) -> list[Item]:
@@ -68,59 +84,60 @@ def link_item(link: Link, score: float | None = None) -> Item:
     return Item("link", link.id, None, link.title or link.url, score, link.url)
 
 
-def _among_pictures(
-    material: Material, pictures: Sequence[Picture], query: str, limit: int, embed: Embed | None
-) -> list[Item]:
-    ids = [p.id for p in pictures]
-    vectors = material.text_vectors("embeddings", "image_id", ids) if embed else None
-    ranked = _ranked(ids, [p.text for p in pictures], vectors, query, limit, embed)
-    named = {p.id: p for p in pictures}
-    return [
-        Item("image", hit.image_id, None, named[hit.image_id].name, hit.score, why)
-        for hit, why in ranked
-    ]
+def _is_narrowed(task: Task, kind: ItemKind) -> bool:
+    """Whether a search looks at less than the library, which is what the index is for."""
+    return bool(task.given.of(kind)) or task.batch is not None
 
 
-def _among_pieces(
-    material: Material, pieces: Sequence[Piece], query: str, limit: int, embed: Embed | None
-) -> list[Item]:
-    ids = [p.id for p in pieces]
-    vectors = material.text_vectors("document_chunks", "chunk_id", ids) if embed else None
-    ranked = _ranked(ids, [p.content for p in pieces], vectors, query, limit, embed)
-    named = {p.id: p for p in pieces}
-    items = []
-    for hit, why in ranked:
-        piece = named[hit.image_id]
-        items.append(
-            Item("chunk", piece.id, None, piece.document, hit.score, why, piece.document_id)
-        )
-    return _with_documents(items)
+def _given(task: Task, kind: ItemKind) -> tuple[str, ...] | None:
+    """What a search looks at; None for all of the batch."""
+    return task.given.ids(kind) if task.given.of(kind) else None
+
+
+def _nearness(
+    material: Material,
+    place: tuple[str, str],
+    ids: Sequence[str],
+    query: str,
+    embed: Embed | None,
+) -> NDArray[np.float32] | None:
+    """How near each is to the query in meaning; None where not all have a vector in the table, or nothing makes one."""
+    if embed is None:
+        return None
+    vectors = material.text_vectors(*place, ids)
+    if vectors is None:
+        return None
+    return np.asarray(vectors @ np.asarray(embed([query])[0], np.float32), np.float32)
 
 
 def _ranked(
-    ids: Sequence[str],
-    texts: Sequence[str],
-    vectors: NDArray[np.float32] | None,
+    texts: Mapping[str, str],
+    near: NDArray[np.float32] | None,
     query: str,
+    join: Join,
     limit: int,
-    embed: Embed | None,
 ) -> list[tuple[Hit, str]]:
-    """Words and meaning, joined by reciprocal rank as everywhere, each with the reason."""
-    words = [Hit(ids[i], score) for i, score in Texts(texts).ranked(query)]
+    """Words and meaning as one ranking, each with the reason."""
+    ids = [*texts]
+    words = [Hit(ids[i], score) for i, score in Texts(texts.values()).ranked(query)]
     meaning: list[Hit] = []
-    if vectors is not None and embed is not None:
-        near = vectors @ np.asarray(embed([query])[0], np.float32)
+    if near is not None:
         order = sorted(range(len(ids)), key=lambda i: (-near[i], ids[i]))
         meaning = [Hit(ids[i], float(near[i])) for i in order if near[i] >= LEAST_SIMILARITY]
     by_words = {hit.image_id for hit in words}
     similar = {hit.image_id: hit.score for hit in meaning}
     found = []
-    for hit in reciprocal_rank([words, meaning], limit=limit):
+    for hit in join(words, meaning, limit):
         reasons = ["words of the query"] if hit.image_id in by_words else []
         if hit.image_id in similar:
             reasons.append(f"meaning {similar[hit.image_id]:.2f}")
         found.append((hit, ", ".join(reasons)))
     return found
+
+
+def _as_pictures(words: Sequence[Hit], meaning: Sequence[Hit], limit: int) -> list[Hit]:
+    """As `LibrarySearch.text` joins them: the weights of `joined` were chosen for pages of text, not for a picture's words."""
+    return reciprocal_rank([words, meaning], limit=limit)
 
 
 def _picture_item(found: Found) -> Item:
