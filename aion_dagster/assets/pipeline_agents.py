@@ -26,7 +26,7 @@ from aion_dagster.pipelines.carrying_out import (
 )
 from aion_dagster.pipelines.local import LocalAgents
 from aion_dagster.pipelines.remote import RemoteAgents
-from aion_dagster.pipelines.remote_answers import RemoteIds
+from aion_dagster.pipelines.remote_ids import RemoteIds
 from aion_dagster.pipelines.results import Placed
 from aion_dagster.pipelines.runner import PipelineRun
 from aion_dagster.pipelines.steps import ApplyConfig
@@ -126,8 +126,8 @@ def _at_the_platform(
     try:
         with backend.sync_client() as client:
             if apply.to == "tags":
-                return tagged(plan, RemoteIds.of(store), client)
-            return moved(plan, apply.target, RemoteIds.of(store), client)
+                return tagged(plan, RemoteIds(store), client)
+            return moved(plan, apply.target, RemoteIds(store), client)
     except AionvisionError as error:
         raise UnavailableError(f"Aionvision: {error}") from error
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aion_dagster.errors import ConfigError, SourceError
 from aion_dagster.pipelines.remote import ORGANIZE, RemoteAgents, sent_ids
-from aion_dagster.pipelines.remote_answers import RemoteIds
+from aion_dagster.pipelines.remote_ids import RemoteIds
 from aion_dagster.pipelines.results import Given, Item, Placed
 from aion_dagster.pipelines.written import spent
 from aion_dagster.storage.places import Place, write_bytes
@@ -88,8 +88,7 @@ def tagged(plan: Sequence[Placed], ids: RemoteIds, client: SyncAionVision) -> Ca
     """The folder's name as a tag more of each file at the platform; one that has it is left alone."""
     wanted: dict[str, str] = {}
     failures: list[str] = []
-    for one in plan:
-        remote = ids.remote(one.kind, one.id, one.remote_id)
+    for one, remote in zip(plan, ids.remotes(plan), strict=True):
         if remote is None:
             failures.append(f"{one.name}: is not at the platform")
         else:
@@ -124,8 +123,7 @@ def moved(plan: Sequence[Placed], below: str, ids: RemoteIds, client: SyncAionVi
     """
     failures: list[str] = []
     wanted: dict[str, list[str]] = {}
-    for one in plan:
-        remote = ids.remote(one.kind, one.id, one.remote_id)
+    for one, remote in zip(plan, ids.remotes(plan), strict=True):
         if remote is None:
             failures.append(f"{one.name}: is not at the platform")
         else:
@@ -157,7 +155,7 @@ def organized(
         AgentError: it failed.
     """
     given = Given(tuple(Item(p.kind, p.id, p.remote_id) for p in plan))
-    images, documents, missing = sent_ids(RemoteIds.of(agents.store), given)
+    images, documents, missing = sent_ids(RemoteIds(agents.store), given)
     if not images and not documents:
         return CarriedOut(0, 0, tuple(f"{p.name}: is not at the platform" for p in plan))
     ask = partial(_organize, intent, images, documents)

@@ -144,14 +144,6 @@ class Material:
         found = self._rows(table, [column], ds.field(column).isin(wanted))
         return set(found[column].to_pylist())
 
-    def remote_ids(self, kind: str) -> dict[str, str]:
-        """Id → id at the platform, of what is there."""
-        table, column = ("uploads", "image_id") if kind == "image" else ("documents", "document_id")
-        if not self._store.tables.exists(table):
-            return {}
-        rows = self._store.tables.dataset(table).to_table([column, "remote_id"]).to_pylist()
-        return {row[column]: row["remote_id"] for row in rows if row["remote_id"]}
-
     def _images(self, ids: Collection[str] | None) -> pa.Table:
         """Rows of usable pictures, one per id: of the batch, else of the library."""
         chosen = (

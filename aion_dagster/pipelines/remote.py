@@ -17,7 +17,8 @@ from aion_dagster.errors import UnavailableError
 from aion_dagster.identity import digest
 from aion_dagster.pipelines.asked_once import AgentError, asked_once
 from aion_dagster.pipelines.local import LocalAgents
-from aion_dagster.pipelines.remote_answers import RemoteIds, node_result, result_of
+from aion_dagster.pipelines.remote_answers import node_result, result_of
+from aion_dagster.pipelines.remote_ids import RemoteIds
 from aion_dagster.pipelines.results import Given, StepResult
 from aion_dagster.pipelines.specification import StepConfig
 from aion_dagster.pipelines.tasks import Task
@@ -86,7 +87,7 @@ class RemoteAgents:
         """
         if task.step.agent == "folder":
             return self.local.run(task)
-        ids = RemoteIds.of(self.store)
+        ids = RemoteIds(self.store)
         images, documents, missing = sent_ids(ids, task.given)
         if task.given.items and not images and not documents:
             raise UnavailableError(
@@ -159,8 +160,7 @@ class RemoteAgents:
 
 def sent_ids(ids: RemoteIds, given: Given) -> tuple[list[str], list[str], int]:
     """Pictures and documents as a call carries them, pieces as their documents; how many are not at the platform."""
-    images = [ids.remote("image", i.id, i.remote_id) for i in given.of("image")]
-    documents = [ids.remote("document", i.id, i.remote_id) for i in given.of("document")]
+    images, documents = ids.remotes(given.of("image")), ids.remotes(given.of("document"))
     missing = images.count(None) + documents.count(None)
     return _known(images), _known(documents), missing
 

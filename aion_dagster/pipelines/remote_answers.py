@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from aion_dagster.pipelines.agents import AgentName
-from aion_dagster.pipelines.material import Material
+from aion_dagster.pipelines.remote_ids import NamedThere, RemoteIds
 from aion_dagster.pipelines.results import (
     Assigned,
     Given,
@@ -17,7 +17,6 @@ from aion_dagster.pipelines.results import (
     ItemKind,
     StepResult,
 )
-from aion_dagster.storage.store import Store
 
 _LISTS: Final[Mapping[str, ItemKind]] = {
     "image_ids": "image",
@@ -28,39 +27,6 @@ _LISTS: Final[Mapping[str, ItemKind]] = {
 }
 _TEXTS: Final = ("report", "analysis", "text", "content", "answer")
 _LONGEST: Final = 200_000
-
-
-@dataclass(frozen=True)
-class RemoteIds:
-    """Ids of the library and of the platform, both ways, by kind."""
-
-    to_remote: Mapping[str, Mapping[str, str]]
-    to_local: Mapping[str, Mapping[str, str]]
-
-    @classmethod
-    def of(cls, store: Store) -> RemoteIds:
-        """As the tables `uploads` and `documents` say."""
-        material = Material(store)
-        there = {kind: material.remote_ids(kind) for kind in ("image", "document")}
-        return cls(there, {k: {r: i for i, r in ids.items()} for k, ids in there.items()})
-
-    def remote(self, kind: str, own: str | None, remote: str | None) -> str | None:
-        """The platform's id of something; None where it is not there."""
-        return remote or self.to_remote.get(kind, {}).get(own or "")
-
-    def item(self, kind: ItemKind, remote: str, **more: Any) -> Item:
-        """Something that the platform names, with the library's id where it is known there."""
-        own = self.to_local.get(kind, {}).get(remote)
-        part_of = more.pop("part_of", None)
-        document = self.to_local.get("document", {}).get(part_of or "", part_of)
-        # Pieces and links have no other id than the platform's.
-        return Item(
-            kind,
-            own or (remote if kind in ("chunk", "link") else None),
-            remote,
-            part_of=document,
-            **more,
-        )
 
 
 @dataclass(frozen=True)
@@ -92,7 +58,7 @@ def result_of(
     outputs = dict(node.get("outputs") or {}) if node else dict(payload)
     summary = str((node or payload).get("summary") or "")
     text = _text(outputs)
-    items = tuple(_items(outputs, ids))
+    items = tuple(ids.items(list(_items(outputs))))
     unfounded = (
         *_unfounded(text or "", ids, (*given.items, *items)),
         *_uncited(outputs, ids, given),
@@ -121,7 +87,7 @@ def _text(outputs: Mapping[str, Any]) -> str | None:
     return f"```json\n{orjson.dumps(rest, option=orjson.OPT_INDENT_2).decode()[:_LONGEST]}\n```"
 
 
-def _items(outputs: Mapping[str, Any], ids: RemoteIds) -> Iterator[Item]:
+def _items(outputs: Mapping[str, Any]) -> Iterator[NamedThere]:
     """What was found: the rows of a search, else the lists of ids; each once, documents before their pieces."""
     rows = [r for r in outputs.get("results") or () if isinstance(r, dict)]
     told = {row.get("chunk_id") or row.get("image_id") or row.get("document_id") for row in rows}
@@ -130,30 +96,26 @@ def _items(outputs: Mapping[str, Any], ids: RemoteIds) -> Iterator[Item]:
         if row.get("chunk_id") and row.get("document_id"):
             best.setdefault(str(row["document_id"]), row)
     for document, row in best.items():
-        name = row.get("document_filename")
-        yield ids.item("document", document, name=name, score=row.get("score"))
+        facts = {"name": row.get("document_filename"), "score": row.get("score")}
+        yield NamedThere("document", document, facts=facts)
     for row in rows:
-        yield _row(row, ids)
+        yield _row(row)
     for name, kind in _LISTS.items():
         for remote in outputs.get(name) or ():
             if isinstance(remote, str) and remote not in told and remote not in best:
-                yield ids.item(kind, remote)
+                yield NamedThere(kind, remote)
 
 
-def _row(row: Mapping[str, Any], ids: RemoteIds) -> Item:
-    score = row.get("score")
+def _row(row: Mapping[str, Any]) -> NamedThere:
+    facts = {"score": row.get("score")}
     if row.get("chunk_id"):
-        return ids.item(
-            "chunk",
-            str(row["chunk_id"]),
-            name=row.get("document_filename"),
-            score=score,
-            text=_line(row.get("text")),
-            part_of=row.get("document_id"),
-        )
+        facts |= {"name": row.get("document_filename"), "text": _line(row.get("text"))}
+        document = row.get("document_id")
+        part_of = None if document is None else str(document)
+        return NamedThere("chunk", str(row["chunk_id"]), part_of, facts)
     name = row.get("filename") or row.get("title")
-    text = _line(row.get("description"))
-    return ids.item("image", str(row.get("image_id")), name=name, score=score, text=text)
+    facts |= {"name": name, "text": _line(row.get("description"))}
+    return NamedThere("image", str(row.get("image_id")), facts=facts)
 
 
 def _line(text: Any) -> str | None:
@@ -165,13 +127,16 @@ def _categories(outputs: Mapping[str, Any], ids: RemoteIds) -> Iterator[Assigned
     found = outputs.get("categorization") or outputs.get("categories")
     if not isinstance(found, dict):
         return
-    for category, members in found.items():
-        if not isinstance(members, list):
-            continue
-        for remote in members:
-            if isinstance(remote, str):
-                item = ids.item("document", remote)
-                yield Assigned(str(category)[:200], "document", item.id or remote, "agent")
+    named = [
+        (str(category)[:200], remote)
+        for category, members in found.items()
+        if isinstance(members, list)
+        for remote in members
+        if isinstance(remote, str)
+    ]
+    owns = ids.owns("document", {remote for _, remote in named})
+    for category, remote in named:
+        yield Assigned(category, "document", owns.get(remote, remote), "agent")
 
 
 def _unfounded(text: str, ids: RemoteIds, items: Iterable[Item]) -> Iterator[str]:
@@ -179,20 +144,23 @@ def _unfounded(text: str, ids: RemoteIds, items: Iterable[Item]) -> Iterator[str
     from aion_dagster.client.models.references import parse_references
 
     refs = parse_references(text)
-    known: dict[str, set[str]] = {k: set(v) for k, v in ids.to_local.items()}
+    named = {
+        "image": [r.id_prefix for r in refs.images],
+        "document": [r.id_prefix for r in refs.documents],
+    }
+    known: dict[str, set[str]] = {k: set(ids.beginning(k, named[k])) for k in named}
     for item in items:
         known.setdefault(item.kind, set()).add(item.remote_id or "")
-    named = [("image", r.id_prefix) for r in refs.images]
-    named += [("document", r.id_prefix) for r in refs.documents]
-    for kind, prefix in named:
-        if not any(i.startswith(prefix) for i in known.get(kind, ())):
-            yield f"a reference to {kind} {prefix}"
+    for kind, prefixes in named.items():
+        for prefix in prefixes:
+            if not any(i.startswith(prefix) for i in known[kind]):
+                yield f"a reference to {kind} {prefix}"
 
 
 def _uncited(outputs: Mapping[str, Any], ids: RemoteIds, given: Given) -> Iterator[str]:
     """Cited pieces of documents that the step was not given."""
-    allowed = {ids.remote("document", i.id, i.remote_id) for i in given.of("document")}
     cited: Sequence[Any] = outputs.get("chunk_references") or ()
+    allowed = set(ids.remotes(given.of("document"))) if cited else set()
     for reference in cited:
         document = reference.get("document_id") if isinstance(reference, dict) else None
         if document and document not in allowed:

@@ -11,12 +11,8 @@ from aion_dagster.identity import digest
 from aion_dagster.pipelines.graph import SEEDS, Wired
 from aion_dagster.pipelines.kept import is_fresh, keep, stored
 from aion_dagster.pipelines.remote import RemoteAgents, run_pipeline, sent_ids
-from aion_dagster.pipelines.remote_answers import (
-    NodeResult,
-    RemoteIds,
-    node_result,
-    result_of,
-)
+from aion_dagster.pipelines.remote_answers import NodeResult, node_result, result_of
+from aion_dagster.pipelines.remote_ids import RemoteIds
 from aion_dagster.pipelines.results import Given, StepResult
 from aion_dagster.pipelines.runner import LOGIC, Finished, PipelineRun, Status
 from aion_dagster.pipelines.written import spent
@@ -77,7 +73,7 @@ class SingleCallRun(PipelineRun):
 
     def _results(self, nodes: Sequence[NodeResult]) -> dict[int, StepResult]:
         """The results of the steps that were completed, by their number."""
-        ids, items = RemoteIds.of(self.store), list(self.seeds.items)
+        ids, items = RemoteIds(self.store), list(self.seeds.items)
         results: dict[int, StepResult] = {}
         for step in self.wired:
             node = nodes[step.number]
@@ -104,7 +100,7 @@ class SingleCallRun(PipelineRun):
         for step, wired in zip(self.pipeline.steps, self.wired, strict=True):
             waits = wired.waits_for if step.depends_on is not None or _is_known(wired) else None
             specification = specification.with_step(step.agent, step.intent, waits)
-        images, documents, missing = sent_ids(RemoteIds.of(self.store), self.seeds)
+        images, documents, missing = sent_ids(RemoteIds(self.store), self.seeds)
         specification = specification.with_images(images) if images else specification
         specification = specification.with_documents(documents) if documents else specification
         asked = specification.body()

@@ -25,7 +25,7 @@ from aion_dagster.pipelines.builder import Pipeline
 from aion_dagster.pipelines.carrying_out import moved, organized, tagged
 from aion_dagster.pipelines.kept import read_result
 from aion_dagster.pipelines.remote import ORGANIZE
-from aion_dagster.pipelines.remote_answers import RemoteIds
+from aion_dagster.pipelines.remote_ids import RemoteIds
 from aion_dagster.pipelines.runner import Finished
 from aion_dagster.storage.call_records import Cap
 from aion_dagster.storage.store import Store
@@ -285,8 +285,7 @@ def test_an_organize_whose_answer_never_came_is_not_sent_again(
 ) -> None:
     plan = plan_of(store, server)
     agents = remote_agents(store, server.url)
-    ids = RemoteIds.of(store)
-    images = [ids.remote("image", p.id, p.remote_id) for p in plan]
+    images = RemoteIds(store).remotes(plan)
     key = agents.key(ORGANIZE, ["Sort", images, []], [""])
     agents.calls.begin([key])
     agents.calls.sent([key])
@@ -356,7 +355,7 @@ def test_folders_are_made_and_files_moved_as_planned_however_often(
     store: Store, server: Server
 ) -> None:
     plan = plan_of(store, server)
-    agents, ids = remote_agents(store, server.url), RemoteIds.of(store)
+    agents, ids = remote_agents(store, server.url), RemoteIds(store)
     before = billed(server)
     with agents.backend.sync_client() as client:
         done = moved(plan, "sorted", ids, client)
@@ -377,14 +376,12 @@ def test_a_folder_s_name_becomes_a_tag_more_of_each_file(store: Store, server: S
     agents = remote_agents(store, server.url)
     with agents.backend.sync_client() as client:
         before = {f.id: f.tags for f in client.files.list(limit=100).files}
-        done = tagged(plan, RemoteIds.of(store), client)
+        done = tagged(plan, RemoteIds(store), client)
         assert (done.done, done.failures) == (4, ())
-        again = tagged(plan, RemoteIds.of(store), client)
+        again = tagged(plan, RemoteIds(store), client)
         assert (again.done, again.there) == (0, 4)
         after = {f.id: f.tags for f in client.files.list(limit=100).files}
-    ids = RemoteIds.of(store)
-    for one in plan:
-        remote = ids.remote(one.kind, one.id, one.remote_id)
+    for one, remote in zip(plan, RemoteIds(store).remotes(plan), strict=True):
         assert remote is not None
         assert set(after[remote]) == {*before[remote], one.folder}
 
