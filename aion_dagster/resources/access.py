@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-from aion_dagster.storage.lock import RunLock
+from aion_dagster.storage.run_lock import RunLock
 from aion_dagster.storage.store import Store
 
 

@@ -16,8 +16,9 @@ from dagster import DagsterRunStatus, RunsFilter
 from aion_dagster.errors import StorageError, StoreLockedError
 from aion_dagster.resources.fresh_databases import make_databases, migrations_read_once
 from aion_dagster.resources.kept_connections import kept_connections
-from aion_dagster.storage.lock import RunLock, StoreLock
+from aion_dagster.storage.lock import StoreLock
 from aion_dagster.storage.places import local_folder, place_of
+from aion_dagster.storage.run_lock import RunLock
 
 INSTANCE_FOLDER = "dagster"
 COMMAND_TAG = "aion_dagster/command"

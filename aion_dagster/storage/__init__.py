@@ -2,7 +2,8 @@
 
 from aion_dagster.storage.ledger import Ledger
 from aion_dagster.storage.ledger_records import BatchRecord, Build, CurrentVersion, OverlapError
-from aion_dagster.storage.lock import RunLock, StoreLock
+from aion_dagster.storage.lock import StoreLock
+from aion_dagster.storage.run_lock import RunLock
 from aion_dagster.storage.staged import StagedTable, TableWriter, Written
 from aion_dagster.storage.store import Store
 from aion_dagster.storage.swap import staging_folder, swap_folder

@@ -1,4 +1,4 @@
-"""Locks of a store: who may work on it now, and which runs are alive. They die with their process (flock)."""
+"""Locks of a store: who may work on it now. They die with their process (flock)."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from typing import Any
 
 import orjson
 
-from aion_dagster.errors import StorageError, StoreLockedError
+from aion_dagster.errors import StoreLockedError
 from aion_dagster.storage import process
 from aion_dagster.storage.durable import is_writable, make_folder, storage_errors, write_file
+from aion_dagster.storage.flock import attempt
 from aion_dagster.storage.lock_postgres import AdvisoryLock
+from aion_dagster.storage.run_lock import RunLock as RunLock
+from aion_dagster.storage.run_lock import sweep_runs as sweep_runs
 
 TOKEN_VARIABLE = "AION_STORE_LOCK"  # noqa: S105 - the name of a variable, not a secret
 """Environment variable by which the children of an exclusive holder work under its lock; `:` between tokens."""
 
-_RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _LONGEST_PAUSE = 0.25
-_RUN_LOCK_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,80 +85,9 @@ class StoreLock:
             yield cls(root, False, inherited)
 
 
-class RunLock:
-    """Held by the process that executes a run, so that others can tell whether the run is alive.
-
-    Raises:
-        StoreLockedError: another process executes this run.
-    """
-
-    def __init__(self, root: Path, run_id: str) -> None:
-        """Name the run; the lock is taken by `with`."""
-        self._path = _run_path(root, run_id)
-        self._run_id = run_id
-        self._handle = -1
-
-    def __enter__(self) -> RunLock:
-        """Take the lock."""
-        make_folder(self._path.parent)
-        limit = time.monotonic() + _RUN_LOCK_SECONDS
-        with storage_errors("lock", self._path):
-            while True:
-                handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
-                # A probe (`is_alive`, `sweep_runs`) may hold the lock for an instant, or have removed the file.
-                if _try(handle, fcntl.LOCK_EX) and _is_at(handle, self._path):
-                    self._handle = handle
-                    return self
-                os.close(handle)
-                if time.monotonic() > limit:
-                    raise StoreLockedError(f"Another process executes run {self._run_id}.")
-                time.sleep(0.01)
-
-    def __exit__(self, *_: object) -> None:
-        """Release the lock and remove its file."""
-        self._path.unlink(missing_ok=True)
-        os.close(self._handle)
-
-    @staticmethod
-    def is_alive(root: Path, run_id: str) -> bool:
-        """True while some process holds the lock of this run."""
-        path = _run_path(root, run_id)
-        with storage_errors("read the lock", path):
-            try:
-                handle = os.open(path, os.O_RDONLY)
-            except FileNotFoundError:
-                return False
-            try:
-                return not _try(handle, fcntl.LOCK_SH)
-            finally:
-                os.close(handle)
-
-
 def lock_path(root: Path) -> Path:
     """The file whose lock is the store's; it stays for ever, readers of a read-only store cannot create it."""
     return root / "locks" / "store.lock"
-
-
-def sweep_runs(root: Path) -> int:
-    """Remove the lock files of runs whose process was killed; returns how many."""
-    removed = 0
-    folder = root / "locks" / "runs"
-    with storage_errors("clean up", folder):
-        for path in list(folder.glob("*.lock")):
-            handle = os.open(path, os.O_RDONLY)
-            try:
-                if _try(handle, fcntl.LOCK_EX) and _is_at(handle, path):
-                    path.unlink()
-                    removed += 1
-            finally:
-                os.close(handle)
-    return removed
-
-
-def _run_path(root: Path, run_id: str) -> Path:
-    if _RUN_ID.fullmatch(run_id) is None:
-        raise StorageError(f"{run_id!r} is no run id: letters, digits, - and _ are allowed.")
-    return root / "locks" / "runs" / f"{run_id}.lock"
 
 
 @contextmanager
@@ -229,7 +159,7 @@ def _acquire(root: Path, exclusive: bool, limit: _Limit) -> int:
     handle = _open_lock_file(root, exclusive)
     try:
         with storage_errors("lock the store", root):
-            while not _try(handle, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH):
+            while not attempt(handle, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH):
                 limit.pause(root, lambda: _who(root))
     except BaseException:
         os.close(handle)
@@ -310,23 +240,6 @@ def _read_card(path: Path) -> dict[str, Any] | None:
 
 def _holders(root: Path) -> Path:
     return root / "locks" / "holders"
-
-
-def _try(handle: int, operation: int) -> bool:
-    try:
-        fcntl.flock(handle, operation | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_at(handle: int, path: Path) -> bool:
-    """True while the open file is the one that stands at `path`."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return False
-    return os.path.samestat(os.fstat(handle), found)
 
 
 def _restore(variable: str, value: str | None) -> None:

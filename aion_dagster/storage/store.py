@@ -19,10 +19,11 @@ from aion_dagster.storage.compaction import Compaction, recover
 from aion_dagster.storage.durable import make_folder, storage_errors
 from aion_dagster.storage.exports import ExportStore
 from aion_dagster.storage.ledger import Ledger
-from aion_dagster.storage.lock import StoreLock, lock_path, sweep_runs
+from aion_dagster.storage.lock import StoreLock, lock_path
 from aion_dagster.storage.lock_postgres import advisory_lock
 from aion_dagster.storage.manifests import ManifestStore
 from aion_dagster.storage.places import Place, local_folder, place_of, write_bytes
+from aion_dagster.storage.run_lock import sweep_runs
 from aion_dagster.storage.shared_file import SharedFile
 from aion_dagster.storage.table_versions import bring_up_to_date
 from aion_dagster.storage.tables import TableStore
