@@ -46,9 +46,9 @@ def test_what_is_absent_is_looked_for_what_was_there_is_believed_for_a_while(
     assert isinstance(place, BucketPath)
     place.unlink()  # as somebody else would
     assert store.tables.absent("visual_features", BATCHES) == set()
-    monkeypatch.setattr("aion_dagster.storage.tables.LISTED_SECONDS", 0.0)
+    monkeypatch.setattr("aion_dagster.storage.table_files.LISTED_SECONDS", 0.0)
     assert store.tables.absent("visual_features", BATCHES) == {first}
-    monkeypatch.setattr("aion_dagster.storage.tables.LISTED_SECONDS", 600.0)
+    monkeypatch.setattr("aion_dagster.storage.table_files.LISTED_SECONDS", 600.0)
     store.tables.delete("visual_features", second)
     assert store.tables.absent("visual_features", BATCHES) == set(BATCHES)
 
