@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 from pyarrow import fs
 
-from aion_dagster.errors import StorageError, UnavailableError
+from aion_dagster.errors import StorageError
+from aion_dagster.storage.bucket_access import client, filesystem
 
 SCHEME: Final = "s3"
-_CONNECT_SECONDS: Final = 10
-_REQUEST_SECONDS: Final = 60
 _REASONS: Final = {
     "NoSuchBucket": "there is no such bucket",
     "AccessDenied": "access denied; these credentials may not do this here",
@@ -76,7 +73,7 @@ class BucketPath:
     @property
     def filesystem(self) -> fs.FileSystem:
         """Arrow's view of the bucket."""
-        return _filesystem(self._bucket, os.getpid(), _access())
+        return filesystem(self._bucket)
 
     @property
     def name(self) -> str:
@@ -213,7 +210,7 @@ class BucketPath:
     @property
     def client(self) -> Any:
         """boto3's client for the bucket."""
-        return _client(os.getpid(), _access())
+        return client()
 
     def _pages(self, **options: Any) -> Iterator[dict[str, Any]]:
         """Pages of a listing of what lies below; none where nothing does."""
@@ -250,18 +247,6 @@ class BucketPath:
         return hash(str(self))
 
 
-_Access = tuple[tuple[str, str], ...]
-
-
-def _access() -> _Access:
-    """What the environment says of AWS. A client keeps the credentials it was made with, the lack of any too."""
-    return tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_")))
-
-
-def _endpoint() -> str | None:
-    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
-
-
 @contextmanager
 def bucket_errors(doing: str, place: BucketPath) -> Iterator[None]:
     """Turn what boto3 raises into a StorageError that says what could not be done; missing objects into its OSError."""
@@ -279,45 +264,3 @@ def bucket_errors(doing: str, place: BucketPath) -> Iterator[None]:
         ) from error
     except (BotoCoreError, Boto3Error) as error:
         raise StorageError(f"Cannot {doing} {place}: {error}.") from error
-
-
-@lru_cache(maxsize=4)
-def _client(_process: int, _settings: _Access) -> Any:
-    """One per process and access; boto3's clients may be shared by threads, but not by forked processes."""
-    try:
-        import boto3
-        from botocore.config import Config
-    except ImportError as error:
-        raise UnavailableError(
-            "A store in a bucket needs the extra 'aws': pip install 'aion_dagster[aws]'"
-        ) from error
-
-    config = Config(
-        retries={"mode": "standard", "max_attempts": 8},
-        connect_timeout=_CONNECT_SECONDS,
-        read_timeout=_REQUEST_SECONDS,
-        s3={"addressing_style": "path"} if _endpoint() else None,
-    )
-    return boto3.session.Session().client("s3", config=config)
-
-
-@lru_cache(maxsize=16)
-def _filesystem(bucket: str, _process: int, _settings: _Access) -> fs.FileSystem:
-    """One per process, bucket and access: it holds connections and credentials that renew themselves."""
-    endpoint = _endpoint()
-    options: dict[str, Any] = {
-        "connect_timeout": _CONNECT_SECONDS,
-        "request_timeout": _REQUEST_SECONDS,
-    }
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    if endpoint is not None:
-        address = urlsplit(endpoint)
-        options |= {"endpoint_override": address.netloc, "scheme": address.scheme}
-    elif region is None:
-        try:
-            region = fs.resolve_s3_region(bucket)
-        except OSError as error:
-            raise StorageError(f"The bucket {bucket!r} cannot be found: {error}.") from error
-    if region is not None:
-        options["region"] = region
-    return fs.S3FileSystem(**options)
