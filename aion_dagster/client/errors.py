@@ -123,7 +123,7 @@ class ServerError(AionvisionError):
 
 
 class InvalidResponseError(ServerError):
-    """The answer is not what the API promises: no JSON, cut short, or of wrong types."""
+    """The answer is not what the API promises: no JSON, cut short, of wrong types, or without end."""
 
 
 class AionvisionTimeoutError(AionvisionError):

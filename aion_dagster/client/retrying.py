@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import tenacity
 
+from aion_dagster.client.bodies import TOO_LARGE
 from aion_dagster.client.errors import (
     AionvisionConnectionError,
     AionvisionError,
@@ -47,7 +48,7 @@ def may_repeat(error: BaseException, repeat: Repeat) -> bool:
     if isinstance(error, CircuitBreakerError):
         return False
     if isinstance(error, InvalidResponseError):
-        return repeat is Repeat.SAFE
+        return repeat is Repeat.SAFE and error.code != TOO_LARGE
     if isinstance(error, AionvisionTimeoutError):
         # Answered (504, 408, code TIMEOUT) or not: in both cases it may have been worked on.
         return repeat is Repeat.SAFE and error.code != "TIMEOUT"

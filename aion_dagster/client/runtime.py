@@ -16,6 +16,8 @@ from typing import Any, Protocol, TypeVar
 import httpx
 import httpx_sse
 
+from aion_dagster.client.bodies import read_whole, read_whole_async
+
 T = TypeVar("T")
 Job = Callable[[], Coroutine[Any, Any, T]]
 
@@ -28,7 +30,11 @@ class Runtime(Protocol):
         ...
 
     async def send(self, request: httpx.Request, *, stream: bool = False) -> httpx.Response:
-        """Send it; with `stream` the body is left unread and the response must be closed."""
+        """Send it; with `stream` the body is left unread and the response must be closed.
+
+        Raises:
+            InvalidResponseError: the body is larger than what is read whole.
+        """
         ...
 
     async def close_response(self, response: httpx.Response) -> None:
@@ -36,7 +42,11 @@ class Runtime(Protocol):
         ...
 
     async def read(self, response: httpx.Response) -> bytes:
-        """The whole body of a streamed response."""
+        """The whole body of a streamed response that is no file.
+
+        Raises:
+            InvalidResponseError: it is larger than what is read whole.
+        """
         ...
 
     def chunks(self, response: httpx.Response) -> AsyncIterator[bytes]:
@@ -81,7 +91,10 @@ class AsyncRuntime:
 
     async def send(self, request: httpx.Request, *, stream: bool = False) -> httpx.Response:
         """Send it."""
-        return await self._client.send(request, stream=stream)
+        response = await self._client.send(request, stream=True)
+        if not stream:
+            await read_whole_async(response)
+        return response
 
     async def close_response(self, response: httpx.Response) -> None:
         """Give the connection back."""
@@ -89,7 +102,7 @@ class AsyncRuntime:
 
     async def read(self, response: httpx.Response) -> bytes:
         """The whole body."""
-        return await response.aread()
+        return await read_whole_async(response)
 
     def chunks(self, response: httpx.Response) -> AsyncIterator[bytes]:
         """The body, piece by piece."""
@@ -146,7 +159,10 @@ class SyncRuntime:
 
     async def send(self, request: httpx.Request, *, stream: bool = False) -> httpx.Response:
         """Send it."""
-        return self._client.send(request, stream=stream)
+        response = self._client.send(request, stream=True)
+        if not stream:
+            read_whole(response)
+        return response
 
     async def close_response(self, response: httpx.Response) -> None:
         """Give the connection back."""
@@ -154,7 +170,7 @@ class SyncRuntime:
 
     async def read(self, response: httpx.Response) -> bytes:
         """The whole body."""
-        return response.read()
+        return read_whole(response)
 
     async def chunks(self, response: httpx.Response) -> AsyncIterator[bytes]:
         """The body, piece by piece."""

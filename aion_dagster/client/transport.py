@@ -143,9 +143,11 @@ class Transport:
         async def once() -> bytes:
             response = await self._places.read(url)
             try:
-                return await self.runtime.read(response)
+                return b"".join([piece async for piece in self.runtime.chunks(response)])
             except httpx.HTTPError as error:
                 raise self._broken(error, call.operation) from None
+            finally:
+                await self.runtime.close_response(response)
 
         return await self._repeated(call, once)
 
@@ -244,6 +246,10 @@ class Transport:
         except httpx.HTTPError as error:
             self.breaker.failed()
             raise self._broken(error, call.operation) from None
+        except InvalidResponseError as error:
+            self.breaker.failed()
+            error.message = f"{call.operation}: {error.message}"
+            raise
         self.pacer.observe(response.status_code, response.headers)
         return await self._judged(response, call, redirected)
 
