@@ -11,6 +11,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, Final
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 import pyarrow as pa
@@ -23,6 +24,7 @@ from aion_dagster.backends.endpoint_asking import Asking, Job, Payload
 from aion_dagster.backends.endpoint_requests import CallError, ChatEndpoint
 from aion_dagster.backends.protocol import DescribeRequest
 from aion_dagster.client.certificates import trusted
+from aion_dagster.client.unread_until_noted import UnreadUntilNoted
 from aion_dagster.compute.decode import UndecodableError, upright_rgb
 from aion_dagster.engines import EndpointConfig
 from aion_dagster.errors import ConfigError
@@ -80,14 +82,7 @@ class EndpointDescriber:
 
     async def _describe(self, request: DescribeRequest, headers: Mapping[str, str]) -> list[Row]:
         rows: list[Row] = []
-        async with httpx.AsyncClient(
-            headers=headers,
-            timeout=self.config.timeout_seconds,
-            follow_redirects=False,
-            verify=trusted(http2=False),
-            trust_env=not _is_loopback(self.config.base_url),
-            limits=httpx.Limits(max_connections=self.config.parallel),
-        ) as client:
+        async with self._client(headers) as client:
             asking = Asking(self.config, ChatEndpoint(self.config, client), self.calls)
             images = _images(request)
             while some := list(islice(images, self.config.parallel * 4)):
@@ -95,6 +90,20 @@ class EndpointDescriber:
                 rows += await self._some(some, found, asking)
                 self.advance(len(some))
         return rows
+
+    def _client(self, headers: Mapping[str, str]) -> httpx.AsyncClient:
+        """Takes a reply off the connection once it is noted; only the way through a proxy of the environment is httpx's."""
+        url, parallel, context = self.config.base_url, self.config.parallel, trusted(http2=False)
+        proxied = _is_proxied(url)
+        return httpx.AsyncClient(
+            headers=headers,
+            timeout=self.config.timeout_seconds,
+            follow_redirects=False,
+            verify=context,
+            trust_env=proxied,
+            limits=httpx.Limits(max_connections=parallel),
+            transport=None if proxied else UnreadUntilNoted(context, connections=parallel),
+        )
 
     async def _some(
         self, images: Sequence[Mapping[str, Any]], found: Mapping[str, bytes], asking: Asking
@@ -144,8 +153,14 @@ def _is_ok(image: Mapping[str, Any]) -> bool:
     return bool(image["status"] == schemas.STATUS_OK)
 
 
-def _is_loopback(url: str) -> bool:
-    return (urlsplit(url).hostname or "") in ("localhost", "127.0.0.1", "::1")
+def _is_proxied(url: str) -> bool:
+    """Whether the environment names a proxy for this address; none is used for the loopback."""
+    parts = urlsplit(url)
+    if (parts.hostname or "") in ("localhost", "127.0.0.1", "::1"):
+        return False
+    proxies = getproxies()
+    named = proxies.get(parts.scheme) or proxies.get("all")
+    return bool(named) and not proxy_bypass(parts.netloc.rpartition("@")[2])
 
 
 def _failed(image: str, kind: str, reason: str, *, retryable: bool) -> Row:

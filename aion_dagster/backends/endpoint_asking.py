@@ -113,9 +113,10 @@ class Asking:
                 output_tokens=reply.output_tokens,
                 milliseconds=milliseconds,
             )
-            # Here and now, before anything else runs: until it is noted, a death makes it paid for nothing. The ledger
-            # may be busy, and other answers must not wait unread or unnoted until it is not.
+            # Here and now, before anything else runs: until it is noted, it counts as undelivered, and is paid for
+            # nothing should this process die. The ledger may be busy, and other answers must not wait until it is not.
             self.calls.keep({job.key: settlement})
+            reply.noted()
             await asyncio.to_thread(self.calls.settled, {job.key: settlement})
             return payload
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ from aion_dagster.backends.endpoint_answers import (
     response_formats,
 )
 from aion_dagster.backends.pacing import retry_after
+from aion_dagster.client.unread_until_noted import taking_off
 from aion_dagster.engines import EndpointConfig
 from aion_dagster.errors import UnavailableError
 
@@ -50,12 +51,16 @@ class RefusedFormatError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer, the server's id of it, and the tokens that it says it took."""
+    """An answer, the server's id of it, and the tokens that it says it took.
+
+    `noted` is to be called once the answer is: until then it stays unread as far as the server can see.
+    """
 
     answer: Answer
     remote_id: str | None
     input_tokens: int
     output_tokens: int
+    noted: Callable[[], None]
 
 
 class ChatEndpoint:
@@ -81,7 +86,7 @@ class ChatEndpoint:
         while True:
             level = self._format
             try:
-                response = await self._post(picture, formats[level])
+                response, noted = await self._post(picture, formats[level])
             except RefusedFormatError as error:
                 if level + 1 >= len(formats):
                     raise CallError("invalid_request", str(error), retryable=False) from None
@@ -95,19 +100,21 @@ class ChatEndpoint:
                 remote_id[:200] if isinstance(remote_id, str) else None,
                 _tokens(response, "prompt_tokens"),
                 _tokens(response, "completion_tokens"),
+                noted,
             )
 
     async def _post(
         self,
         picture: bytes,
         response_format: Mapping[str, Any] | None,
-    ) -> dict[str, Any]:
-        """One request; the body of a good answer."""
+    ) -> tuple[dict[str, Any], Callable[[], None]]:
+        """One request; the body of a good answer, and what to call when it is noted."""
         url = self.config.base_url.rstrip("/") + "/chat/completions"
         body = self._body(picture, response_format)
         try:
             async with self._client.stream("POST", url, json=body) as response:
                 content = _without_key(await _bounded(response), response.request)
+                noted = taking_off(response)
                 self._refuse(response, content)
         except (httpx.ReadTimeout, httpx.WriteTimeout) as error:
             seconds = self.config.timeout_seconds
@@ -125,7 +132,7 @@ class ChatEndpoint:
             raise AnswerError("the endpoint's answer is not JSON") from None
         if not isinstance(data, dict):
             raise AnswerError("the endpoint's answer is no JSON object")
-        return data
+        return data, noted
 
     def _body(self, picture: bytes, response_format: Mapping[str, Any] | None) -> dict[str, Any]:
         encoded = base64.b64encode(picture).decode("ascii")

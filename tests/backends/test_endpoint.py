@@ -246,6 +246,36 @@ def test_an_endpoint_that_is_not_there_is_unavailable() -> None:
         EndpointDescriber(settings).describe(request_for(8))
 
 
+def test_proxies_of_the_environment_are_used_for_what_they_are_named_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+    def status(url: str) -> str:
+        settings = EndpointConfig(base_url=url, model="m", attempts=1, parallel=2)
+        (row,) = EndpointDescriber(settings).describe(request_for(1)).to_pylist()
+        return str(row["description_status"])
+
+    outside = "http://vision.example/v1"
+    with (
+        vision_server(lambda *_: says(GOOD)) as proxy,
+        vision_server(lambda *_: says(GOOD), host="127.0.0.2") as inside,
+        vision_server(lambda *_: says(GOOD)) as loopback,
+    ):
+        monkeypatch.setenv("HTTP_PROXY", proxy.url.removesuffix("/v1"))
+        monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.2")
+        assert {status(url) for url in (outside, inside.url, loopback.url)} == {"completed"}
+        assert [request.path for request in proxy.requests] == [f"{outside}/chat/completions"]
+        monkeypatch.delenv("HTTP_PROXY")
+        monkeypatch.setenv("ALL_PROXY", proxy.url.removesuffix("/v1"))
+        monkeypatch.delenv("NO_PROXY")
+        assert status(inside.url) == "completed"
+        assert len(proxy.requests) == 2
+    assert (len(inside.requests), len(loopback.requests)) == (1, 1)
+
+
 def test_redirects_are_not_followed() -> None:
     rows, requests = described(
         lambda *_: Reply(307, {}, {"Location": "http://127.0.0.1:9/elsewhere"})

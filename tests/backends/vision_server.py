@@ -68,7 +68,9 @@ class VisionServer:
 
 
 @contextmanager
-def vision_server(answer: Callable[[Request, int], Reply]) -> Iterator[VisionServer]:
+def vision_server(
+    answer: Callable[[Request, int], Reply], *, host: str = "127.0.0.1"
+) -> Iterator[VisionServer]:
     """Serve; `answer` gets each request and its number, from 0."""
     lock = threading.Lock()
     inside = 0
@@ -100,8 +102,8 @@ def vision_server(answer: Callable[[Request, int], Reply]) -> Iterator[VisionSer
         def log_message(self, *_args: object) -> None:
             pass
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server = VisionServer(f"http://127.0.0.1:{http.server_port}/v1")
+    http = ThreadingHTTPServer((host, 0), Handler)
+    server = VisionServer(f"http://{host}:{http.server_port}/v1")
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
