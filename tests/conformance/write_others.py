@@ -50,10 +50,11 @@ def globox(images: Path, file: Path, out: Callable[[str], Path]) -> Iterator[Wri
     yield lambda: found.save_coco(out("coco") / "instances.json")
     yolo = out("yolo")
     (yolo / "classes.txt").write_text("".join(f"{name}\n" for name in names))
-    (yolo / "labels").mkdir()
+    folders_of(file, yolo / "labels")
     numbers = {name: i for i, name in enumerate(names)}
     yield lambda: found.save_yolo_v5(yolo / "labels", label_to_id=numbers)
     voc = out("voc") / "Annotations"
+    folders_of(file, voc)
     yield lambda: found.save_pascal_voc(voc)
 
 
@@ -93,6 +94,12 @@ def classes_of(file: Path) -> list[str]:
     """Names of the classes in the order of their ids."""
     categories = json.loads(file.read_text("utf-8"))["categories"]
     return [c["name"] for c in sorted(categories, key=lambda c: c["id"])]
+
+
+def folders_of(file: Path, target: Path) -> None:
+    """Make the folders that the pictures' names speak of, for a tool that does not."""
+    for image in json.loads(file.read_text("utf-8"))["images"]:
+        (target / image["file_name"]).parent.mkdir(parents=True, exist_ok=True)
 
 
 def reference(coco: Path) -> dict[str, Any]:
