@@ -65,7 +65,7 @@ _alive: Final[dict[str, ExitStack]] = {}
 """Task id → the sign of life of its run."""
 
 
-@task_prerun.connect  # type: ignore[untyped-decorator]
+@task_prerun.connect  # type: ignore[untyped-decorator]  # Celery ships no types
 def _begin(task_id: str, task: Any, kwargs: dict[str, Any], **_: Any) -> None:
     if task.name != TASK_EXECUTE_JOB_NAME:
         return
@@ -76,7 +76,7 @@ def _begin(task_id: str, task: Any, kwargs: dict[str, Any], **_: Any) -> None:
     stack.enter_context(beacon(lock, f"run {arguments.run_id}"))
 
 
-@task_postrun.connect  # type: ignore[untyped-decorator]
+@task_postrun.connect  # type: ignore[untyped-decorator]  # Celery ships no types
 def _end(task_id: str, **_: Any) -> None:
     stack = _alive.pop(task_id, None)
     if stack is not None:

@@ -47,7 +47,7 @@ class _Amount:
     def add(
         self,
         quantity: float | None = None,
-        credits: float | None = None,  # noqa: A002 - the column's name
+        credits: float | None = None,
         tokens: tuple[int | None, int | None] = (None, None),
     ) -> None:
         """Add what is known."""

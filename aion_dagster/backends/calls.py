@@ -71,7 +71,7 @@ class NoJournal:
         """Nothing is known of them."""
         return [Begun(key, Standing.GRANTED) for key in keys]
 
-    def pace(self, name: str, requests_per_minute: int) -> Pacer:  # noqa: ARG002
+    def pace(self, _name: str, requests_per_minute: int) -> Pacer:
         """A pace of this process alone."""
         return WindowPacer(requests_per_minute)
 
@@ -79,8 +79,8 @@ class NoJournal:
         self,
         keys: Sequence[CallKey],
         *,
-        lookup: bool = False,  # noqa: ARG002
-        free: bool = False,  # noqa: ARG002
+        lookup: bool = False,  # noqa: ARG002 - as `CallJournal`
+        free: bool = False,  # noqa: ARG002 - as `CallJournal`
     ) -> list[Begun]:
         """All of them may be made."""
         return [Begun(key, Standing.GRANTED) for key in keys]
@@ -88,7 +88,7 @@ class NoJournal:
     def sent(self, keys: Iterable[CallKey]) -> None:
         """Nothing is noted."""
 
-    def again(self, key: CallKey) -> str | None:  # noqa: ARG002
+    def again(self, _key: CallKey) -> str | None:
         """It may be made again."""
         return None
 

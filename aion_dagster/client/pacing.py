@@ -70,7 +70,7 @@ class WindowPacer:
             self._slots.append(at)
             return at - now
 
-    def observe(self, status: int, headers: Mapping[str, str]) -> None:  # noqa: ARG002
+    def observe(self, _status: int, headers: Mapping[str, str]) -> None:
         """Take over the limit that the server names."""
         limit = headers.get("x-ratelimit-limit", "")
         if limit.isdecimal() and int(limit) > 0:

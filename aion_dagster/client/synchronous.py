@@ -45,7 +45,7 @@ def iterating(
     _name(call, method)
     signature = inspect.signature(method)
     gives = str(signature.return_annotation).removeprefix("Async")
-    call.__signature__ = signature.replace(return_annotation=gives)  # type: ignore[attr-defined]
+    call.__signature__ = signature.replace(return_annotation=gives)  # type: ignore[attr-defined]  # what `inspect` looks at
     return call
 
 

@@ -20,7 +20,7 @@ class Tracer(Protocol):
 class NoTracer:
     """Opens none."""
 
-    def span(self, operation: str, host: str) -> AbstractContextManager[Any]:  # noqa: ARG002
+    def span(self, _operation: str, _host: str) -> AbstractContextManager[Any]:
         """Nothing."""
         return nullcontext()
 

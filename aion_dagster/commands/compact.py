@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from datetime import timedelta
 
 from aion_dagster.commands.quiet import quiet_console
+from aion_dagster.commands.saying import say
 from aion_dagster.commands.settings import store_config
 from aion_dagster.commands.summary import plural
 from aion_dagster.compacting import Compacted, Compacting, Group, Limits
@@ -32,7 +32,7 @@ def compact(args: Namespace) -> int:
         config.batch_bytes,
         timedelta(days=args.older_than),
     )
-    with store.lock(wait=not args.no_wait, on_wait=_say, what="aion-dagster compact"):
+    with store.lock(wait=not args.no_wait, on_wait=say, what="aion-dagster compact"):
         store.sweep()
         with embedded_instance(config.store) as instance:
             report_dead_runs(instance, config.store)
@@ -44,14 +44,10 @@ def compact(args: Namespace) -> int:
                 done = compacting.merge(groups, lambda _batch: None)
                 report_merged(config, store, instance, set(done.renamed.values()), done.whole)
     if args.json:
-        print(json.dumps(_facts(groups, done, dry_run=args.dry_run)))  # noqa: T201 - the command's output
+        print(json.dumps(_facts(groups, done, dry_run=args.dry_run)))
     else:
-        print("\n".join(_lines(groups, dry_run=args.dry_run)))  # noqa: T201
+        print("\n".join(_lines(groups, dry_run=args.dry_run)))
     return 0
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - the command's output
 
 
 def _facts(groups: Sequence[Group], done: Compacted, *, dry_run: bool) -> dict[str, object]:

@@ -35,11 +35,11 @@ def costs(args: Namespace) -> int:
     spent = store.ledger.spending(since=days[0], until=days[1])
     if args.json:
         told = [{**dataclasses.asdict(s), "credits_told": s.credits_told} for s in spent]
-        print(json.dumps(told))  # noqa: T201 - the command's output
+        print(json.dumps(told))
     elif not spent:
-        print("No paid calls.")  # noqa: T201
+        print("No paid calls.")
     else:
-        print("\n".join([*table(spent), *account(store, *days)]))  # noqa: T201
+        print("\n".join([*table(spent), *account(store, *days)]))
     return 0
 
 

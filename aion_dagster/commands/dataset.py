@@ -169,7 +169,7 @@ def _shortened(names: list[str]) -> str:
 
 
 def _say(text: str) -> None:
-    print(text)  # noqa: T201 - the command's output
+    print(text)
 
 
 def _say_json(value: Any) -> None:

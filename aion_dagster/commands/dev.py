@@ -30,7 +30,7 @@ def dev(args: Namespace) -> int:
             store.sweep()
             report_dead_runs(instance, config.store)
     except StoreLockedError as error:
-        print(f"{error} The UI starts; its runs wait.", file=sys.stderr)  # noqa: T201 - the command's output
+        print(f"{error} The UI starts; its runs wait.", file=sys.stderr)
     if not config.remembered_path.is_file():
         config.remember()
     environment = {
@@ -47,7 +47,7 @@ def dev(args: Namespace) -> int:
     quiet = "ignore:Function `dev_command` is superseded"
     command = [sys.executable, "-W", quiet, "-m", "dagster", "dev"]
     command += ["-m", "aion_dagster.definitions", "--host", args.host, "--port", str(args.port)]
-    print(f"UI on http://{args.host}:{args.port} (stop with Ctrl-C)", flush=True)  # noqa: T201
+    print(f"UI on http://{args.host}:{args.port} (stop with Ctrl-C)", flush=True)
     # Dagster takes this process over: signals reach it directly, and it ends all that it started. Where a script
     # starts it in the background, its shell has interrupts ignored, and Dagster would ignore SIGTERM with them.
     os.chdir(

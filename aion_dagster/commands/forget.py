@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
-import sys
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
 from aion_dagster.commands.run import run_on
+from aion_dagster.commands.saying import say
 from aion_dagster.commands.settings import store_config
 from aion_dagster.commands.summary import plural
 from aion_dagster.config import LibraryConfig
@@ -37,7 +37,7 @@ def forget(args: Namespace) -> int:
             _tell(config, [_facts(config, e) for e in erasures], args, done=False)
         return 0
     store = open_store(config.store, config.name)
-    with store.lock(wait=not args.no_wait, on_wait=_say, what="aion-dagster forget"):
+    with store.lock(wait=not args.no_wait, on_wait=say, what="aion-dagster forget"):
         store.sweep()
         # Those that an earlier call began come first: what is planned now may lie in the same files.
         told = [_carry_out(config, store, erasure, args.remote) for erasure in pending(store)]
@@ -62,7 +62,7 @@ def _planned(store: Store, whats: Sequence[str]) -> list[Erasure]:
         if erasure is not None:
             found.append(erasure)
         elif is_forgotten(store, what):
-            _say(f"{what} was erased before.")
+            say(f"{what} was erased before.")
         else:
             raise ConfigError(
                 f"nothing is known of {what!r} in {store.root}; give the SHA-256 of a file's bytes, the id of a"
@@ -97,16 +97,16 @@ def _tell(
     config: LibraryConfig, told: Sequence[dict[str, Any]], args: Namespace, *, done: bool
 ) -> None:
     if args.json:
-        print(json.dumps({"done": done, "forgotten": told}))  # noqa: T201 - the command's output
+        print(json.dumps({"done": done, "forgotten": told}))
         return
     for facts in told:
-        print("\n".join(_lines(facts, args.remote, done=done)))  # noqa: T201
+        print("\n".join(_lines(facts, args.remote, done=done)))
     if not told:
-        print("Nothing is to be erased.")  # noqa: T201
+        print("Nothing is to be erased.")
         return
     if not done:
-        print("Nothing was erased: add --yes to erase it.")  # noqa: T201
-    print(_history(config))  # noqa: T201
+        print("Nothing was erased: add --yes to erase it.")
+    print(_history(config))
 
 
 def _history(config: LibraryConfig) -> str:
@@ -156,7 +156,3 @@ def _lines(facts: dict[str, Any], which: str, *, done: bool) -> list[str]:
         fate = word if each in chosen else "stays; --remote ours or --remote all deletes it"
         lines.append(f"  {each.kind} {each.remote_id} at the platform{there}: {fate}")
     return lines
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - the command's output

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from datetime import timedelta
 
+from aion_dagster.commands.saying import say
 from aion_dagster.commands.settings import store_config
 from aion_dagster.commands.summary import plural
 from aion_dagster.storage.garbage import Garbage, find_garbage, remove_garbage
@@ -25,7 +25,7 @@ def gc(args: Namespace) -> int:
             found = find_garbage(store, grace=grace, keep_versions=args.keep_versions)
             _tell(found, args, done=False)
             return 0
-        with store.lock(wait=not args.no_wait, on_wait=_say, what="aion-dagster gc"):
+        with store.lock(wait=not args.no_wait, on_wait=say, what="aion-dagster gc"):
             found = find_garbage(store, grace=grace, keep_versions=args.keep_versions)
             remove_garbage(store, found)
         _tell(found, args, done=True)
@@ -39,16 +39,16 @@ def _tell(found: Sequence[Garbage], args: Namespace, *, done: bool) -> None:
             {"kind": g.kind, "place": str(g.place), "files": g.files, "bytes": g.size_bytes}
             for g in found
         ]
-        print(json.dumps({"done": done, "files": files, "bytes": size, "garbage": rows}))  # noqa: T201
+        print(json.dumps({"done": done, "files": files, "bytes": size, "garbage": rows}))
         return
     for kind in dict.fromkeys(g.kind for g in found):
         these = [g for g in found if g.kind == kind]
         count, bytes_of = sum(g.files for g in these), sum(g.size_bytes for g in these)
-        print(f"{kind}: {plural(len(these), 'place')}, {plural(count, 'file')}, {bytes_of} bytes")  # noqa: T201
+        print(f"{kind}: {plural(len(these), 'place')}, {plural(count, 'file')}, {bytes_of} bytes")
         for each in these[:_SHOWN]:
-            print(f"  {each.place}  {each.written_at:%Y-%m-%d %H:%M} UTC  {each.size_bytes} bytes")  # noqa: T201
+            print(f"  {each.place}  {each.written_at:%Y-%m-%d %H:%M} UTC  {each.size_bytes} bytes")
         if len(these) > _SHOWN:
-            print(f"  … and {len(these) - _SHOWN} more; --json lists all")  # noqa: T201
+            print(f"  … and {len(these) - _SHOWN} more; --json lists all")
     total = f"{plural(files, 'file')}, {size} bytes"
     if not found:
         last = "Everything in the store is referred to, or too young."
@@ -56,8 +56,4 @@ def _tell(found: Sequence[Garbage], args: Namespace, *, done: bool) -> None:
         last = f"Removed {total}."
     else:
         last = f"{total}; nothing was removed: add --yes to remove it."
-    print(last)  # noqa: T201
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - the command's output
+    print(last)

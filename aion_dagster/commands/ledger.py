@@ -25,9 +25,9 @@ def ledger(args: Namespace) -> int:
     if args.json:
         rebuilt = None if done is None else {**asdict(done), "kept": done.kept and str(done.kept)}
         facts = {"problem": problem, "dry_run": args.dry_run, "rebuilt": rebuilt}
-        print(json.dumps(facts))  # noqa: T201 - the command's output
+        print(json.dumps(facts))
     else:
-        print("\n".join(_lines(problem, done, dry_run=args.dry_run)))  # noqa: T201
+        print("\n".join(_lines(problem, done, dry_run=args.dry_run)))
     return 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 import uuid
 from argparse import Namespace
@@ -13,6 +12,7 @@ from typing import Any
 
 from aion_dagster.commands.materialize import run_errors
 from aion_dagster.commands.quiet import quiet_console
+from aion_dagster.commands.saying import say
 from aion_dagster.commands.settings import check_reachable, store_config
 from aion_dagster.config import LibraryConfig, PipelineConfig
 from aion_dagster.costs import INVOCATION
@@ -33,17 +33,17 @@ def pipeline(args: Namespace) -> int:
 def _list(config: LibraryConfig, args: Namespace) -> int:
     """Every pipeline with its steps and what each takes from."""
     if args.json:
-        print(json.dumps([_plain(config, p) for p in config.pipelines]))  # noqa: T201 - the command's output
+        print(json.dumps([_plain(config, p) for p in config.pipelines]))
         return 0
     for one in config.pipelines:
         mode = "in one call" if one.mode == "single_call" else "step by step"
-        print(f"{one.name}  {one.runs_on(config.backend)}, {mode}, {one.schedule}")  # noqa: T201
+        print(f"{one.name}  {one.runs_on(config.backend)}, {mode}, {one.schedule}")
         for step in one.wired():
             before = ", ".join(one.step_names[i] for i in step.waits_for)
             after = f" after {before}" if before else ""
-            print(f"  {step.number}  {step.name} ({step.agent}){after}")  # noqa: T201
+            print(f"  {step.number}  {step.name} ({step.agent}){after}")
     if not config.pipelines:
-        print("no pipelines are configured")  # noqa: T201
+        print("no pipelines are configured")
     return 0
 
 
@@ -74,7 +74,7 @@ def _run(config: LibraryConfig, args: Namespace) -> int:
     store = open_store(config.store, config.name)
     os.environ[INVOCATION] = uuid.uuid4().hex
     with store.lock(
-        wait=not args.no_wait, on_wait=_say, what=f"aion-dagster pipeline run {one.name}"
+        wait=not args.no_wait, on_wait=say, what=f"aion-dagster pipeline run {one.name}"
     ):
         store.sweep()
         check_library(store)
@@ -91,7 +91,7 @@ def _run(config: LibraryConfig, args: Namespace) -> int:
             "paid_calls": calls,
             "seconds": round(time.perf_counter() - begun, 3),
         }
-        print(json.dumps(result))  # noqa: T201 - the command's output
+        print(json.dumps(result))
     return 1 if errors else 0
 
 
@@ -157,12 +157,8 @@ def _found(
 def _tell(found: dict[str, tuple[Stored | None, dict[str, Any]]], errors: list[str]) -> None:
     width = max(map(len, found), default=0)
     for name, (_, facts) in found.items():
-        print(f"{name:<{width}}  {facts['status']:<9}  {facts.get('summary', '')}".rstrip())  # noqa: T201
+        print(f"{name:<{width}}  {facts['status']:<9}  {facts.get('summary', '')}".rstrip())
         if "report" in facts:
-            print(f"{'':<{width}}  {'':<9}  {facts['report']}")  # noqa: T201
+            print(f"{'':<{width}}  {'':<9}  {facts['report']}")
     for error in errors:
-        _say(f"failed: {error}")
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - the command's output
+        say(f"failed: {error}")

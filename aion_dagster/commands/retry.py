@@ -19,7 +19,7 @@ def retry(args: Namespace) -> int:
     store = open_store(config.store, config.name)
     if args.all:
         forgotten = forget_failures(config, store).calls
-        print(  # noqa: T201 - the command's output
+        print(
             f"{plural(forgotten, 'call')} that failed for good may be made again", file=sys.stderr
         )
     args.jobs, args.dataset = 1, None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import sys
 import time
 import uuid
 from argparse import Namespace
@@ -20,6 +19,7 @@ from aion_dagster.backends.pictures_ahead import PicturesAhead
 from aion_dagster.commands.materialize import Materializer, Outcome, side_by_side
 from aion_dagster.commands.progress import Bars
 from aion_dagster.commands.quiet import quiet_console
+from aion_dagster.commands.saying import say
 from aion_dagster.commands.settings import chosen_dataset, run_config
 from aion_dagster.commands.summary import Summary, as_json, summary_lines
 from aion_dagster.compute.picture_workers import PictureWorkers
@@ -73,7 +73,7 @@ def _work_on(
     summary = Summary()
     os.environ[INVOCATION] = uuid.uuid4().hex
     with (
-        store.lock(wait=not args.no_wait, on_wait=_say, what="aion-dagster run"),
+        store.lock(wait=not args.no_wait, on_wait=say, what="aion-dagster run"),
         Bars() as bars,
         _pictures_ahead(config, store, bars, workers) as ahead,
     ):
@@ -90,11 +90,11 @@ def _work_on(
     summary.paid_calls = store.ledger.calls_of_run(os.environ[INVOCATION])
     summary.seconds = time.perf_counter() - begun
     dataset = chosen_dataset(config, args.dataset)
-    print("\n".join(summary_lines(config, store, dataset, summary)))  # noqa: T201 - the command's output
+    print("\n".join(summary_lines(config, store, dataset, summary)))
     for error in summary.errors:
-        _say(f"failed: {error}")
+        say(f"failed: {error}")
     if args.json:
-        print(json.dumps(as_json(store, dataset, summary)))  # noqa: T201 - the command's output
+        print(json.dumps(as_json(store, dataset, summary)))
     return 1 if summary.errors else 0
 
 
@@ -102,10 +102,6 @@ def _spare_the_collector() -> None:
     """What was imported stays to the end: looking through it again and again for garbage takes 5 % of a run."""
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - the command's output
 
 
 def _take_in(config: LibraryConfig, store: Store, summary: Summary) -> None:
@@ -123,7 +119,7 @@ def _take_in(config: LibraryConfig, store: Store, summary: Summary) -> None:
                 may_be_empty=each.may_be_empty,
             )
         except SourceError as error:
-            _say(f"{error}; passed over, {config.remembered_path} lists it")
+            say(f"{error}; passed over, {config.remembered_path} lists it")
             missing += 1
             continue
         summary.new_batches += len(result.batches)

@@ -36,7 +36,7 @@ def search(args: Namespace) -> int:
     with _open(config, backend) as library:
         found = _found(library, args)
     if args.json:
-        print(json.dumps([_plain(f) for f in found]))  # noqa: T201 - the command's output
+        print(json.dumps([_plain(f) for f in found]))
     else:
         _print(found)
     return 0
@@ -152,13 +152,13 @@ def _plain(found: Found | FoundChunk) -> dict[str, Any]:
 
 def _print(found: Sequence[Found | FoundChunk]) -> None:
     if not found:
-        print("Nothing found.")  # noqa: T201 - the command's output
+        print("Nothing found.")
     for one in found:
-        print(f"{one.score:.3f}  {_title(one)}")  # noqa: T201
+        print(f"{one.score:.3f}  {_title(one)}")
         if isinstance(one, FoundChunk) and not any(r.snippet for r in one.reasons):
-            print(f"       {one.snippet}")  # noqa: T201
+            print(f"       {one.snippet}")
         for reason in one.reasons:
-            print(f"       {reason}")  # noqa: T201
+            print(f"       {reason}")
 
 
 def _title(found: Found | FoundChunk) -> str:

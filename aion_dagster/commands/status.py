@@ -26,9 +26,9 @@ def status(args: Namespace) -> int:
     store = Store.open(config.store, library=config.name, create=False)
     facts = {"configuration": config.model_dump(mode="json"), **store_facts(config, store)}
     if args.json:
-        print(json.dumps(facts))  # noqa: T201 - the command's output
+        print(json.dumps(facts))
     else:
-        print(yaml.safe_dump(facts, sort_keys=False, allow_unicode=True).rstrip())  # noqa: T201
+        print(yaml.safe_dump(facts, sort_keys=False, allow_unicode=True).rstrip())
     return 0
 
 

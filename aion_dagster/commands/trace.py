@@ -21,9 +21,9 @@ def trace(args: Namespace) -> int:
     with Store.open(config.store, library=config.name, create=False) as store:
         found = _found(store, args.id, args.annotation)
     if args.json:
-        print(json.dumps(found.plain(), default=str))  # noqa: T201 - the command's output
+        print(json.dumps(found.plain(), default=str))
     else:
-        print("\n".join(lines(found)))  # noqa: T201
+        print("\n".join(lines(found)))
     return 0
 
 

@@ -92,7 +92,8 @@ def _captured_at(tags: Mapping[int, Any]) -> datetime | None:
     fraction = re.match(r"\d{1,6}", _text(tags.get(_SUBSEC_TIME_ORIGINAL)))
     microsecond = int(fraction.group().ljust(6, "0")) if fraction else 0
     try:
-        return datetime(*(int(x) for x in found.groups()), microsecond=microsecond)  # type: ignore[misc, arg-type]
+        year, month, day, hour, minute, second = map(int, found.groups())
+        return datetime(year, month, day, hour, minute, second, microsecond)
     except ValueError:  # "0000:00:00 00:00:00" is how cameras without a clock say nothing
         return None
 

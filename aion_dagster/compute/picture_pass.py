@@ -82,7 +82,7 @@ def run_pass(
     inputs: Iterable[PictureInput],
     settings: PassSettings,
     *,
-    known: Callable[[Sequence[str]], Collection[str]] = lambda shas: (),  # noqa: ARG005
+    known: Callable[[Sequence[str]], Collection[str]] = lambda _shas: (),
     workers: PictureWorkers | None = None,
 ) -> Iterator[PassChunk]:
     """Compute everything about `inputs`, chunk by chunk.

@@ -16,7 +16,7 @@ _NEW_SUBFILE_TYPE: Final = 254
 _SIXTEEN_BITS: Final = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
-def rgb_pixels(image: Image.Image, *, format: str) -> npt.NDArray[np.uint8]:  # noqa: A002
+def rgb_pixels(image: Image.Image, *, format: str) -> npt.NDArray[np.uint8]:
     """Array (h, w, 3), uint8, sRGB, of the loaded frame, not turned.
 
     Raises:

@@ -42,7 +42,7 @@ _BMP_HEADER_SIZES: Final = (12, 16, 40, 52, 56, 64, 108, 124)
 class UndecodableError(AionError):
     """A file gives no pixels; `status` is its status in `images`, the message the reason, `format` the format if known."""
 
-    def __init__(self, status: Status, reason: str, *, format: str | None = None) -> None:  # noqa: A002
+    def __init__(self, status: Status, reason: str, *, format: str | None = None) -> None:
         """Keep the status and the format beside the message."""
         super().__init__(reason)
         self.status: Status = status
@@ -79,7 +79,7 @@ def sniff(data: bytes) -> Sniffed:
     return Sniffed(name, size)
 
 
-def check_size(width: int, height: int, *, max_pixels: int, format: str) -> None:  # noqa: A002
+def check_size(width: int, height: int, *, max_pixels: int, format: str) -> None:
     """Refuse a picture by the size that its header states, before anything is decoded.
 
     Raises:

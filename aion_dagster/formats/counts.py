@@ -33,7 +33,7 @@ class ExportCounts:
     splits: Mapping[str, int]
 
 
-def count_export(format: str, folder: Path) -> ExportCounts:  # noqa: A002 - the word that users know
+def count_export(format: str, folder: Path) -> ExportCounts:
     """Count what is on disk. A picture counts if both its file and its label entry exist.
 
     Raises:

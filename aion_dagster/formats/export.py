@@ -89,7 +89,7 @@ def _no_progress(pictures: int) -> None:
 
 
 def write_export(
-    format: str,  # noqa: A002 - the word that users know
+    format: str,
     dataset: Dataset,
     folder: Path,
     pictures: PictureSource | None,

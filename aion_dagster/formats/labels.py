@@ -39,7 +39,7 @@ _LAYOUT: Final = frozenset(
 )
 
 
-def read_labels(path: Path, format: LabelFormat = "auto") -> LabelSet:  # noqa: A002 - the word that users know
+def read_labels(path: Path, format: LabelFormat = "auto") -> LabelSet:
     """Labels of a file, folder or archive, in whichever of the known formats they are.
 
     One bad row does not stop the rest: it becomes a loss that names file and row. Boxes may reach outside their
@@ -65,7 +65,7 @@ def read_labels(path: Path, format: LabelFormat = "auto") -> LabelSet:  # noqa: 
     return _read_file(path, path.name, format)
 
 
-def _read_archive(path: Path, format: LabelFormat) -> LabelSet:  # noqa: A002
+def _read_archive(path: Path, format: LabelFormat) -> LabelSet:
     with tempfile.TemporaryDirectory(prefix="aion-labels-") as scratch:
         folder = Path(scratch, path.name)
         folder.mkdir()
@@ -91,7 +91,7 @@ def _unwrapped(folder: Path) -> Path:
     return folder
 
 
-def _read_file(path: Path, name: str, format: LabelFormat) -> LabelSet:  # noqa: A002
+def _read_file(path: Path, name: str, format: LabelFormat) -> LabelSet:
     kind = _kind_of(path) if format == "auto" else format
     if kind == "json":
         content = read_json(path)
@@ -125,7 +125,7 @@ def _is_cvat_file(path: Path) -> bool:
         return False  # the reader says what is wrong with it
 
 
-def _read_folder(root: Path, format: LabelFormat) -> LabelSet:  # noqa: A002
+def _read_folder(root: Path, format: LabelFormat) -> LabelSet:
     names = files_below(root)
     readers: dict[str, Callable[[Path, Sequence[str]], LabelSet | None]] = {
         "coco": _coco,

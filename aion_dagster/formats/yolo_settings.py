@@ -54,7 +54,7 @@ def settings_file(path: Path) -> YoloSettings:
     try:
         text = path.read_text(encoding="utf-8-sig")
         # BaseLoader makes strings of all values and no objects: a class called `no` stays `no`.
-        content: Any = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506
+        content: Any = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - see above
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise LabelError(f"{path}: not a YAML file ({error})") from error
     if not isinstance(content, dict):

@@ -41,11 +41,11 @@ def migrations_read_once() -> Iterator[None]:
             read[place] = stock(config)
         return read[place]
 
-    directory.from_config = staticmethod(from_config)  # type: ignore[method-assign]
+    directory.from_config = staticmethod(from_config)  # type: ignore[method-assign]  # for the block
     try:
         yield
     finally:
-        directory.from_config = stock  # type: ignore[method-assign]
+        directory.from_config = stock  # type: ignore[method-assign]  # as it was
 
 
 def make_databases(folder: Path) -> None:

@@ -13,7 +13,7 @@ __all__ = ["ColorHit", "ColorQuery", "ColorQueryError", "by_color"]
 def by_color(
     color_analyses: pa.Table,
     *,
-    hex: str | None = None,  # noqa: A002 - the name that the Aionvision API gives it
+    hex: str | None = None,
     name: str | None = None,
     family: str | None = None,
     delta_e_threshold: float = 15.0,

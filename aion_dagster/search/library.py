@@ -136,7 +136,7 @@ class LibrarySearch:
     def color(
         self,
         *,
-        hex: str | None = None,  # noqa: A002 - the name that the Aionvision API gives it
+        hex: str | None = None,
         name: str | None = None,
         family: str | None = None,
         delta_e_threshold: float = 15.0,

@@ -95,13 +95,13 @@ def _parsed(origin: str, text: str, impersonate: str) -> Any:
     kind = info.get("type") if isinstance(info, dict) else None
     try:
         if kind == "service_account":
-            found = service_account.Credentials.from_service_account_info(  # type: ignore[no-untyped-call]
+            found = service_account.Credentials.from_service_account_info(  # type: ignore[no-untyped-call]  # google-auth has no types
                 info, scopes=[SCOPE]
             )
             return found.with_subject(impersonate) if impersonate else found
         if kind == "authorized_user":
             # Without scopes: those that the person agreed to hold.
-            return credentials.Credentials(  # type: ignore[no-untyped-call]
+            return credentials.Credentials(  # type: ignore[no-untyped-call]  # google-auth has no types
                 token=None,
                 refresh_token=info["refresh_token"],
                 client_id=info["client_id"],

@@ -69,7 +69,7 @@ class FolderSource(Source):
         """
         self._name = name
         # Absolute, but links on the way to the folder stay: what the user named is what the URIs say.
-        self.root = Path(os.path.abspath(Path(root).expanduser()))  # noqa: PTH100
+        self.root = Path(os.path.abspath(Path(root).expanduser()))  # noqa: PTH100 - see above
         self._recursive = recursive
         self._selection = Selection(
             tuple(include), tuple(exclude), include_hidden, tuple(documents)

@@ -69,7 +69,7 @@ class Found:
             k: frozenset(map(tuple, data[k])) for k in ("tables", "sets", "exports", "derived")
         }
         words = {k: frozenset(data[k]) for k in ("manifests", "originals", "reports")}
-        return cls(**words, **pairs)  # type: ignore[arg-type]
+        return cls(**words, **pairs)  # type: ignore[arg-type]  # words or pairs, as the fields are
 
 
 def find(store: Store, target: Target) -> Found:

@@ -57,7 +57,7 @@ class SharedPace:
             self._update(connection, taken=row.taken + 1)
         return float(at - now)
 
-    def observe(self, status: int, headers: Mapping[str, str]) -> None:  # noqa: ARG002
+    def observe(self, _status: int, headers: Mapping[str, str]) -> None:
         """Take over the limit that the server names."""
         limit = headers.get("x-ratelimit-limit", "")
         if not limit.isdecimal() or int(limit) < 1:

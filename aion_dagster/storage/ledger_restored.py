@@ -208,7 +208,7 @@ def _carry_over(ledger: RestoredLedger, old: Path, table: sa.Table) -> int:
         source.row_factory = sqlite3.Row
         for row in source.execute(f"SELECT * FROM {table.name}"):  # noqa: S608 - one of our tables
             rows.append(  # noqa: PERF401 - what was read before an error counts
-                {name: _value(columns.get(name), row[name]) for name in row.keys()}  # noqa: SIM118
+                {name: _value(columns.get(name), row[name]) for name in row.keys()}  # noqa: SIM118 - a row iterates over its values
             )
     ledger.carry_over(table, rows)
     return len(rows)
@@ -289,6 +289,6 @@ def _move(engine: sa.Engine, made: str, schema: str | None) -> None:
             if number is not None and table is not CALLS:
                 name = f"{here}{table.name}".replace("'", "''")
                 connection.exec_driver_sql(
-                    f"SELECT setval(pg_get_serial_sequence('{name}', '{number.name}'),"  # noqa: S608
+                    f"SELECT setval(pg_get_serial_sequence('{name}', '{number.name}'),"  # noqa: S608 - our names
                     f" COALESCE((SELECT max({quoted(number.name)}) FROM {here}{table.name}), 0) + 1, false)"
                 )

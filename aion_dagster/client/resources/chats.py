@@ -204,7 +204,7 @@ class ChatResource(ChatMessages):
         self,
         session_id: str,
         *,
-        format: str = "markdown",  # noqa: A002 - the API's name
+        format: str = "markdown",
         include_metadata: bool = False,
     ) -> bytes:
         """A session as a file: json, markdown or text."""

@@ -108,7 +108,7 @@ class DataResource(Resource):
 
     async def export(
         self,
-        format: ExportFormat | str = ExportFormat.JSONL,  # noqa: A002 - the API's own word
+        format: ExportFormat | str = ExportFormat.JSONL,
         *,
         data_type: DataExportType | str = DataExportType.DESCRIPTIONS,
         start_date: Moment | None = None,
@@ -244,7 +244,7 @@ class DataResource(Resource):
     async def list_image_variants(self, verification_id: str) -> dict[str, Any] | list[Any]:
         """In which sizes a picture is there, as the server says it; the specification gives it no type."""
         return await self._ask(
-            dict[str, Any] | list[Any],  # type: ignore[arg-type]
+            dict[str, Any] | list[Any],  # type: ignore[arg-type]  # a union is no class
             "GET /data/images/{verification_id}/variants",
             ids={"verification_id": verification_id},
         )

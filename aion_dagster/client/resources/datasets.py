@@ -85,7 +85,7 @@ class DatasetsResource(Resource):
     async def export(
         self,
         dataset_id: str,
-        format: Format | DatasetFormat,  # noqa: A002 - the API's own name
+        format: Format | DatasetFormat,
         *,
         options: Mapping[str, Any] | None = None,
         include_failed_items: bool = False,

@@ -116,7 +116,7 @@ def _listed(files: FileInput | Sequence[FileInput]) -> list[FileInput]:
     if isinstance(files, str | os.PathLike | bytes | bytearray | memoryview) or hasattr(
         files, "read"
     ):
-        return [files]  # type: ignore[list-item]
+        return [files]  # type: ignore[list-item]  # whatever can be read
     return list(files)
 
 

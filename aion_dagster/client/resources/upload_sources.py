@@ -239,7 +239,7 @@ def cumulative(on_progress: Progress | None) -> Watch | None:
     def watch(sources: Sequence[Source]) -> Callable[[int, int], None]:
         sent, total = 0, sum(source.size for source in sources)
 
-        def told(position: int, length: int) -> None:  # noqa: ARG001
+        def told(_position: int, length: int) -> None:
             nonlocal sent
             sent += length
             on_progress(sent, total)

@@ -41,8 +41,8 @@ def load(files: ModelFiles, kind: str, *, device: str = "auto") -> Loaded:
         import transformers
     except ImportError as error:
         raise UnavailableError(f"{EXTRA}; importing failed: {error}") from error
-    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call, unused-ignore]
-    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call, unused-ignore]
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call, unused-ignore]  # typed in some versions
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call, unused-ignore]  # typed in some versions
     place = _device(device, torch)
     dtype = _dtype(place, torch)
     local = {"local_files_only": True, "trust_remote_code": False}
