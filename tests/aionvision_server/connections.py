@@ -29,7 +29,7 @@ class Connection:
     def reset(self) -> None:
         """Break it: the client sees a reset, not an end."""
         raw = self._transport.get_extra_info("socket")
-        if raw is not None:
+        if raw is not None and raw.fileno() >= 0:  # it may have gone by itself
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import subprocess
 import sys
 import threading
@@ -12,6 +14,7 @@ import httpx
 import pytest
 
 from .asking import Asker, asking
+from .connections import Connection
 from .fixtures import Server
 
 UPLOAD = "POST /user-files/upload/stream"
@@ -309,6 +312,20 @@ def test_a_reply_that_was_read_counts_as_delivered(ask: Asker) -> None:
     with pytest.raises(httpx.ReadError):
         ask.upload(1)
     assert _until_undelivered(ask.server, 1) == 1
+
+
+def test_a_connection_that_has_gone_by_itself_needs_no_breaking() -> None:
+    async def broken_late() -> bool:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            _, writer = await asyncio.open_connection(*listening.getsockname())
+            connection = Connection(writer.transport)
+            writer.transport.abort()
+            while writer.transport.get_extra_info("socket").fileno() >= 0:
+                await asyncio.sleep(0)
+            connection.reset()
+            return bool(writer.transport.is_closing())
+
+    assert asyncio.run(broken_late())
 
 
 def test_a_request_that_breaks_off_is_not_accepted(ask: Asker) -> None:
