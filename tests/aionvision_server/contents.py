@@ -50,7 +50,7 @@ class Collector:
             self._forget()
             return
         if self._file is None and self._size > IN_MEMORY:
-            self._file = tempfile.NamedTemporaryFile(dir=self._folder, delete=False)  # noqa: SIM115
+            self._file = tempfile.NamedTemporaryFile(dir=self._folder, delete=False)  # noqa: SIM115 - closed by `_forget`
             self._file.write(self._bytes)
             self._bytes = bytearray()
         if self._file is not None:

@@ -152,7 +152,7 @@ def test_what_nobody_takes_is_not_left_behind(library: Library) -> None:
 def test_an_error_while_a_batch_is_taken_leaves_nothing_of_the_next(library: Library) -> None:
     library.draw(*range(8))
     batches = library.ingest(4)
-    with pytest.raises(RuntimeError, match="the run"), ahead_of(library, batches) as ahead:  # noqa: PT012
+    with pytest.raises(RuntimeError, match="the run"), ahead_of(library, batches) as ahead:  # noqa: PT012 - the second line raises
         ahead.take(batches[0]).discard()
         raise RuntimeError("the run failed")
     assert library.staged() == []

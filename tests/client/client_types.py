@@ -45,7 +45,7 @@ def classes() -> Mapping[str, tuple[type, ...]]:
 
 def type_named(text: str) -> Any:
     """A type as the documents write it; where two classes have the name, either will do."""
-    known = {name: typing.Union[several] for name, several in classes().items()}  # noqa: UP007
+    known = {name: typing.Union[several] for name, several in classes().items()}  # noqa: UP007 - of a tuple
     return eval(text, {}, {**known, **_BUILTIN})
 
 

@@ -6,6 +6,7 @@ import gzip
 import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -110,7 +111,7 @@ def test_redirects_are_followed_to_the_end_and_no_further(site: Site) -> None:
 
 
 def test_a_long_page_is_cut_and_says_so(site: Site) -> None:
-    endless = lambda: itertools.repeat(b"<p>" + b"x" * 10_000)  # noqa: E731
+    endless = partial(itertools.repeat, b"<p>" + b"x" * 10_000)
     site.pages["/"] = Answer(pieces=endless)
     found = one(site, f"{site.url}/", max_bytes=50_000, robots="ignore")
     assert found.cut

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from aion_dagster import identity
 from aion_dagster.errors import StorageError
 from aion_dagster.storage import BatchRecord, Ledger, OverlapError
+from aion_dagster.storage.ledger_records import BatchStatus
 from aion_dagster.values import FileRef
 
 MOMENT = datetime(2024, 5, 6, tzinfo=UTC)
@@ -76,7 +77,10 @@ def test_a_batch_that_overlaps_another_is_refused_whole(ledger: Ledger) -> None:
 
 def test_a_batch_passes_through_its_states(ledger: Ledger) -> None:
     key, other = record(ledger, ref("a")), record(ledger, ref("b", source="scans"))
-    keys = lambda status: [b.key for b in ledger.batches(status)]  # noqa: E731
+
+    def keys(status: BatchStatus) -> list[str]:
+        return [b.key for b in ledger.batches(status)]
+
     assert keys("waiting") == [key, other]
     ledger.mark_started(key)
     begun = ledger.batch(key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
 
 import pyarrow as pa
@@ -42,7 +43,7 @@ def test_a_manifest_is_read_back_in_any_order_of_writing(
     first = store.path(key).read_bytes()
     store.write(key, list(reversed(refs)))
     assert store.path(key).read_bytes() == first
-    order = lambda f: (f.uri, f.version, f.name, f.size_bytes, f.modified_at)  # noqa: E731
+    order = attrgetter("uri", "version", "name", "size_bytes", "modified_at")
     assert sorted(store.read(key), key=order) == sorted(refs, key=order)
     assert store.digest(key) == identity.manifest_digest(refs)
     assert store.batches() == [key]

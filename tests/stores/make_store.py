@@ -17,10 +17,10 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from release_pictures import BUCKET, FIRST, SECOND, put_pictures  # noqa: E402
-from s3_server import ENVIRONMENT, s3_server  # noqa: E402
+from release_pictures import BUCKET, FIRST, SECOND, put_pictures  # noqa: E402 - from the folder above
+from s3_server import ENVIRONMENT, s3_server  # noqa: E402 - from the folder above
 
-from aion_dagster.cli import main  # noqa: E402
+from aion_dagster.cli import main  # noqa: E402 - after them
 
 LEFT_OUT = ("dagster", "locks", "scratch", "exports", "reports")
 """What is made anew, or belongs to a machine."""
