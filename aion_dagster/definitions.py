@@ -32,7 +32,7 @@ from aion_dagster.resources.sources import SourceReader
 from aion_dagster.resources.store import StoreResource
 from aion_dagster.resources.tables import TableIOManager, TableSetIOManager
 from aion_dagster.retry_definitions import offers_retry, retry_job
-from aion_dagster.sensors.automation import automation_sensor
+from aion_dagster.sensors.automation import automation_sensor, following_sensor
 from aion_dagster.sensors.new_files import new_files_sensor
 from aion_dagster.sensors.nightly import take_in_job, take_in_schedule
 
@@ -123,12 +123,11 @@ def dataset_definitions(config: LibraryConfig, dataset: DatasetConfig) -> dg.Def
         selection=made,
         description=f"The dataset {dataset.name}, its exports and its card.",
     )
-    sensor = dg.AutomationConditionSensorDefinition(
-        names.job(f"follow_dataset_{dataset.name}"),
+    sensor = following_sensor(
+        config,
+        f"follow_dataset_{dataset.name}",
+        made,
         description="Brings the dataset and its exports up to date once the library is.",
-        target=dg.AssetSelection.assets(*made),
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=config.scan_seconds,
     )
     return dg.Definitions(assets=assets, jobs=[job], sensors=[sensor])
 
@@ -140,14 +139,11 @@ def pipeline_definitions(config: LibraryConfig, pipeline: PipelineConfig) -> dg.
     sensors = []
     if pipeline.schedule == "on_new":
         sensors.append(
-            dg.AutomationConditionSensorDefinition(
-                bench.names.job(f"follow_pipeline_{pipeline.name}"),
+            following_sensor(
+                config,
+                f"follow_pipeline_{pipeline.name}",
+                [bench.names.key(asset) for asset in pipeline_assets(pipeline)],
                 description="Runs the pipeline once there is something new.",
-                target=dg.AssetSelection.assets(
-                    *(bench.names.key(a) for a in pipeline_assets(pipeline))
-                ),
-                default_status=dg.DefaultSensorStatus.RUNNING,
-                minimum_interval_seconds=config.scan_seconds,
             )
         )
     return dg.Definitions(

@@ -1,6 +1,8 @@
-"""The sensor that evaluates automation conditions of a library's assets over all batches."""
+"""Sensors that evaluate automation conditions: of a library's assets over all batches, and of what is added to it."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import dagster as dg
 
@@ -11,12 +13,31 @@ from aion_dagster.resources.naming import Names
 
 
 def automation_sensor(config: LibraryConfig) -> dg.AutomationConditionSensorDefinition:
-    """Runs by default: the library follows its batches by itself."""
+    """The library follows its batches by itself."""
     names = Names(config.name)
-    return dg.AutomationConditionSensorDefinition(
-        names.job("follow_batches"),
+    return following_sensor(
+        config,
+        "follow_batches",
+        [names.key(asset) for asset in followed_assets(config)],
         description="Brings library, datasets and exports up to date once new batches are done.",
-        target=dg.AssetSelection.assets(*(names.key(a) for a in followed_assets(config))),
+    )
+
+
+def following_sensor(
+    config: LibraryConfig, name: str, assets: Iterable[dg.AssetKey], *, description: str
+) -> dg.AutomationConditionSensorDefinition:
+    """Makes assets of a library as their automation conditions say; runs by default.
+
+    Args:
+        config: the library, whose name the sensor's is prefixed with.
+        name: what the sensor does.
+        assets: what it makes.
+        description: of the sensor.
+    """
+    return dg.AutomationConditionSensorDefinition(
+        Names(config.name).job(name),
+        description=description,
+        target=dg.AssetSelection.assets(*assets),
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=config.scan_seconds,
     )
