@@ -13,9 +13,9 @@ from aion_dagster.checks.datasets import dataset_check_specs, labelled_check, sp
 from aion_dagster.config import DatasetConfig
 from aion_dagster.curation.dataset import build_dataset
 from aion_dagster.curation.matching import unmatched_labels
+from aion_dagster.dataset_group_keys import group_keys
 from aion_dagster.dataset_inputs import (
     before_of,
-    group_keys,
     measures,
     selection,
     settings_of,
