@@ -35,16 +35,7 @@ def document_assets(bench: Workbench) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name=names.op("read_documents"),
-        outs={
-            table: dg.AssetOut(
-                key=names.key(table),
-                io_manager_key=names.tables,
-                description=DESCRIPTIONS[table],
-                kinds={"parquet"},
-                group_name=names.group("documents"),
-            )
-            for table in DOCUMENT_TABLES
-        },
+        outs=bench.outs("documents", {table: DESCRIPTIONS[table] for table in DOCUMENT_TABLES}),
         internal_asset_deps={"documents": set(), "document_chunks": {documents}},
         partitions_def=names.partitions,
         retry_policy=bench.partitioned["retry_policy"],

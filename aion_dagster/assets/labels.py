@@ -82,16 +82,7 @@ def annotation_assets(bench: Workbench) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name=names.op("match_labels"),
-        outs={
-            table: dg.AssetOut(
-                key=names.key(table),
-                io_manager_key=names.tables,
-                description=descriptions[table],
-                kinds={"parquet"},
-                group_name=names.group("labels"),
-            )
-            for table in ANNOTATION_TABLES
-        },
+        outs=bench.outs("labels", {table: descriptions[table] for table in ANNOTATION_TABLES}),
         deps=keys(names, ["images", "labels", *detected.values()]),
         partitions_def=names.partitions,
         retry_policy=bench.partitioned["retry_policy"],

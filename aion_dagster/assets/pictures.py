@@ -44,17 +44,9 @@ def picture_assets(bench: Workbench) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name=names.op("pictures"),
-        outs={
-            table: dg.AssetOut(
-                key=names.key(table),
-                io_manager_key=names.tables,
-                is_required=False,
-                description=DESCRIPTIONS[table],
-                kinds={"parquet"},
-                group_name=names.group("pictures"),
-            )
-            for table in tables
-        },
+        outs=bench.outs(
+            "pictures", {table: DESCRIPTIONS[table] for table in tables}, is_required=False
+        ),
         internal_asset_deps={t: ({images} if t != "images" else set()) for t in tables},
         can_subset=True,
         partitions_def=names.partitions,
@@ -121,7 +113,7 @@ def picture_tables(
     parts: frozenset[str],
     *,
     advance: Callable[[int], None],
-    before_asking: Callable[[Collection[str]], None] = lambda hashes: None,  # noqa: ARG005
+    before_asking: Callable[[Collection[str]], None] = lambda _hashes: None,
     workers: PictureWorkers | None = None,
 ) -> PictureTables:
     """The pass over the pictures of one batch, as configured; the last three as `compute_pictures` has them."""

@@ -91,6 +91,28 @@ class Workbench:
             "pool": self.names.pool("library"),
         }
 
+    def outs(
+        self, group: str, descriptions: Mapping[str, str], *, is_required: bool = True
+    ) -> dict[str, dg.AssetOut]:
+        """The outputs of a step that writes several tables, in the order of `descriptions`.
+
+        Args:
+            group: what they stand in.
+            descriptions: table → what it holds.
+            is_required: whether the step always writes all of them.
+        """
+        return {
+            table: dg.AssetOut(
+                key=self.names.key(table),
+                io_manager_key=self.names.tables,
+                is_required=is_required,
+                description=description,
+                kinds={"parquet"},
+                group_name=self.names.group(group),
+            )
+            for table, description in descriptions.items()
+        }
+
     @property
     def resource_keys(self) -> set[str]:
         """Resources that the assets' bodies use."""

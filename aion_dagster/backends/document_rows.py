@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from aion_dagster import schemas
+from aion_dagster.backends.file_columns import file_columns
 from aion_dagster.compute.documents.chunks import Chunk
 from aion_dagster.compute.documents.document import MEDIA_TYPES, ExtractedDocument, Status
 from aion_dagster.compute.documents.identifiers import chunk_id
@@ -34,11 +35,7 @@ def located(facts: dict[str, Any], ref: FileRef) -> dict[str, Any]:
     return {
         **dict.fromkeys(schemas.DOCUMENTS.names),
         **facts,
-        "source": ref.source,
-        "uri": ref.uri,
-        "name": ref.name,
-        "version": ref.version,
-        "modified_at": ref.modified_at,
+        **file_columns(ref),
     }
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from aion_dagster import schemas
+from aion_dagster.backends.file_columns import file_columns
 from aion_dagster.backends.forgotten import forgotten_picture
 from aion_dagster.compute.contact_sheet import contact_sheet
 from aion_dagster.compute.picture_pass import PassSettings, PictureInput, Reused, run_pass
@@ -76,7 +77,7 @@ def compute_pictures(
     store: Store,
     settings: PassSettings,
     advance: Callable[[int], None],
-    before_asking: Callable[[Collection[str]], None] = lambda hashes: None,  # noqa: ARG005
+    before_asking: Callable[[Collection[str]], None] = lambda _hashes: None,
     workers: PictureWorkers | None = None,
 ) -> PictureTables:
     """Run the pass over `files`; contents that an earlier batch has computed are copied from its tables.
@@ -255,11 +256,4 @@ def _sheets(pictures: list[list[bytes]]) -> list[bytes | None]:
 
 def _located(facts: dict[str, object], ref: FileRef) -> dict[str, object]:
     """An images row for one more file of a known content."""
-    return {
-        **facts,
-        "source": ref.source,
-        "uri": ref.uri,
-        "name": ref.name,
-        "version": ref.version,
-        "modified_at": ref.modified_at,
-    }
+    return facts | file_columns(ref)
