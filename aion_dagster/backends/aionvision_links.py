@@ -1,4 +1,4 @@
-"""Links of the Aionvision platform: saved once per URL, waited for, in rows of the table `links`."""
+"""Links of the Aionvision platform: saved once per URL, and waited for."""
 
 from __future__ import annotations
 
@@ -6,17 +6,25 @@ import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import orjson
 import pyarrow as pa
 
 from aion_dagster import schemas
 from aion_dagster.backends.aionvision import AionvisionBackend
-from aion_dagster.backends.aionvision_begin import begun_calls, is_hopeless, not_made
+from aion_dagster.backends.aionvision_begin import begun_calls, is_hopeless
 from aion_dagster.backends.aionvision_errors import kind_of, never_begun, refused_for_good, told
+from aion_dagster.backends.aionvision_link_rows import (
+    CRAWL,
+    Row,
+    SavedLink,
+    crawled_row,
+    known_row,
+    open_rows,
+    row_without_link,
+)
 from aion_dagster.backends.calls import Begun, CallJournal, CallKey, Settlement, Standing
 from aion_dagster.backends.link_urls import page_of, refusal, shown
 from aion_dagster.client import AionVision
@@ -30,13 +38,8 @@ from aion_dagster.engines import AionvisionConfig
 
 OPERATION: Final = "link"
 PARAMETERS: Final = "1"
-_CRAWL: Final = "crawl"
-"""The kind of a failure that left a link whose page could not be fetched."""
-
 _THERE: Final = "was_there"
 """Noted with the id of a link that the remote library had before us."""
-
-Row = dict[str, Any]
 
 
 def links_table(backend: AionvisionBackend, calls: CallJournal, urls: Sequence[str]) -> pa.Table:
@@ -55,19 +58,10 @@ def links_table(backend: AionvisionBackend, calls: CallJournal, urls: Sequence[s
 
     rows = backend.ask(ask) if good else {}
     rows |= {
-        url: _without_link(shown(url), "validation", why, retryable=False)
+        url: row_without_link(shown(url), "validation", why, retryable=False)
         for url, why in refused.items()
     }
     return pa.Table.from_pylist([rows[url] for url in distinct], schema=schemas.LINKS)
-
-
-@dataclass(frozen=True, slots=True)
-class _Saved:
-    """A link that the platform has."""
-
-    url: str
-    link_id: str
-    was_there: bool
 
 
 @dataclass
@@ -92,14 +86,14 @@ class _Links:
         unknown = [k for k, b in known.items() if b.may_send and b.remote_id is None]
         there = await self._there({keys[key] for key in unknown}) if unknown else {}
         begun = await self._begin(keys, there)
-        rows = {keys[key]: row for key, one in begun.items() if (row := _known(keys[key], one))}
+        rows = {keys[key]: row for key, one in begun.items() if (row := known_row(keys[key], one))}
         saved = []
         try:
             for key, one in begun.items():
                 url = keys[key]
                 if url not in rows:
                     link = await self._saved(key, url, one, there.get(url))
-                    if isinstance(link, _Saved):
+                    if isinstance(link, SavedLink):
                         saved.append(link)
                     else:
                         rows[url] = link
@@ -135,28 +129,32 @@ class _Links:
                     break
         return found
 
-    async def _saved(self, key: CallKey, url: str, begun: Begun, there: str | None) -> _Saved | Row:
+    async def _saved(
+        self, key: CallKey, url: str, begun: Begun, there: str | None
+    ) -> SavedLink | Row:
         """A link that the platform has now, or the row of one that it has not."""
         if begun.remote_id is not None:
             if begun.standing is Standing.GRANTED:
                 return await self._crawled_again(key, url, begun.remote_id)
-            return _Saved(url, begun.remote_id, begun.session_id == _THERE)
+            return SavedLink(url, begun.remote_id, begun.session_id == _THERE)
         if there is not None:
             # One that we sent and never heard of was not there before us.
-            return await self._accepted(key, _Saved(url, there, begun.standing is Standing.GRANTED))
+            return await self._accepted(
+                key, SavedLink(url, there, begun.standing is Standing.GRANTED)
+            )
         await asyncio.to_thread(self.calls.sent, [key])
         try:
             link = await self.client.links.create(url, tags=list(self.config.tags) or None)
         except api.AionvisionError as error:
             return await self._not_saved(key, url, error)
-        return await self._accepted(key, _Saved(url, link.id, link.is_duplicate))
+        return await self._accepted(key, SavedLink(url, link.id, link.is_duplicate))
 
-    async def _accepted(self, key: CallKey, link: _Saved) -> _Saved:
+    async def _accepted(self, key: CallKey, link: SavedLink) -> SavedLink:
         mark = _THERE if link.was_there else None
         await asyncio.to_thread(self.calls.accepted, {key: (link.link_id, mark)})
         return link
 
-    async def _crawled_again(self, key: CallKey, url: str, link_id: str) -> _Saved | Row:
+    async def _crawled_again(self, key: CallKey, url: str, link_id: str) -> SavedLink | Row:
         """A link whose page could not be fetched is crawled once more."""
         await asyncio.to_thread(self.calls.sent, [key])
         try:
@@ -164,7 +162,7 @@ class _Links:
         except api.AionvisionError as error:
             if error.code != "ALREADY_PROCESSING":
                 return {**await self._not_saved(key, url, error), "link_id": link_id}
-        return await self._accepted(key, _Saved(url, link_id, was_there=False))
+        return await self._accepted(key, SavedLink(url, link_id, was_there=False))
 
     async def _not_saved(self, key: CallKey, url: str, error: api.AionvisionError) -> Row:
         """The row of a link that was not saved, as far as is known."""
@@ -179,12 +177,12 @@ class _Links:
                 self.calls.failed, key, str(error), kind=kind, retryable=retryable
             )
         # Anything else may have arrived: it stays in doubt, and the next run looks for it before it saves it again.
-        return _without_link(url, kind, str(error), retryable=retryable)
+        return row_without_link(url, kind, str(error), retryable=retryable)
 
-    async def _waited(self, saved: Sequence[_Saved]) -> dict[str, Row]:
+    async def _waited(self, saved: Sequence[SavedLink]) -> dict[str, Row]:
         """Rows of links, once their pages were fetched, or could not be, or that takes too long."""
         # A server may take two addresses for one page: they have one link then.
-        left: dict[str, list[_Saved]] = {}
+        left: dict[str, list[SavedLink]] = {}
         for link in saved:
             left.setdefault(link.link_id, []).append(link)
         rows: dict[str, Row] = {}
@@ -196,13 +194,13 @@ class _Links:
             except api.AionvisionError as error:
                 if is_hopeless(error):
                     raise
-                return rows | _open(left, kind_of(error), str(error))
+                return rows | open_rows(left, kind_of(error), str(error))
             over = [i for i in left if i not in files or _is_over(files[i])]
             for link_id in over:
                 for link in left.pop(link_id):
                     rows[link.url] = await self._ended(link, files.get(link_id))
             if left and loop.time() > end:
-                return rows | _open(left, "timeout", "still being crawled; look again later")
+                return rows | open_rows(left, "timeout", "still being crawled; look again later")
             if left:
                 await asyncio.sleep(self.config.polling_interval)
         return rows
@@ -227,7 +225,7 @@ class _Links:
                 raise
             return listed
 
-    async def _ended(self, link: _Saved, file: UserFile | LinkDetails | None) -> Row:
+    async def _ended(self, link: SavedLink, file: UserFile | LinkDetails | None) -> Row:
         """Note how a crawl ended."""
         key = self._key(link.url)
         if file is None:
@@ -235,14 +233,12 @@ class _Links:
             await asyncio.to_thread(
                 self.calls.failed, key, reason, kind="not_found", retryable=False
             )
-            return _without_link(link.url, "not_found", reason, retryable=False)
-        row = _row(link, file)
+            return row_without_link(link.url, "not_found", reason, retryable=False)
+        row = crawled_row(link, file)
         if WorkStatus(file.crawl_status or "").is_failure:
             reason = told(file.crawl_error, "the page could not be fetched")
             retryable = classified(reason)[1]
-            await asyncio.to_thread(
-                self.calls.failed, key, reason, kind=_CRAWL, retryable=retryable
-            )
+            await asyncio.to_thread(self.calls.failed, key, reason, kind=CRAWL, retryable=retryable)
             return {**row, "crawl_error": reason, "is_retryable": retryable}
         payload = orjson.loads(orjson.dumps(row))
         await asyncio.to_thread(self.calls.settled, {key: Settlement(payload, link.link_id)})
@@ -251,64 +247,3 @@ class _Links:
 
 def _is_over(file: UserFile | LinkDetails) -> bool:
     return file.crawl_status is not None and WorkStatus(file.crawl_status).is_over
-
-
-def _row(link: _Saved, file: UserFile | LinkDetails) -> Row:
-    """The row of a link as the platform describes it."""
-    og = file.og_metadata
-    return {
-        "link_id": link.link_id,
-        "source_url": link.url,
-        "domain": file.domain,
-        "page_title": file.page_title or file.title,
-        "og_metadata": None if og is None else _json(og),
-        "favicon_url": file.favicon_url,
-        "crawl_status": None if file.crawl_status is None else str(file.crawl_status),
-        "crawl_error": file.crawl_error,
-        "crawled_at": file.crawled_at,
-        "was_there": link.was_there,
-    }
-
-
-def _json(value: Mapping[str, Any]) -> str:
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-
-
-def _known(url: str, begun: Begun) -> Row | None:
-    """The row of a link of which nothing has to be asked."""
-    if begun.standing is Standing.SETTLED and begun.payload is not None:
-        crawled = begun.payload.get("crawled_at")
-        moment = datetime.fromisoformat(crawled) if isinstance(crawled, str) else None
-        return {**begun.payload, "crawled_at": moment}
-    bad = not_made(begun)
-    if bad is None:
-        return None
-    kind, reason, retryable = bad
-    if kind == _CRAWL:
-        crawl = {"link_id": begun.remote_id, "crawl_status": "failed", "crawl_error": reason}
-        return {**_without_link(url, None, None, retryable=retryable), **crawl}
-    return {**_without_link(url, kind, reason, retryable=retryable), "link_id": begun.remote_id}
-
-
-def _without_link(url: str, kind: str | None, reason: str | None, *, retryable: bool) -> Row:
-    return {
-        "source_url": url,
-        "was_there": False,
-        "error": reason,
-        "error_type": kind,
-        "is_retryable": retryable,
-    }
-
-
-def _open(left: Mapping[str, Sequence[_Saved]], kind: str, reason: str) -> dict[str, Row]:
-    """Rows of links whose crawl is not over; the journal keeps their ids."""
-    return {
-        link.url: {
-            **_without_link(link.url, kind, reason, retryable=True),
-            "link_id": link.link_id,
-            "crawl_status": "processing",
-            "was_there": link.was_there,
-        }
-        for links in left.values()
-        for link in links
-    }
