@@ -305,6 +305,19 @@ async def test_names_and_addresses_of_both_families_are_found(file: Path, host: 
                 assert (await client.get(url)).text == "good"
 
 
+async def test_systems_that_cannot_tell_get_an_ordinary_connection(
+    serve: Serve, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aion_dagster.client.unread_until_noted.POSSIBLE", False)
+    with serve(answering) as server:
+        async with asking(file) as client:
+            for _ in range(3):
+                response = await client.get(server.url)
+                taking_off(response)()
+                assert response.text == "good"
+        assert server.connections == 1
+
+
 _CHILD = """
 import asyncio, os, signal, ssl, sys
 import httpx
