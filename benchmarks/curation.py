@@ -5,6 +5,9 @@
 Each part runs in a process of its own. Tables stand in memory as Arrow, as they come from the store; making them is
 not timed. Of an earlier version, the second part gets what is stored of it: the index of near-duplicates, the splits and
 the pictures' hashes. Peak memory is that of the process while it curates, the tables (`tables_mib`) included.
+
+A library is in the order of ids and a dataset in that of file names, which has nothing to do with it, as in the product,
+whose ids are made of contents. New pictures lie anywhere among the old ones in both.
 """
 
 from __future__ import annotations
@@ -30,9 +33,10 @@ import pyarrow.feather as feather
 
 from aion_dagster import schemas
 from aion_dagster.curation.columns import flat, places_in
+from aion_dagster.curation.dataset import CLASS, Before, former_places, with_coded_classes
 from aion_dagster.curation.fingerprint import fingerprint_of
 from aion_dagster.curation.group_keys import near_duplicate_bond
-from aion_dagster.curation.groups import group_places
+from aion_dagster.curation.groups import group_places, numbered
 from aion_dagster.curation.near_duplicates import find_near_duplicates
 from aion_dagster.curation.row_hashes import row_hashes
 from aion_dagster.curation.splits import Earlier, Labelling, split_pictures
@@ -49,6 +53,14 @@ class Library:
 
     pictures: pa.Table
     boxes: pa.Table
+
+    def in_order(self, order: pa.Array) -> Library:
+        """The same in another order of pictures."""
+        starts = np.concatenate(([0], np.cumsum(self.box_counts)))[:-1]
+        counts = self.box_counts[order.to_numpy()]
+        first = np.concatenate(([0], np.cumsum(counts)))[:-1]
+        rows = np.repeat(starts[order.to_numpy()] - first, counts) + np.arange(counts.sum())
+        return Library(self.pictures.take(order).combine_chunks(), self.boxes.take(pa.array(rows)).combine_chunks())  # fmt: skip
 
     def part(self, kept: npt.NDArray[np.bool_]) -> Library:
         owners = np.repeat(kept, self.box_counts)
@@ -107,8 +119,10 @@ def make_library(count: int, boxes: float, seed: int) -> Library:
     rng = np.random.default_rng(seed)
     ids = uuids(rng, count)
     phashes = [f"{h:016x}" for h in hashes(rng, count).tolist()]
-    # In the order of ids, so that both orders are one and nothing has to be sorted beside the clock.
-    names = [f"site-{i // 10_000:03}/2026-{i % 10_000 // 1000:02}/{i:08}.jpg" for i in range(count)]
+    names = [
+        f"site-{i // 10_000:03}/2026-{i % 10_000 // 1000:02}/{i:08}.jpg"
+        for i in rng.permutation(count).tolist()
+    ]
     counts = rng.poisson(boxes, count)
     total = int(counts.sum())
     pictures = pa.table(
@@ -159,8 +173,8 @@ class _Clock:
         self.start()
 
 
-def curate(library: Library, before: Version | None) -> tuple[Version, dict[str, float]]:
-    """Near-duplicates, split and fingerprint, and the seconds of each."""
+def curate(library: Library, before: Version | None) -> tuple[Version, Library, dict[str, float]]:
+    """Near-duplicates, split and fingerprint, what this was made of, and the seconds of each."""
     took: dict[str, float] = {}
     pictures = library.pictures
     clock = _Clock(took)
@@ -168,38 +182,56 @@ def curate(library: Library, before: Version | None) -> tuple[Version, dict[str,
         pictures["image_id"], pictures["phash"], pictures["area"], earlier=before and before.index
     )
     clock.lap("near_duplicates")
+    index = near.index
     groups = group_places(pictures.num_rows, [near_duplicate_bond(pictures, near.table)])
-    heads, numbers = np.unique(groups, return_inverse=True)
+    heads, numbers = numbered(groups)
     names = flat(pictures["image_id"], pa.string()).take(pa.array(heads))
+    coded = Library(pictures, with_coded_classes(library.boxes))
+    fixed = Before(before.splits, (), before.hashes) if before else Before()
+    places, hash_places = former_places(pictures["image_id"], fixed)
     codes, vocabulary, _ = split_pictures(
-        numbers, names, labelling(library), SHARES, earlier=earlier(pictures, before)
+        numbers, names, labelling(coded), SHARES, earlier=earlier(before, places)
     )
     splits = pa.array(vocabulary).take(pa.array(codes.astype(np.int32)))
     clock.lap("split")
 
-    images = dataset_images(pictures, groups, splits)
-    starts = np.concatenate(([0], np.cumsum(library.box_counts)))
+    pictures = dataset_images(pictures, groups, splits)
+    order = pc.sort_indices(pictures["file_name"])
+    made_of = Library(pictures.append_column("boxes", library.pictures["boxes"]), coded.boxes).in_order(order)  # fmt: skip
+    del coded, near, groups, numbers, names, codes, heads, splits, pictures, places
+    pa.default_memory_pool().release_unused()
     clock.start()
-    made = row_hashes(images, library.boxes, before and before.hashes, starts=starts)
-    print_ = fingerprint_of(images, made, CLASSES, {"seed": 0})
+    made, print_ = fingerprinted(made_of, before, hash_places[order.to_numpy()])
     clock.lap("fingerprint")
-    table = pa.table({"image_id": pictures["image_id"], "split": splits})
-    return Version(near.index, table, made, print_), took
+    return (
+        Version(index, made_of.pictures.select(["image_id", "split"]), made, print_),
+        made_of,
+        took,
+    )
+
+
+def fingerprinted(
+    dataset: Library, before: Version | None, places: npt.NDArray[np.int64] | None
+) -> tuple[pa.Table, str]:
+    """The pictures' hashes and the fingerprint."""
+    images = dataset.pictures.drop_columns("boxes")
+    starts = np.concatenate(([0], np.cumsum(dataset.box_counts)))
+    made = row_hashes(images, dataset.boxes, before and before.hashes, starts=starts, places=places)
+    return made, fingerprint_of(images, made, CLASSES, {"seed": 0})
 
 
 def labelling(library: Library) -> Labelling:
     owners = np.repeat(np.arange(library.pictures.num_rows), library.box_counts)
-    encoded = flat(library.boxes["category"], pa.string()).dictionary_encode()
+    encoded = flat(library.boxes["category"], CLASS)
     names = encoded.dictionary.to_pylist()
     ranked = sorted(names)
     codes = np.array([ranked.index(n) for n in names], np.int64)
     return Labelling(owners, codes[encoded.indices.to_numpy()], ranked)
 
 
-def earlier(pictures: pa.Table, before: Version | None) -> Earlier | None:
+def earlier(before: Version | None, places: npt.NDArray[np.int64]) -> Earlier | None:
     if before is None:
         return None
-    places = places_in(pictures["image_id"], before.splits["image_id"])
     encoded = flat(before.splits["split"], pa.string()).dictionary_encode()
     codes = np.append(encoded.indices.to_numpy(), -1).astype(np.int8)
     return Earlier(codes[places], encoded.dictionary.to_pylist())
@@ -243,7 +275,7 @@ def one_part(
     before = load(folder) if part == "grown" else None
     pa.default_memory_pool().release_unused()
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
-    version, took = curate(library, before)
+    version, dataset, took = curate(library, before)
     peak = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024  # type: ignore[index]
     tables = (library.pictures.nbytes + library.boxes.nbytes) / 2**20
     facts: dict[str, Any] = {"took": took, "peak_mib": peak, "tables_mib": tables}
@@ -251,8 +283,10 @@ def one_part(
         save(version, folder)
     else:
         facts["moved"] = moved(before, version)
-        anew, _ = curate(library, None)
-        facts["same_as_anew"] = version.index.equals(anew.index) and version.hashes.num_rows == anew.hashes.num_rows  # fmt: skip
+        hashes, print_ = fingerprinted(dataset, None, None)
+        near = find_near_duplicates(*(library.pictures[c] for c in ("image_id", "phash", "area")))
+        same = hashes.equals(version.hashes), print_ == version.fingerprint, near.index.equals(version.index)  # fmt: skip
+        facts["same_as_anew"] = all(same)
     return facts
 
 
@@ -327,7 +361,9 @@ def report(rounds: list[dict[str, Any]], pictures: int, share: float) -> None:
     )
     moved_ones = max(r["grown"]["moved"] for r in rounds)
     same = all(r["grown"]["same_as_anew"] for r in rounds)
-    lines.append(f"pictures moved: {moved_ones}; near-duplicates as found anew: {same}")
+    lines.append(
+        f"pictures moved: {moved_ones}; near-duplicates, hashes and fingerprint as made anew: {same}"
+    )
     sys.stdout.write(
         "\n".join(lines) + "\n" + json.dumps({"pictures": pictures, "rounds": rounds}) + "\n"
     )

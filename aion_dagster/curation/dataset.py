@@ -17,7 +17,7 @@ from aion_dagster.curation.cleaning import clean_annotations, conflicts
 from aion_dagster.curation.columns import flat, places_in, text
 from aion_dagster.curation.fingerprint import VERSION_LENGTH, fingerprint_of
 from aion_dagster.curation.group_keys import GroupKey, bonds, near_duplicate_bond
-from aion_dagster.curation.groups import group_places
+from aion_dagster.curation.groups import group_places, numbered
 from aion_dagster.curation.keep_rule import DEFAULT_KEEP, KeepRule, keep_one
 from aion_dagster.curation.left_out import Choice, live_pictures
 from aion_dagster.curation.linking import Places
@@ -29,6 +29,7 @@ from aion_dagster.values import Category, Dataset, Loss
 DEFAULT_SHARES: Final[Mapping[str, float]] = {"train": 0.8, "val": 0.1, "test": 0.1}
 MakeNames = Callable[[Sequence[str], Sequence[str]], tuple[list[str], tuple[Loss, ...]]]
 Mask = npt.NDArray[np.bool_]
+CLASS: Final = pa.dictionary(pa.int32(), pa.string())
 
 
 @dataclass(frozen=True)
@@ -136,13 +137,15 @@ def build_dataset(
     found += problems
     named = _named(choice.pictures, labelled, cleaned)
     named = _unlabelled(choice, named, settings.unlabelled)
-    earlier = _earlier(choice.pictures, fixed.splits)
+    split_at, hash_at = former_places(choice.pictures["image_id"], fixed)
+    earlier = _earlier(fixed.splits, split_at)
     if settings.near_duplicates == "keep_one":
         kept, best = keep_one(choice, near_duplicates, named, _box_counts(choice, cleaned), settings.keep)  # fmt: skip
         named, earlier = named[kept], _inherited(earlier, kept, best)
+        hash_at = hash_at[kept]
     pictures = choice.pictures
     owners = places_in(cleaned["image_id"], pictures["image_id"])
-    cleaned = cleaned.filter(pa.array(owners >= 0)).combine_chunks()
+    cleaned = with_coded_classes(cleaned.filter(pa.array(owners >= 0)))
     owners = owners[owners >= 0]
     groups = _groups(pictures, near_duplicates, settings)
     labelling = _labelling(owners, cleaned, named)
@@ -150,7 +153,9 @@ def build_dataset(
     file_names, renamed = make_names(pictures["name"].to_pylist(), pictures["sha256"].to_pylist())
     found += [*choice.losses, *torn, *renamed, *_conflicts(pictures, cleaned)]
     images = _images(pictures, file_names, groups, codes, vocabulary, named)
-    return _assemble(settings, images, cleaned, classes, found, choice.table, fixed.hashes)
+    order = pc.sort_indices(images["file_name"])
+    images, hash_at = images.take(order).combine_chunks(), hash_at[order.to_numpy()]
+    return _assemble(settings, images, cleaned, classes, found, choice.table, (fixed.hashes, hash_at))  # fmt: skip
 
 
 def _split_table(splits: Mapping[str, str] | None) -> pa.Table | None:
@@ -210,15 +215,33 @@ def _unlabelled(choice: Choice, named: Mask, rule: Literal["include", "exclude"]
     return named
 
 
+def with_coded_classes(annotations: pa.Table) -> pa.Table:
+    """The same with numbers for classes, which are looked up once for all that counts them; each column in one piece."""
+    place = annotations.schema.get_field_index("category")
+    coded = annotations["category"].dictionary_encode()
+    return annotations.set_column(place, "category", coded).combine_chunks()
+
+
 def _box_counts(choice: Choice, annotations: pa.Table) -> Places:
     places = places_in(annotations["image_id"], choice.pictures["image_id"])
     return np.bincount(places[places >= 0], minlength=choice.pictures.num_rows)
 
 
-def _earlier(pictures: pa.Table, splits: pa.Table | None) -> Earlier | None:
+def former_places(ids: pa.ChunkedArray, before: Before) -> tuple[Places, Places]:
+    """Where an earlier version's splits have each picture, and where its hashes do; -1 where they do not."""
+    nowhere = np.full(len(ids), -1, np.int64)
+    splits, hashes = before.splits, before.hashes
+    at = nowhere if splits is None else places_in(ids, splits["image_id"])
+    if hashes is None:
+        return at, nowhere
+    if splits is not None and text(splits["image_id"]).equals(text(hashes["image_id"])):
+        return at, at
+    return at, places_in(ids, hashes["image_id"])
+
+
+def _earlier(splits: pa.Table | None, places: Places) -> Earlier | None:
     if splits is None or not splits.num_rows:
         return None
-    places = places_in(pictures["image_id"], splits["image_id"])
     encoded = flat(splits["split"], pa.string()).dictionary_encode()
     codes = np.append(encoded.indices.to_numpy(), UNPLACED).astype(np.int8)
     return Earlier(codes[places], encoded.dictionary.to_pylist())
@@ -249,11 +272,14 @@ def _labelling(owners: Places, annotations: pa.Table, named: Mask) -> Labelling:
 
     The nameless class spreads labelled pictures evenly, negatives included.
     """
-    classed = annotations["category"].is_valid().to_numpy()
-    annotations, owners = annotations.filter(pa.array(classed)), owners[classed]
-    encoded = flat(annotations["category"], pa.string()).dictionary_encode()
+    encoded = flat(annotations["category"], CLASS)
+    if encoded.null_count:
+        owners, encoded = (
+            owners[encoded.is_valid().to_numpy(zero_copy_only=False)],
+            encoded.drop_null(),
+        )
     names = encoded.dictionary.to_pylist()
-    ranked = sorted(["", *names])
+    ranked = sorted({"", *names})
     codes = np.array([ranked.index(n) for n in names], dtype=np.int64)
     places = np.flatnonzero(named)
     return Labelling(
@@ -270,7 +296,7 @@ def _split(
     settings: DatasetSettings,
     earlier: Earlier | None,
 ) -> tuple[npt.NDArray[np.int8], tuple[str, ...], tuple[Loss, ...]]:
-    heads, numbers = np.unique(groups, return_inverse=True)
+    heads, numbers = numbered(groups)
     names = flat(pictures["image_id"], pa.string()).take(pa.array(heads))
     return split_pictures(
         numbers, names, labelling, settings.shares, seed=settings.seed, earlier=earlier
@@ -292,7 +318,7 @@ def _images(
     vocabulary: Sequence[str],
     named: Mask,
 ) -> pa.Table:
-    """Schema `DATASET_IMAGES`, in the order of file names."""
+    """Schema `DATASET_IMAGES`, in the order of ids."""
     given = {
         "file_name": pa.array(file_names, pa.string()),
         "split": pa.array(vocabulary, pa.string()).take(pa.array(codes.astype(np.int32))),
@@ -301,8 +327,7 @@ def _images(
         "locations": _ordered(pictures["locations"]),
     }
     columns = [given.get(n, pictures[n] if n in pictures.column_names else None) for n in schemas.DATASET_IMAGES.names]  # fmt: skip
-    table = pa.table(columns, schema=schemas.DATASET_IMAGES)
-    return table.sort_by("file_name").combine_chunks()
+    return pa.table(columns, schema=schemas.DATASET_IMAGES)
 
 
 def _ordered(locations: pa.ChunkedArray) -> pa.Array:
@@ -327,7 +352,7 @@ def _assemble(
     classes: tuple[Category, ...],
     losses: Sequence[Loss],
     left_out: pa.Table,
-    known: pa.Table | None,
+    known: tuple[pa.Table | None, Places],
 ) -> Dataset:
     place = places_in(annotations["image_id"], images["image_id"])
     order = annotations.append_column("place", pa.array(place)).sort_by(
@@ -336,12 +361,12 @@ def _assemble(
     annotations = order.drop_columns("place").combine_chunks()
     starts = np.searchsorted(order["place"].to_numpy(), np.arange(len(images) + 1))
     chosen = settings.fingerprintable()
-    hashes = row_hashes(images, annotations, known, starts=starts)
+    hashes = row_hashes(images, annotations, known[0], starts=starts, places=known[1])
     return Dataset(
         name=settings.name,
         version=fingerprint_of(images, hashes, classes, chosen)[:VERSION_LENGTH],
         images=images,
-        annotations=annotations,
+        annotations=annotations.cast(schemas.ANNOTATIONS),
         categories=classes,
         losses=tuple(sorted(set(losses), key=lambda x: (x.kind, x.subject, x.detail))),
         settings=chosen,

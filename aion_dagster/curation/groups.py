@@ -25,6 +25,12 @@ def group_places(count: int, bonds: Iterable[Bonds]) -> Places:
     return roots_of(parent, np.arange(count, dtype=np.int64))
 
 
+def numbered(groups: Places) -> tuple[Places, Places]:
+    """The first member of each group, and for each picture the number of its group; `groups` as `group_places` gives them."""
+    is_first = groups == np.arange(len(groups))
+    return np.flatnonzero(is_first), (np.cumsum(is_first) - 1)[groups]
+
+
 def group_ids(image_ids: Sequence[str], keys: Sequence[Iterable[Hashable]]) -> list[str]:
     """The group of each picture: two pictures that share a key are in one group, directly or through others.
 

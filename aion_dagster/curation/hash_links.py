@@ -23,6 +23,7 @@ _MIXER: Final = np.uint64(0x9E3779B97F4A7C15)
 _LOW: Final = np.uint64(0xFFFFFFFF)
 _HALF: Final = np.uint64(32)
 _SIEVE_BITS: Final = 20
+_CACHED: Final = 1 << 15
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -72,10 +73,12 @@ def links_to_known(
         # Few of the known hashes share a key with a new one: a sieve over the keys' upper bits leaves those.
         sieve = np.zeros(1 << _SIEVE_BITS, dtype=bool)
         sieve[ranked >> np.uint64(32 - _SIEVE_BITS)] = True
-        others = _keys(known, mask)
-        near = np.flatnonzero(sieve[others >> np.uint64(32 - _SIEVE_BITS)])
-        low = np.searchsorted(ranked, others[near], side="left")
-        counts = np.searchsorted(ranked, others[near], side="right") - low
+        near = _sifted(sieve, known, mask)
+        others = _keys(known[near], mask)
+        low = np.searchsorted(ranked, others, side="left")
+        same = ranked.take(low, mode="clip") == others
+        near, others, low = near[same], others[same], low[same]
+        counts = np.searchsorted(ranked, others, side="right") - low
         room -= int(counts.sum())
         if room < 0:
             return None
@@ -85,6 +88,17 @@ def links_to_known(
             close = np.bitwise_count(fresh[mine] ^ known[places]) <= distance
             found.append((mine[close], places[close]))
     return iter(found)
+
+
+def _sifted(sieve: npt.NDArray[np.bool_], known: Hashes, mask: np.uint64) -> Places:
+    """Places of the known hashes whose key has upper bits that the sieve lets through."""
+    found = []
+    for start in range(0, len(known), _CACHED):
+        keys = known[start : start + _CACHED] & mask
+        keys *= _MIXER
+        keys >>= np.uint64(64 - _SIEVE_BITS)
+        found.append(np.flatnonzero(sieve.take(keys.view(np.int64))) + start)
+    return np.concatenate(found) if found else np.zeros(0, np.int64)
 
 
 def _parts(counts: Places) -> Iterator[slice]:

@@ -138,21 +138,22 @@ def _kept(ids: pa.Array, hashes: Hashes, earlier: pa.Table) -> tuple[Places, npt
     """
     where = places_in(ids, earlier["image_id"])
     before, was = earlier["hash"].to_numpy(), earlier["component"].to_numpy()
-    fresh = where < 0
-    fresh[~fresh] = before[where[~fresh]] != hashes[~fresh]
-    gone = np.ones(len(before), dtype=bool)
-    gone[where[~fresh]] = False
-    broken = np.zeros(len(before), dtype=bool)
-    broken[was[gone]] = True
+    fresh = (where < 0) | (before.take(where, mode="clip") != hashes)
     old = np.flatnonzero(~fresh)
-    group = was[where[old]]
-    loose = broken[group]
-    # Alone in its group, the lost one leaves nobody behind; the others are looked at again.
-    fresh[old[loose]] = True
-    old, group = old[~loose], group[~loose]
+    kept = where[old]
+    group = was[kept]
+    gone = np.ones(len(before), dtype=bool)
+    gone[kept] = False
+    if gone.any():
+        broken = np.zeros(len(before), dtype=bool)
+        broken[was[gone]] = True
+        loose = broken[group]
+        # Alone in its group, the lost one leaves nobody behind; the others are looked at again.
+        fresh[old[loose]] = True
+        old, group, kept = old[~loose], group[~loose], kept[~loose]
     parent = np.arange(len(ids), dtype=np.int64)
     place = np.full(len(before), -1, dtype=np.int64)
-    place[where[old]] = old
+    place[kept] = old
     parent[old] = place[group]
     return parent, fresh
 
@@ -190,8 +191,8 @@ def _table(ids: pa.Array, hashes: Hashes, areas: Places, component: Places) -> p
     """Rows of the components with two members or more; `ids` are ascending."""
     counts = np.bincount(component, minlength=len(component))
     rows = np.flatnonzero(counts[component] > 1)
-    # Best first inside each component: largest area, then smallest id.
-    ranked = rows[np.lexsort((rows, -areas[rows], component[rows]))]
+    # Best first inside each component: largest area, then smallest id, in whose order rows are already.
+    ranked = rows[np.lexsort((-areas[rows], component[rows]))]
     parts = component[ranked]
     is_first = np.ones(len(ranked), dtype=bool)
     is_first[1:] = parts[1:] != parts[:-1]

@@ -96,7 +96,8 @@ def split_pictures(
         losses.append(_nothing_to_split(len(names)))
     else:
         split_of[fresh] = _dealt(groups, names, labelling, split_of, fresh, splits, wanted, seed)
-        used = {vocabulary[code] for code in np.unique(split_of).tolist()}
+        counts = np.bincount(split_of, minlength=len(vocabulary))
+        used = {vocabulary[code] for code in np.flatnonzero(counts).tolist()}
         losses += _empty_splits(wanted, used, len(names))
     return np.where(before >= 0, before, split_of[groups]), vocabulary, tuple(losses)
 
@@ -163,23 +164,29 @@ def _dealt(
     seed: int,
 ) -> npt.NDArray[np.int8]:
     """The split of each fresh group; of the old ones only the sums count."""
-    kinds, owners = len(labelling.names), groups[labelling.places]
+    kinds, places = len(labelling.names), labelling.places
     is_fresh = np.zeros(len(split_of), dtype=bool)
     is_fresh[fresh] = True
+    has_label = np.zeros(len(groups), dtype=bool)
+    has_label[places] = True
     labelled = np.zeros(len(split_of), dtype=bool)
-    labelled[owners] = True
+    labelled[groups[has_label]] = True
     # One row for what has no split yet, then one per split; those without a share come last and lack nothing.
     width = int(max(len(splits), split_of.max(initial=0) + 1)) + 1
     home = split_of.astype(np.int64) + 1
-    labels = np.bincount(home[owners] * kinds + labelling.codes, minlength=width * kinds)
-    pictures = np.bincount(home[groups], minlength=width)
+    home_of = home[groups]
+    keys = (home_of * kinds)[places]
+    keys += labelling.codes
+    labels = np.bincount(keys, minlength=width * kinds)
+    pictures = np.bincount(home_of, minlength=width)
     sums = np.concatenate([labels.reshape(width, kinds), pictures[:, None]], axis=1)
     held = {
         only: np.bincount(home[~is_fresh & (labelled | (not only))], minlength=width)[1:][: len(splits)]
         for only in (False, True)
     }  # fmt: skip
-    theirs, chosen = groups[is_fresh[groups]], is_fresh[owners]
-    bearers = Bearers.of(theirs, owners[chosen], labelling.codes[chosen], kinds)
+    is_new = is_fresh[groups]
+    chosen = np.flatnonzero(is_new[places])
+    bearers = Bearers.of(groups[is_new], groups[places[chosen]], labelling.codes[chosen], kinds)
     order = ranks(names.take(pa.array(fresh)).to_pylist(), seed)
     given = np.empty(len(fresh), dtype=np.int8)
     given[order] = deal_out(
@@ -226,17 +233,24 @@ def _homes(
     wanted: Mapping[str, float],
 ) -> tuple[npt.NDArray[np.int8], list[Loss]]:
     """Where new members of groups with old pictures go: to most of them, then to the largest split, then by name."""
-    old = before >= 0
+    split_of = np.full(len(names), UNPLACED, dtype=np.int8)
+    old = np.flatnonzero(before >= 0)
+    homes, own = before[old], groups[old]
+    split_of[own] = homes
+    # Few groups have members in another split than the one that was written last.
+    torn = np.unique(own[split_of[own] != homes])
+    if not len(torn):
+        return split_of, []
     width = len(vocabulary)
-    keys = groups[old] * width + before[old]
-    pinned = np.bincount(keys, minlength=len(names) * width).reshape(len(names), width)
+    number = np.searchsorted(torn, own)
+    chosen = torn.take(number, mode="clip") == own
+    keys = number[chosen] * width + homes[chosen]
+    pinned = np.bincount(keys, minlength=len(torn) * width).reshape(len(torn), width)
     preferred = sorted(range(width), key=lambda c: (-wanted.get(vocabulary[c], 0.0), vocabulary[c]))
-    best = np.array(preferred, dtype=np.int8)[np.argmax(pinned[:, preferred], axis=1)]
-    split_of = np.where(pinned.any(axis=1), best, UNPLACED).astype(np.int8)
-    torn = np.flatnonzero((pinned > 0).sum(axis=1) > 1)
+    split_of[torn] = np.array(preferred, dtype=np.int8)[np.argmax(pinned[:, preferred], axis=1)]
     losses = [
-        _conflict(names[g].as_py(), {vocabulary[c]: int(n) for c, n in enumerate(pinned[g]) if n})
-        for g in torn.tolist()
+        _conflict(names[g].as_py(), {vocabulary[c]: int(n) for c, n in enumerate(counts) if n})
+        for g, counts in zip(torn.tolist(), pinned, strict=True)
     ]
     return split_of, losses
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aion_dagster import identity, schemas
-from aion_dagster.curation.dataset import DatasetSettings, build_dataset
+from aion_dagster.curation.dataset import Before, DatasetSettings, build_dataset
 from aion_dagster.curation.fingerprint import dataset_fingerprint, diff
 from aion_dagster.curation.outlines import clip_polygon
 from aion_dagster.curation.splits import is_conflict
@@ -75,6 +75,7 @@ def build(
     categories: tuple[Category, ...] = CLASSES,
     previous: dict[str, str] | None = None,
     previous_categories: tuple[str, ...] = (),
+    before: Before | None = None,
     losses: Sequence[Loss] = (),
     **settings: Any,
 ) -> Dataset:
@@ -89,6 +90,7 @@ def build(
         losses=losses,
         settings=DatasetSettings(**settings),
         previous_splits=previous or {},
+        before=before,
         make_names=keep_names,
         previous_categories=previous_categories,
     )
@@ -139,6 +141,26 @@ def test_rule_25_the_order_of_rows_changes_nothing(
     one = build(pictures, boxes)
     two = build(rng.sample(pictures, len(pictures)), rng.sample(boxes, len(boxes)))
     assert one == two
+
+
+@given(contents(), contents(), st.sampled_from(["group", "keep_one"]), st.randoms())
+def test_what_an_earlier_version_had_hashed_changes_nothing(
+    old: tuple[list[dict[str, Any]], list[dict[str, Any]]],
+    new: tuple[list[dict[str, Any]], list[dict[str, Any]]],
+    rule: str,
+    rng: random.Random,
+) -> None:
+    known = [p["name"] for p in new[0]]
+    groups = near(known[:2], known[2:5]) if len(known) > 5 else None
+    first = build(*old)
+    splits = first.images.select(["image_id", "split"])
+    others = splits.take(pa.array(rng.sample(range(len(splits)), k=len(splits)), pa.int64()))
+    anew = build(*new, before=Before(splits), groups=groups, near_duplicates=rule)
+    for given_splits in (splits, others):
+        grown = build(
+            *new, before=Before(given_splits, (), first.hashes), groups=groups, near_duplicates=rule
+        )
+        assert grown == anew
 
 
 def test_images_and_annotations_are_sorted_and_have_their_schemas() -> None:
