@@ -178,6 +178,7 @@ def export_metadata(
         "boxes": report.annotations,
         "classes": report.categories,
         **{f"pictures_{s}": n for s, n in report.splits.items()},
+        **({"turned without loss": report.turned} if report.turned else {}),
         **{f"lost: {kind}": n for kind, n in sorted(lost.items())},
     }
 

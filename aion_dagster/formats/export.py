@@ -71,7 +71,8 @@ FORMATS: Final[dict[str, type[Options]]] = {
 class ExportReport:
     """What stands on disk (`splits`: pictures by split), and what this export lost beyond what the dataset had.
 
-    `rows` is the number of the dataset's annotations; `captions` stand in files of their own.
+    `rows` is the number of the dataset's annotations; `captions` stand in files of their own; `turned` pictures were
+    turned upright without loss.
     """
 
     format: str
@@ -82,6 +83,7 @@ class ExportReport:
     losses: tuple[Loss, ...]
     rows: int | None = None
     captions: int = 0
+    turned: int = 0
 
 
 def _no_progress(pictures: int) -> None:
@@ -126,6 +128,7 @@ def write_export(
     frame = arranged(dataset, rows)
     try:
         losses: list[Loss] = []
+        turned = 0
         if isinstance(chosen, WebdatasetOptions):
             if pictures is None:
                 raise ExportError("webdataset holds pictures: it cannot be written without them")
@@ -135,7 +138,9 @@ def write_export(
             written = _write(frame, dataset, folder, chosen, descriptions or {})
         else:
             earlier = previous_pictures(previous, format, chosen)
-            frame, losses = place_pictures(frame, pictures, folder, chosen, earlier, progress)
+            frame, losses, turned = place_pictures(
+                frame, pictures, folder, chosen, earlier, progress
+            )
             written = _write(frame, dataset, folder, chosen, descriptions or {})
         report = ExportReport(
             format=format,
@@ -146,9 +151,11 @@ def write_export(
             losses=(*losses, *frame.losses, *written.losses),
             rows=frame.rows.count,
             captions=written.captions,
+            turned=turned + written.turned,
         )
         counts = ExportCounts(report.images, report.annotations, report.categories, report.splits)
-        write_report(format, dataset, folder, chosen, counts, report.losses, report.captions)
+        more = {"captions": report.captions, "turned_without_loss": report.turned}
+        write_report(format, dataset, folder, chosen, counts, report.losses, more)
     except OSError as error:
         raise ExportError(f"cannot write {format} of dataset {dataset.name!r}: {error}") from error
     return report

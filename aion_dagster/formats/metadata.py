@@ -22,6 +22,7 @@ _WEBP_KEPT: Final = frozenset({b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ICCP"})
 _WEBP_METADATA_FLAGS: Final = 0x08 | 0x04  # EXIF, XMP
 _JPEG_NEXT_MARKER: Final = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
 _JPEG_START_OF_FRAME: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_PROGRESSIVE: Final = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _JPEG_START_OF_SCAN: Final = 0xDA
 
 
@@ -34,6 +35,7 @@ class Inspection:
     """What a file's structure says, without decoding it.
 
     `clean`: nothing but pixels, their colors and their size; `complete`: nothing missing and nothing after the end.
+    `size` (width, height as stored) and `progressive` are those of a JPEG.
     """
 
     kind: Kind
@@ -41,9 +43,11 @@ class Inspection:
     complete: bool = True
     four_channels: bool = False
     animated: bool = False
+    size: tuple[int, int] = (0, 0)
+    progressive: bool = False
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
     """A JPEG segment, PNG chunk or RIFF chunk: its name, its bytes from `start` to `end`, how its content begins."""
 
     name: bytes
@@ -95,7 +99,7 @@ def stripped(data: bytes, kind: Kind, *, keep_metadata: bool = False) -> bytes:
 # JPEG: ITU-T T.81 annex B; APP2 "ICC_PROFILE" by ICC.1 annex B.4, APP14 "Adobe" says how colors are coded.
 
 
-def _jpeg_parts(file: BinaryIO, position: int) -> Iterator[_Part]:
+def jpeg_parts(file: BinaryIO, position: int) -> Iterator[Part]:
     """Segments from `position` on, up to and including the header of the next scan or the end marker."""
     while True:
         file.seek(position)
@@ -107,19 +111,19 @@ def _jpeg_parts(file: BinaryIO, position: int) -> Iterator[_Part]:
         if len(lead) < 2 or lead[0] != 0xFF or lead[1] == 0:
             raise DamagedPictureError("a JPEG segment does not begin where it should")
         if lead[:2] == END_OF_JPEG:
-            yield _Part(lead[1:2], start, position + 2, b"")
+            yield Part(lead[1:2], start, position + 2, b"")
             return
         size = int.from_bytes(lead[2:4], "big")
         head = file.read(min(size - 2, 16)) if size >= 2 else b""
         if size < 2 or len(lead) < 4 or len(head) < min(size - 2, 16):
             raise DamagedPictureError("a JPEG segment is cut off")
         position += 2 + size
-        yield _Part(lead[1:2], start, position, head)
+        yield Part(lead[1:2], start, position, head)
         if lead[1] == _JPEG_START_OF_SCAN:
             return
 
 
-def _jpeg_kept(part: _Part) -> bool:
+def _jpeg_kept(part: Part) -> bool:
     marker = part.name[0]
     if marker == 0xE0:
         return part.head.startswith(b"JFIF\0") and not _has_thumbnail(part)
@@ -130,25 +134,27 @@ def _jpeg_kept(part: _Part) -> bool:
     return not (0xE0 <= marker <= 0xEF or marker == 0xFE)
 
 
-def _has_thumbnail(jfif: _Part) -> bool:
+def _has_thumbnail(jfif: Part) -> bool:
     return len(jfif.head) >= 14 and jfif.head[12] * jfif.head[13] > 0
 
 
 def _inspect_jpeg(file: BinaryIO) -> Inspection:
-    clean, four = True, False
-    for part in _jpeg_parts(file, 2):
+    clean, four, size, progressive = True, False, (0, 0), False
+    for part in jpeg_parts(file, 2):
         clean = clean and _jpeg_kept(part)
         if part.name[0] in _JPEG_START_OF_FRAME and len(part.head) >= 6:
-            four = part.head[5] == 4
+            four, progressive = part.head[5] == 4, part.name[0] in _JPEG_PROGRESSIVE
+            size = int.from_bytes(part.head[3:5]), int.from_bytes(part.head[1:3])
     file.seek(-2, io.SEEK_END)
-    return Inspection("jpeg", clean, file.read(2) == END_OF_JPEG, four)
+    complete = file.read(2) == END_OF_JPEG
+    return Inspection("jpeg", clean, complete, four, size=size, progressive=progressive)
 
 
 def _stripped_jpeg(data: bytes, keep_metadata: bool) -> bytes:
     file = io.BytesIO(data)
     out, position = [b"\xff\xd8"], 2
     while True:
-        for part in _jpeg_parts(file, position):
+        for part in jpeg_parts(file, position):
             if keep_metadata or _jpeg_kept(part):
                 out.append(data[part.start : part.end])
             elif part.name == b"\xe0" and part.head.startswith(b"JFIF\0"):
@@ -166,7 +172,7 @@ def _stripped_jpeg(data: bytes, keep_metadata: bool) -> bytes:
 # PNG: W3C PNG (third edition), chunk layout.
 
 
-def _png_parts(file: BinaryIO) -> Iterator[_Part]:
+def _png_parts(file: BinaryIO) -> Iterator[Part]:
     size_of_file = file.seek(0, io.SEEK_END)
     position = len(_PNG_SIGNATURE)
     while True:
@@ -175,7 +181,7 @@ def _png_parts(file: BinaryIO) -> Iterator[_Part]:
         end = position + 12 + int.from_bytes(lead[:4], "big")
         if len(lead) < 8 or end > size_of_file:
             raise DamagedPictureError("a PNG chunk is cut off")
-        yield _Part(lead[4:8], position, end, b"")
+        yield Part(lead[4:8], position, end, b"")
         if lead[4:8] == b"IEND":
             return
         position = end
@@ -202,7 +208,7 @@ def _stripped_png(data: bytes, keep_metadata: bool) -> bytes:
 # WebP: RFC 9649, RIFF chunks padded to even sizes.
 
 
-def _webp_parts(file: BinaryIO) -> Iterator[_Part]:
+def _webp_parts(file: BinaryIO) -> Iterator[Part]:
     size_of_file = file.seek(0, io.SEEK_END)
     file.seek(4)
     end_of_riff = 8 + int.from_bytes(file.read(4), "little")
@@ -215,7 +221,7 @@ def _webp_parts(file: BinaryIO) -> Iterator[_Part]:
         size = int.from_bytes(lead[4:8], "little")
         if position + 8 + size > size_of_file:
             raise DamagedPictureError("a WebP chunk is cut off")
-        yield _Part(lead[:4], position, position + 8 + size, file.read(min(size, 10)))
+        yield Part(lead[:4], position, position + 8 + size, file.read(min(size, 10)))
         position += 8 + size + (size & 1)
 
 

@@ -128,11 +128,15 @@ Options = (
 
 @dataclass(frozen=True)
 class Written:
-    """What a writer wrote: annotations on disk, and what it lost beyond what the frame had lost before."""
+    """What a writer wrote: annotations on disk, and what it lost beyond what the frame had lost before.
+
+    `turned`: pictures that it turned upright without loss.
+    """
 
     annotations: int
     losses: tuple[Loss, ...] = ()
     captions: int = 0
+    turned: int = 0
 
 
 _WORDS: Final = {

@@ -22,7 +22,7 @@ from aion_dagster.formats.options import Options
 
 LISTED: Final = "pictures.csv"
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 """Raised whenever the same dataset would give other bytes."""
 
 _SAME: Final = ("keep_exif", "link_pictures", "picture_format", "longest_side")

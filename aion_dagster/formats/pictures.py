@@ -6,7 +6,7 @@ import io
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -19,8 +19,11 @@ from aion_dagster.formats.encoding import (
     Wanted,
     encoded,
 )
-from aion_dagster.formats.metadata import DamagedPictureError, Inspection, Kind, inspect, stripped
+from aion_dagster.formats.lossless_turning import NotTurnedError
+from aion_dagster.formats.metadata import DamagedPictureError, Inspection, Kind, inspect
 from aion_dagster.formats.names import extension, stem
+from aion_dagster.formats.stripping import copied
+from aion_dagster.formats.turned_jpegs import is_without_loss, turned_jpeg
 from aion_dagster.values import Loss
 
 _EXTENSIONS: Final[dict[Kind, tuple[str, ...]]] = {
@@ -136,8 +139,8 @@ def place_picture(
 
 
 def changes_lost(name: str, changes: Sequence[str]) -> list[Loss]:
-    """The losses of what was done to a picture."""
-    return [Loss("converted", name, text) for text in changes]
+    """The losses of what was done to a picture; none for what lost nothing."""
+    return [Loss("converted", name, text) for text in changes if not is_without_loss(text)]
 
 
 def prepare_picture(row: PictureRow, source: PictureSource, rules: PictureRules) -> Prepared | Loss:
@@ -204,12 +207,18 @@ def _made(
         )
     if not _needs_pixels(seen, row, rules):
         try:
-            return _stripped(data, seen, keep_exif=rules.keep_exif)
+            return copied(data, seen, keep_exif=rules.keep_exif)
         except DamagedPictureError as error:
             return _made(data, None, str(error), row, rules)
     changes = []
     if row.orientation > 1:
-        changes.append(f"turned upright (EXIF orientation {row.orientation})")
+        try:
+            if _only_to_turn(seen, row, rules):
+                return _turned(data, seen, row, rules)
+            why = ""
+        except NotTurnedError as error:
+            why = f": {error}"
+        changes.append(f"turned upright (EXIF orientation {row.orientation}){why}")
     if seen.four_channels and not rules.cmyk:
         changes.append("from CMYK to RGB")
     if seen.animated:
@@ -222,14 +231,13 @@ def _wanted(row: PictureRow, rules: PictureRules) -> Wanted:
     return Wanted(size, rules.size(*size), rules.format, rules.keep_exif, rules.cmyk)
 
 
-def _stripped(data: bytes, seen: Inspection, *, keep_exif: bool) -> Encoded:
-    changes = []
-    made = stripped(data, seen.kind, keep_metadata=keep_exif)
-    if seen.animated:
-        changes.append("animation: only the first picture is kept")
-    if seen.kind == "jpeg" and not seen.complete and made[-32:] not in data:
-        changes.append("its end marker was missing and was added")
-    return Encoded(made, seen.kind, tuple(changes))
+def _only_to_turn(seen: Inspection, row: PictureRow, rules: PictureRules) -> bool:
+    return seen.kind == "jpeg" and not _needs_pixels(seen, replace(row, orientation=1), rules)
+
+
+def _turned(data: bytes, seen: Inspection, row: PictureRow, rules: PictureRules) -> Encoded:
+    size = (row.width, row.height)
+    return turned_jpeg(data, seen, row.orientation, size, keep_exif=rules.keep_exif)
 
 
 def kind_of(suffix: str) -> Kind:

@@ -25,6 +25,7 @@ from aion_dagster.formats.pictures import (
     picture_name,
     place_picture,
 )
+from aion_dagster.formats.turned_jpegs import is_outdated, turned_without_loss
 from aion_dagster.values import Loss
 
 Progress = Callable[[int], None]
@@ -37,8 +38,12 @@ def place_pictures(
     options: Options,
     previous: PreviousPictures | None,
     progress: Progress,
-) -> tuple[Frame, list[Loss]]:
-    """Put every picture into the folder and list them in pictures.csv; the frame of those that are there, and losses."""
+) -> tuple[Frame, list[Loss], int]:
+    """Put every picture into the folder and list them in pictures.csv.
+
+    Returns:
+        The frame of the pictures that are there, the losses, and how many pictures were turned without loss.
+    """
     rules = options.rules()
     names: list[str | None] = []
     sizes: list[tuple[int, int]] = []
@@ -66,7 +71,8 @@ def place_pictures(
         losses = with_boxes(frame, lost, losses)
     placed_frame = frame.only(names, sizes)
     write_picture_list(folder, placed_frame, listed)
-    return placed_frame, losses
+    turned = sum(turned_without_loss(picture.changes) for picture in listed)
+    return placed_frame, losses, turned
 
 
 def picture_rows(frame: Frame) -> Iterator[PictureRow]:
@@ -116,6 +122,8 @@ def _taken_over(
     if found is None:
         return None
     path, listed = found
+    if is_outdated(listed.changes):
+        return None
     kind: Kind = kind_of(extension(listed.file))
     name, renamed = picture_name(row.name, kind, rules)
     target = new_path(folder, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -31,9 +31,12 @@ def write_report(
     options: Options,
     counts: ExportCounts,
     losses: Sequence[Loss],
-    captions: int = 0,
+    more: Mapping[str, int],
 ) -> None:
-    """Write the loss report, the facts as JSON, and a README; no time, absolute path or machine name in them."""
+    """Write the loss report, the facts as JSON, and a README; no time, absolute path or machine name in them.
+
+    `more`: counts that only some exports have; those of 0 are left out.
+    """
     rows = [("dataset", loss) for loss in dataset.losses] + [("export", loss) for loss in losses]
     cells = ((stage, x.kind, x.subject, x.detail) for stage, x in rows)
     write_rows(folder / "losses.csv", ("stage", "kind", "subject", "detail"), cells)
@@ -48,17 +51,19 @@ def write_report(
             "categories": counts.categories,
             "splits": dict(counts.splits),
             "losses": len(rows),
-            **({"captions": captions} if captions else {}),
+            **{kind: n for kind, n in more.items() if n},
         },
         "options": asdict(options),
     }
     style = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
     (folder / "export.json").write_bytes(orjson.dumps(facts, option=style))
-    text = _readme(dataset, options, counts, len(rows))
+    text = _readme(dataset, options, counts, len(rows), more.get("turned_without_loss", 0))
     (folder / "README.md").write_bytes(text.encode("utf-8", "replace"))
 
 
-def _readme(dataset: Dataset, options: Options, counts: ExportCounts, losses: int) -> str:
+def _readme(
+    dataset: Dataset, options: Options, counts: ExportCounts, losses: int, turned: int
+) -> str:
     title, layout = _conventions(options)
     splits = ", ".join(f"{split} {n}" for split, n in counts.splits.items()) or "none"
     facts = (
@@ -69,7 +74,7 @@ def _readme(dataset: Dataset, options: Options, counts: ExportCounts, losses: in
     )
     parts = [f"# {' '.join(dataset.name.split())}: {title}\n", facts, f"{layout}\n"]
     if not isinstance(options, CsvOptions | ParquetOptions):
-        parts.append(_picture_note(options))
+        parts.append(_picture_note(options, turned))
     return _front_matter(options, counts) + "\n".join(parts)
 
 
@@ -167,7 +172,7 @@ def _voc_conventions(options: VocOptions) -> str:
     )
 
 
-def _picture_note(options: Options) -> str:
+def _picture_note(options: Options, turned: int) -> str:
     linked = (
         "Pictures may be hard links to the originals: replacing or deleting one here is safe, but a program that "
         "writes into a file in place changes the original too. Copy the folder before you do that, or export with "
@@ -180,8 +185,14 @@ def _picture_note(options: Options) -> str:
         if options.keep_exif
         else "EXIF, GPS, XMP, comments and thumbnails were taken out; color profiles were kept."
     )
+    upright = "Pictures are upright and boxes refer to their pixels as stored."
+    if turned:
+        upright += (
+            f" {turned} of them {'was' if turned == 1 else 'were'} turned without loss: blocks changed their places, "
+            "nothing was encoded again."
+        )
     if isinstance(options, WebdatasetOptions):
-        return f"Pictures are upright and boxes refer to their pixels as stored. {metadata}\n"
+        return f"{upright} {metadata}\n"
     listed = "`pictures.csv` says which picture is which file and what was done to it. "
     linked = listed + linked
-    return f"Pictures are upright and boxes refer to their pixels as stored. {metadata} {linked}"
+    return f"{upright} {metadata} {linked}"

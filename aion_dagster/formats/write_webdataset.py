@@ -22,6 +22,7 @@ from aion_dagster.formats.pictures import (
 )
 from aion_dagster.formats.placing import picture_rows, with_boxes
 from aion_dagster.formats.tar_files import tar_end, tar_header, tar_padding
+from aion_dagster.formats.turned_jpegs import turned_without_loss
 from aion_dagster.formats.write_coco import annotation_rows
 from aion_dagster.formats.write_imagefolder import write_classes
 from aion_dagster.values import Dataset, Loss
@@ -60,7 +61,7 @@ def write_webdataset(
     names: list[str | None] = []
     losses: list[Loss] = []
     write_classes(folder, dataset)
-    annotations = 0
+    annotations = turned = 0
     with ExitStack() as stack:
         shards = {s: Shards(folder, s, options, stack) for s in frame.used_splits() or ("train",)}
         for part in frame.parts():
@@ -76,6 +77,7 @@ def write_webdataset(
                 if classes is not None:
                     sample.append(("cls", b"%d" % classes[len(names)]))
                 losses += changes_lost(row.name, made.changes)
+                turned += turned_without_loss(made.changes)
                 names.append(row.name)
                 annotations += int(part.starts[i + 1] - part.starts[i])
                 shards[part.splits[i]].add(f"{part.numbers[i]:09d}", sample)
@@ -83,7 +85,7 @@ def write_webdataset(
     losses = with_boxes(frame, gone, losses) if gone else losses
     kept = ("segmentation", "score", "text", "keypoints", "attributes")
     lost = (*losses, *left_out(frame.seen, "WebDataset's JSON", but=kept))
-    return frame.only(names, sizes), Written(annotations, lost)
+    return frame.only(names, sizes), Written(annotations, lost, turned=turned)
 
 
 def _facts(part: Part, names: pa.Array) -> Iterator[bytes]:

@@ -28,12 +28,12 @@ def tree(folder):
     }
 
 
-def turned(tmp_path) -> Builder:
+def turned(tmp_path, size: tuple[int, int] = (64, 48)) -> Builder:
     builder = two_pictures(tmp_path)
     exif = Image.Exif()
     exif[0x0112] = 6
-    path = photo(tmp_path / "turned.jpg", (48, 64), seed=9, exif=exif.tobytes())
-    image = builder.image("turned.jpg", path=path, orientation=6)
+    path = photo(tmp_path / "turned.jpg", size[::-1], seed=9, exif=exif.tobytes())
+    image = builder.image("turned.jpg", path=path, size=size, orientation=6)
     builder.box(image, (1, 1, 8, 8), text="=1")
     return builder
 
@@ -84,12 +84,12 @@ def test_the_report_is_what_stands_on_disk(tmp_path, name):
     assert sum(seen) == report.images == 3
 
 
-def test_a_turned_jpeg_is_encoded_without_chroma_subsampling(tmp_path):
-    builder = turned(tmp_path)
+def test_a_turned_jpeg_of_broken_blocks_is_encoded_without_chroma_subsampling(tmp_path):
+    builder = turned(tmp_path, (60, 44))
     write_export("coco", builder.dataset(), empty(tmp_path / "out"), builder.pictures())
     data = (tmp_path / "out/images/train/turned.jpg").read_bytes()
     height, width, _, subsampling = simplejpeg.decode_jpeg_header(data)
-    assert (width, height, subsampling) == (64, 48, "444")
+    assert (width, height, subsampling) == (60, 44, "444")
 
 
 def test_what_cannot_be_exported_is_refused_with_a_reason(tmp_path):

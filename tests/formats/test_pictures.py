@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
 from aion_dagster.formats.export import CocoOptions, VocOptions, YoloOptions, write_export
+from aion_dagster.formats.lossless_turning import is_installed
 
 from .factory import CHANGED, VANISHED, Builder, empty, photo
 
@@ -128,10 +129,10 @@ def test_rule_22_metadata_is_kept_on_request(tmp_path):
     path = photo(tmp_path / "own/a.jpg", exif=exif_bytes())
     found, _ = placed(tmp_path, path, CocoOptions(keep_exif=True))
     assert found.samefile(path)
-    path = photo(tmp_path / "own/b.jpg", size=(48, 64), exif=exif_bytes(6))
-    found, _ = placed(tmp_path, path, CocoOptions(keep_exif=True), orientation=6)
+    path = photo(tmp_path / "own/b.jpg", size=(44, 60), exif=exif_bytes(6))
+    found, _ = placed(tmp_path, path, CocoOptions(keep_exif=True), size=(60, 44), orientation=6)
     with Image.open(found) as picture:
-        assert picture.size == (64, 48)
+        assert picture.size == (60, 44)
         assert picture.getexif()[0x010F] == "SECRET maker"
         assert 0x0112 not in picture.getexif()
 
@@ -139,13 +140,13 @@ def test_rule_22_metadata_is_kept_on_request(tmp_path):
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
 @pytest.mark.parametrize("orientation", [2, 3, 6, 8])
 def test_rule_22_a_turned_picture_is_written_upright_and_reported(tmp_path, name, orientation):
-    size = (48, 64) if orientation > 4 else (64, 48)
+    size = (44, 60) if orientation > 4 else (60, 44)  # no whole number of blocks
     path = photo(tmp_path / "own" / name, size, exif=exif_bytes(orientation), icc_profile=ICC)
-    found, losses = placed(tmp_path, path, orientation=orientation)
+    found, losses = placed(tmp_path, path, size=(60, 44), orientation=orientation)
     assert losses == {"converted"}
     with Image.open(path) as own, Image.open(found) as picture:
         expected = np.asarray(ImageOps.exif_transpose(own).convert("RGB"), dtype=int)
-        assert picture.size == (64, 48)
+        assert picture.size == (60, 44)
         assert not picture.getexif()
         assert picture.info["icc_profile"] == ICC
     error = np.abs(pixels(found) - expected)
@@ -160,7 +161,9 @@ def test_rule_22_camera_pictures_of_every_orientation_come_out_upright(tmp_path,
             upright = ImageOps.exif_transpose(own)
         assert (upright.width > upright.height) == path.stem.startswith("landscape")
         found, losses = placed(tmp_path, path, size=upright.size, orientation=orientation)
-        assert losses == ({"converted"} if orientation > 1 else set())
+        # 600 × 450 are no whole blocks of 16, so only what is mirrored at its diagonal is turned without loss.
+        as_it_is = orientation == 1 or (orientation == 5 and is_installed())
+        assert losses == (set() if as_it_is else {"converted"})
         error = (pixels(found) - np.asarray(upright.convert("RGB"), dtype=float)) ** 2
         assert 10 * np.log10(255**2 / max(error.mean(), 1e-9)) > 38
         with Image.open(found) as picture:
