@@ -28,6 +28,18 @@ UNDECODABLE: Final = (
 PictureFormat = Literal["keep", "jpeg", "png", "webp"]
 
 _PNG_MODES: Final = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
+_ORIENTATION: Final = 0x0112
+_TURNS: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation → what brings the stored picture upright."""
+
 _WITH_ALPHA: Final = frozenset({"LA", "PA", "La", "RGBA", "RGBa"})
 
 
@@ -37,8 +49,12 @@ class PictureSizeError(ValueError):
 
 @dataclass(frozen=True)
 class Wanted:
-    """How a picture is to be encoded: `size` upright in the dataset; `target` the size in the export."""
+    """How a picture is to be encoded: `size` upright in the dataset; `target` the size in the export.
 
+    `orientation` is the dataset's for it, as in EXIF.
+    """
+
+    orientation: int
     size: tuple[int, int]
     target: tuple[int, int]
     format: PictureFormat
@@ -67,14 +83,14 @@ def encoded(data: bytes, wanted: Wanted, changes: list[str]) -> Encoded:
     with Image.open(io.BytesIO(data)) as opened:
         own_format, frames = opened.format or "unknown", getattr(opened, "n_frames", 1)
         opened.seek(0)
-        picture = ImageOps.exif_transpose(opened)
+        picture = _upright(opened, wanted.orientation)
     if picture.size != wanted.size:
         width, height = wanted.size
         raise PictureSizeError(
             f"decoded to {picture.width}×{picture.height}, the dataset has {width}×{height}"
         )
     info = picture.info
-    exif = picture.getexif().tobytes() if wanted.keep_exif else b""
+    exif = _kept_exif(picture) if wanted.keep_exif else b""
     if wanted.target != wanted.size:
         picture = _smaller(picture, wanted.target)
         changes = [*changes, "made smaller: {}×{} to {}×{}".format(*wanted.size, *wanted.target)]
@@ -90,6 +106,20 @@ def encoded(data: bytes, wanted: Wanted, changes: list[str]) -> Encoded:
         _save_png(picture, out, (icc, exif))
         change = _png_change(own_format, frames)
     return Encoded(out.getvalue(), kind, ("; ".join((*changes, change)),))
+
+
+def _upright(opened: Image.Image, orientation: int) -> Image.Image:
+    """The picture turned as the dataset says: what Pillow finds in XMP beyond that is not what boxes were drawn on."""
+    if opened.format == "TIFF":  # which Pillow turns while it loads
+        return ImageOps.exif_transpose(opened)
+    method = _TURNS.get(orientation)
+    return opened.copy() if method is None else opened.transpose(method)
+
+
+def _kept_exif(picture: Image.Image) -> bytes:
+    exif = picture.getexif()
+    exif.pop(_ORIENTATION, None)
+    return exif.tobytes()
 
 
 def _kind(own_format: str, frames: int, wanted: PictureFormat) -> Literal["jpeg", "png", "webp"]:

@@ -228,7 +228,8 @@ def _made(
 
 def _wanted(row: PictureRow, rules: PictureRules) -> Wanted:
     size = (row.width, row.height)
-    return Wanted(size, rules.size(*size), rules.format, rules.keep_exif, rules.cmyk)
+    target = rules.size(*size)
+    return Wanted(row.orientation, size, target, rules.format, rules.keep_exif, rules.cmyk)
 
 
 def _only_to_turn(seen: Inspection, row: PictureRow, rules: PictureRules) -> bool:

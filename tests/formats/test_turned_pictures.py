@@ -306,3 +306,51 @@ def test_pictures_turned_the_other_way_are_not_taken_over(tmp_path, monkeypatch,
                 p.name: p.read_bytes() for p in fresh.rglob("*") if p.is_file()
             }
         found[library] = fresh
+
+
+@pytest.mark.parametrize(
+    "block",
+    [XMP.replace(b'"6"', b'"3"'), XMP, b"Exif\0\0" + b"no TIFF structure"],
+    ids=["xmp that turns over", "xmp that turns", "exif that is none"],
+)
+@pytest.mark.parametrize("options", [{"longest_side": 30}, {"picture_format": "png"}])
+def test_a_jpeg_is_turned_as_the_dataset_says_and_not_as_other_metadata_does(
+    tmp_path, block, options
+):
+    builder = Builder(tmp_path)
+    plain = jpeg("4:2:0", (60, 44))
+    added(builder, "told.jpg", plain[:2] + segment(0xE1, block) + plain[2:], 1, (60, 44))
+    added(builder, "plain.jpg", plain, 1, (60, 44))
+    out = empty(tmp_path / "out")
+    report = write_export(
+        "coco", builder.dataset(), out, builder.pictures(), FORMATS["coco"](**options)
+    )
+    told, own = sorted((out / "images/train").iterdir(), reverse=True)
+    assert told.read_bytes() == own.read_bytes()
+    assert len({loss.detail for loss in report.losses if loss.kind == "converted"}) == 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(
+    ("suffix", "keep_exif"),
+    [("png", True), ("png", False), ("webp", True), ("webp", False), ("tiff", False)],
+)
+def test_other_formats_are_turned_upright_once(tmp_path, suffix, orientation, keep_exif):
+    pixels = np.asarray(scene((60, 44)))
+    picture = Image.fromarray(np.ascontiguousarray(seen_upright(pixels, BACK.get(orientation, 1))))
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = orientation, "SECRET"
+    file = io.BytesIO()
+    lossless = {"lossless": True} if suffix == "webp" else {}
+    picture.save(file, suffix, exif=exif.tobytes(), **lossless)
+    builder = Builder(tmp_path)
+    added(builder, f"a.{suffix}", file.getvalue(), orientation, (60, 44))
+    out = empty(tmp_path / "out")
+    options = FORMATS["coco"](keep_exif=keep_exif)
+    write_export("coco", builder.dataset(), out, builder.pictures(), options)
+    (found,) = (out / "images/train").iterdir()
+    with Image.open(found) as made:
+        assert (np.asarray(made.convert("RGB")) == pixels).all()
+        kept = made.getexif()
+        assert kept.get(0x0112, 1) == 1
+        assert (kept.get(0x010F) == "SECRET") == keep_exif
