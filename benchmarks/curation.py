@@ -60,7 +60,7 @@ class Library:
         counts = self.box_counts[order.to_numpy()]
         first = np.concatenate(([0], np.cumsum(counts)))[:-1]
         rows = np.repeat(starts[order.to_numpy()] - first, counts) + np.arange(counts.sum())
-        return Library(self.pictures.take(order).combine_chunks(), self.boxes.take(pa.array(rows)).combine_chunks())  # fmt: skip
+        return Library(self.pictures.take(order), self.boxes.take(pa.array(rows)))
 
     def part(self, kept: npt.NDArray[np.bool_]) -> Library:
         owners = np.repeat(kept, self.box_counts)

@@ -22,8 +22,9 @@ _MOST_CHUNKS: Final = 3
 _MIXER: Final = np.uint64(0x9E3779B97F4A7C15)
 _LOW: Final = np.uint64(0xFFFFFFFF)
 _HALF: Final = np.uint64(32)
-_SIEVE_BITS: Final = 20
-_CACHED: Final = 1 << 15
+_SPARSE: Final = 6
+_SIEVES: Final = (10, 22)
+_CACHED: Final = 1 << 14
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -66,14 +67,18 @@ def links_to_known(
     """
     found: list[tuple[Places, Places]] = []
     room = PAIR_LIMIT
+    # A sieve over the keys' upper bits, of so many that few of them are set.
+    bits = int(np.clip(len(fresh).bit_length() + _SPARSE, *_SIEVES))
+    sieve = np.zeros(1 << bits, dtype=bool)
     for mask in _masks(list(range(64)), distance, len(known)):
         own = _keys(fresh, mask)
         order = np.argsort(own, kind="stable")
         ranked = own[order]
-        # Few of the known hashes share a key with a new one: a sieve over the keys' upper bits leaves those.
-        sieve = np.zeros(1 << _SIEVE_BITS, dtype=bool)
-        sieve[ranked >> np.uint64(32 - _SIEVE_BITS)] = True
-        near = _sifted(sieve, known, mask)
+        upper = ranked >> np.uint64(32 - bits)
+        sieve[upper] = True
+        # Few of the known hashes share a key with a new one.
+        near = _sifted(sieve, known, mask, bits)
+        sieve[upper] = False
         others = _keys(known[near], mask)
         low = np.searchsorted(ranked, others, side="left")
         same = ranked.take(low, mode="clip") == others
@@ -90,13 +95,13 @@ def links_to_known(
     return iter(found)
 
 
-def _sifted(sieve: npt.NDArray[np.bool_], known: Hashes, mask: np.uint64) -> Places:
+def _sifted(sieve: npt.NDArray[np.bool_], known: Hashes, mask: np.uint64, bits: int) -> Places:
     """Places of the known hashes whose key has upper bits that the sieve lets through."""
     found = []
     for start in range(0, len(known), _CACHED):
         keys = known[start : start + _CACHED] & mask
         keys *= _MIXER
-        keys >>= np.uint64(64 - _SIEVE_BITS)
+        keys >>= np.uint64(64 - bits)
         found.append(np.flatnonzero(sieve.take(keys.view(np.int64))) + start)
     return np.concatenate(found) if found else np.zeros(0, np.int64)
 

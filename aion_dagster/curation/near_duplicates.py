@@ -197,7 +197,7 @@ def _table(ids: pa.Array, hashes: Hashes, areas: Places, component: Places) -> p
     is_first = np.ones(len(ranked), dtype=bool)
     is_first[1:] = parts[1:] != parts[:-1]
     leader = ranked[is_first][np.cumsum(is_first) - 1] if len(ranked) else ranked
-    order = np.lexsort((ranked, leader))
+    order = np.argsort(leader * len(ids) + ranked)
     ranked, leader, is_first = ranked[order], leader[order], is_first[order]
     return pa.table(
         {
