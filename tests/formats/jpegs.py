@@ -46,6 +46,15 @@ def pixels_of(data: bytes) -> NDArray[Any]:
         return np.asarray(picture, dtype=int)
 
 
+def planes_of(data: bytes) -> NDArray[Any]:
+    """As `pixels_of`, with colors as they are coded: luma first, not yet mixed with chroma."""
+    with Image.open(io.BytesIO(data)) as picture:
+        if picture.mode == "RGB":
+            picture.draft("YCbCr", picture.size)
+            assert picture.mode == "YCbCr"
+        return np.asarray(picture, dtype=int)
+
+
 def seen_upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     """Stored pixels as EXIF wants them shown (CIPA DC-008, tag 274: where the first row and column are seen)."""
     turned = {

@@ -22,7 +22,7 @@ from aion_dagster.formats.lossless_turning import (
     turned_losslessly,
 )
 
-from .jpegs import BACK, BLOCKS, NEEDS_TURBOJPEG, jpeg, pixels_of, seen_upright
+from .jpegs import BACK, BLOCKS, NEEDS_TURBOJPEG, jpeg, pixels_of, planes_of, seen_upright
 
 EDGES = {2: "w", 3: "wh", 4: "h", 5: "", 6: "h", 7: "wh", 8: "w"}
 """The sides whose last block, if only partly used, would move inwards."""
@@ -58,9 +58,12 @@ def test_rule_22_a_picture_is_turned_exactly_where_its_blocks_align(
         return
     made = turned_losslessly(own, orientation, (width, height), progressive=progressive)
     found = pixels_of(made)
-    off = np.abs(found - seen_upright(pixels_of(own), orientation))
-    assert off.max() <= (1 if kind in ("grey", "CMYK") else 6)
-    assert off.mean() < 0.6
+    off = np.abs(planes_of(made) - seen_upright(planes_of(own), orientation))
+    if kind in ("4:2:2", "4:2:0"):
+        # Decoders smooth chroma in directions of their own, and do not in pictures of a few pixels.
+        assert off[..., 1:].max() <= 3 or min(width, height) < 16
+        off = off[..., 0]
+    assert off.max() <= 1
     # The coefficients are the same: turned back it is the picture that it was, by whatever way it came there.
     size = (found.shape[1], found.shape[0])
     again = turned_losslessly(made, BACK[orientation], size)
