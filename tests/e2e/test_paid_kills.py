@@ -28,8 +28,8 @@ from PIL import Image
 from aion_dagster.storage.store import Store
 
 SOAK = os.environ.get("AION_TEST_TIER") == "soak"
-PICTURES = 1000 if SOAK else 40
-HELD = 25 if SOAK else 2
+PICTURES = 1000 if SOAK else 24
+HELD = 25 if SOAK else 1
 AT_ANY_MOMENT = 25 if SOAK else 1
 SEED = int(os.environ.get("AION_KILL_SEED", "20261121"))
 
