@@ -43,7 +43,7 @@ def text_bytes(strings: pa.Array) -> tuple[Bytes, Places]:
     _, offsets, data = filled.buffers()
     edges = np.frombuffer(offsets, np.int64, len(filled) + 1, 8 * filled.offset)
     whole = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
-    return whole[edges[0] : edges[-1]], edges - edges[0]
+    return whole[edges[0] : edges[-1]], edges - edges[0] if edges[0] else edges
 
 
 def fixed_width(strings: pa.Array, width: int | None = None) -> Bytes | None:

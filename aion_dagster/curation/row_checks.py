@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aion_dagster.curation.columns import Words, fixed_width, text, text_bytes, word_at
+from aion_dagster.curation.columns import Bytes, Words, fixed_width, text, text_bytes, word_at
 from aion_dagster.curation.linking import Places
 from aion_dagster.curation.row_pieces import (
     ANNOTATION_TEXTS,
@@ -169,13 +170,14 @@ def _texts(column: pa.ChunkedArray, weight: np.uint64) -> _Tell | None:
         return None
     texts = text(column)
     wide = fixed_width(texts)
-    if wide is not None and not _WORD <= wide.shape[1] <= _LONG:
-        wide = None
-    pieces = Pieces(*text_bytes(texts))
+    if wide is not None and _WORD <= wide.shape[1] <= _LONG:
+        words_of = partial(_even_words, wide)
+    else:
+        words_of = partial(text_words, Pieces(*text_bytes(texts)))
     there = texts.is_valid().to_numpy(zero_copy_only=False) if texts.null_count else None
 
     def tell(own: Words, start: int, stop: int) -> None:
-        words = text_words(pieces, start, stop) if wide is None else _even_words(wide[start:stop])
+        words = words_of(start, stop)
         words *= weight
         if there is not None:
             words[~there[start:stop]] = 0
@@ -184,13 +186,15 @@ def _texts(column: pa.ChunkedArray, weight: np.uint64) -> _Tell | None:
     return tell
 
 
-def _even_words(wide: np.ndarray[tuple[int, int], np.dtype[np.uint8]]) -> Words:
-    """`text_words` of strings of one length."""
-    rows, width = wide.shape
-    total = np.full(rows, width, np.uint64) * _BASE
+def _even_words(wide: Bytes, start: int, stop: int) -> Words:
+    """`text_words` of strings of one length, (n, width)."""
+    width = wide.shape[1]
+    total = np.full(stop - start, width, np.uint64)
+    total *= _BASE
     for at in (*range(0, width - _WORD + 1, _WORD), *([width - _WORD] if width % _WORD else [])):
-        _chain(total, word_at(wide, at))
-    return total | np.uint64(1)
+        _chain(total, word_at(wide[start:stop], at))
+    total |= np.uint64(1)
+    return total
 
 
 def text_words(pieces: Pieces, start: int, stop: int) -> Words:

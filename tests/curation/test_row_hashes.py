@@ -115,6 +115,14 @@ def test_what_is_told_apart_by_hashes_is_told_apart_by_checks(given_rows: list[t
     assert len({(r["check"], r["content"]) for r in rows}) == len({r["check"] for r in rows})
 
 
+@given(LIBRARIES)
+def test_a_check_does_not_hang_on_what_other_pictures_have(library: Library) -> None:
+    together = row_hashes(*tables(library, random.Random(0)))
+    alone = [row_hashes(*tables({name: own}, random.Random(0))) for name, own in library.items()]
+    found = {row["image_id"]: row for table in alone for row in table.to_pylist()}
+    assert {row["image_id"]: row for row in together.to_pylist()} == found
+
+
 def test_a_hash_is_taken_over_where_nothing_changed_and_only_there() -> None:
     library: dict[str, tuple[Row, list[Row]]] = {name: ({}, [{}, {}]) for name in "0123456789"}
     first = row_hashes(*tables(library, random.Random(0)))
