@@ -254,4 +254,6 @@ def export_summaries(store: Store, config: DatasetConfig) -> dict[str, dict[str,
                 "boxes": counts["annotations"],
                 "losses": counts["losses"],
             }
+            if "turned_without_loss" in counts:
+                found[name]["turned without loss"] = counts["turned_without_loss"]
     return found

@@ -71,3 +71,4 @@ def test_boxes_of_turned_pictures_lie_on_what_was_boxed(run: Run, tmp_path: Path
         counts["turned_without_loss"] == 7 + 1
     )  # of broken blocks only the one mirrored at its diagonal
     assert (out / "losses.csv").read_text().count("its blocks do not align; encoded again") == 6
+    assert "8 turned without loss" in (out.parent / "card/index.html").read_text("utf-8")
