@@ -47,7 +47,7 @@ CLASSES = tuple(Category(f"class {k:02}", "object") for k in range(80))
 ODDS = 1 / np.arange(1, len(CLASSES) + 1)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Library:
     """Pictures in the order of ids, and their boxes in the order of pictures."""
 
@@ -198,6 +198,8 @@ def curate(library: Library, before: Version | None) -> tuple[Version, Library, 
     pictures = dataset_images(pictures, groups, splits)
     order = pc.sort_indices(pictures["file_name"])
     made_of = Library(pictures.append_column("boxes", library.pictures["boxes"]), coded.boxes).in_order(order)  # fmt: skip
+    # In the order of the library nobody needs them any more.
+    library.boxes = schemas.ANNOTATIONS.empty_table()
     del coded, near, groups, numbers, names, codes, heads, splits, pictures, places
     pa.default_memory_pool().release_unused()
     clock.start()
@@ -273,11 +275,11 @@ def one_part(
         new[np.random.default_rng(seed + 1).permutation(pictures + more)[:more]] = True
         library = library.part(~new)
     before = load(folder) if part == "grown" else None
+    tables = (library.pictures.nbytes + library.boxes.nbytes) / 2**20
     pa.default_memory_pool().release_unused()
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
     version, dataset, took = curate(library, before)
     peak = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024  # type: ignore[index]
-    tables = (library.pictures.nbytes + library.boxes.nbytes) / 2**20
     facts: dict[str, Any] = {"took": took, "peak_mib": peak, "tables_mib": tables}
     if before is None:
         save(version, folder)

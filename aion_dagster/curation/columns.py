@@ -18,8 +18,13 @@ Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
 
 _WORD: Final = 8
+IDS_AT_ONCE: Final = 1 << 16
+"""Ids looked for at a time: what is made on the way stays small."""
+
 _ALIKE: Final = 8
 """So many ids that begin alike are tried one by one."""
+
+_UNSURE: Final = -2
 
 
 def flat(column: Column, kind: pa.DataType) -> pa.Array:
@@ -89,16 +94,29 @@ def places_in(ids: Column, among: Column) -> Places:
     mine, theirs = fixed_width(own), fixed_width(others)
     if mine is None or theirs is None or mine.shape[1] != theirs.shape[1] or mine.shape[1] < _WORD:
         return _looked_up(own, others)
-    wanted, heads = word_at(mine, 0, ">u8"), word_at(theirs, 0, ">u8")
+    heads = word_at(theirs, 0, ">u8")
     order = None if (heads[1:] >= heads[:-1]).all() else _order_of(heads)
     heads = heads if order is None else heads[order]
+    places = np.empty(len(own), np.int64)
+    for start in range(0, len(own), IDS_AT_ONCE):
+        some = mine[start : start + IDS_AT_ONCE]
+        places[start : start + IDS_AT_ONCE] = _places_among(some, theirs, heads, order)
+    unsure = np.flatnonzero(places == _UNSURE)
+    if len(unsure):
+        places[unsure] = _looked_up(own.take(pa.array(unsure)), others)
+    return places
+
+
+def _places_among(some: Bytes, theirs: Bytes, heads: Words, order: Places | None) -> Places:
+    """The places of some rows among `theirs`, whose heads in order are `heads`."""
+    wanted = word_at(some, 0, ">u8")
     at = _searched(heads, wanted)
-    places = np.full(len(own), -1, np.int64)
-    open_ = np.arange(len(own))
+    places = np.empty(len(some), np.int64)
+    open_ = np.arange(len(some))
     for _ in range(_ALIKE):
         last = np.minimum(at, len(heads) - 1)
         beside = last if order is None else order[last]
-        same = _same_rows(mine if len(open_) == len(mine) else mine[open_], theirs, beside)
+        same = _same_rows(some if len(open_) == len(some) else some[open_], theirs, beside)
         places[open_] = np.where(same, beside, -1)
         # Another id that begins alike may come next.
         again = np.flatnonzero(~same & (at < len(heads) - 1))
@@ -106,7 +124,7 @@ def places_in(ids: Column, among: Column) -> Places:
         open_, at = open_[again], at[again] + 1
         if not len(open_):
             return places
-    places[open_] = _looked_up(own.take(pa.array(open_)), others)
+    places[open_] = _UNSURE
     return places
 
 

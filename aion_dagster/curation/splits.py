@@ -24,6 +24,9 @@ from aion_dagster.errors import ConfigError
 from aion_dagster.values import Loss
 
 _CONFLICT: Final = "one group in several splits"
+LABELS_AT_ONCE: Final = 1 << 16
+"""Labels counted at a time: what is made on the way stays small."""
+
 UNPLACED: Final = -1
 """The code of a picture that no earlier version has placed."""
 
@@ -167,26 +170,29 @@ def _dealt(
     kinds, places = len(labelling.names), labelling.places
     is_fresh = np.zeros(len(split_of), dtype=bool)
     is_fresh[fresh] = True
-    has_label = np.zeros(len(groups), dtype=bool)
-    has_label[places] = True
-    labelled = np.zeros(len(split_of), dtype=bool)
-    labelled[groups[has_label]] = True
     # One row for what has no split yet, then one per split; those without a share come last and lack nothing.
     width = int(max(len(splits), split_of.max(initial=0) + 1)) + 1
     home = split_of.astype(np.int64) + 1
-    home_of = home[groups]
-    keys = (home_of * kinds)[places]
-    keys += labelling.codes
-    labels = np.bincount(keys, minlength=width * kinds)
+    home_of, is_new = home[groups], is_fresh[groups]
     pictures = np.bincount(home_of, minlength=width)
+    labels = np.zeros(width * kinds, dtype=np.int64)
+    has_label = np.zeros(len(groups), dtype=bool)
+    chosen = [np.zeros(0, dtype=np.int64)]
+    for start in range(0, len(places), LABELS_AT_ONCE):
+        some = places[start : start + LABELS_AT_ONCE]
+        keys = home_of[some] * kinds + labelling.codes[start : start + LABELS_AT_ONCE]
+        labels += np.bincount(keys, minlength=len(labels))
+        has_label[some] = True
+        chosen.append(np.flatnonzero(is_new[some]) + start)
+    labelled = np.zeros(len(split_of), dtype=bool)
+    labelled[groups[has_label]] = True
     sums = np.concatenate([labels.reshape(width, kinds), pictures[:, None]], axis=1)
     held = {
         only: np.bincount(home[~is_fresh & (labelled | (not only))], minlength=width)[1:][: len(splits)]
         for only in (False, True)
     }  # fmt: skip
-    is_new = is_fresh[groups]
-    chosen = np.flatnonzero(is_new[places])
-    bearers = Bearers.of(groups[is_new], groups[places[chosen]], labelling.codes[chosen], kinds)
+    rows = np.concatenate(chosen)
+    bearers = Bearers.of(groups[is_new], groups[places[rows]], labelling.codes[rows], kinds)
     order = ranks(names.take(pa.array(fresh)).to_pylist(), seed)
     given = np.empty(len(fresh), dtype=np.int8)
     given[order] = deal_out(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aion_dagster.curation import columns
 from aion_dagster.curation.columns import is_ascending, parse_hex, places_in, text
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_at_once() -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(columns, "IDS_AT_ONCE", 3)
+        yield
+
 
 UUIDS = st.integers(0, 40).map(lambda n: str(uuid.UUID(int=(n % 5) << 96 | n)))
 """Many of them begin alike."""

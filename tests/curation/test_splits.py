@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aion_dagster.curation import splits
 from aion_dagster.curation.splits import assign_splits, is_conflict
 from aion_dagster.errors import ConfigError
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_at_once() -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(splits, "LABELS_AT_ONCE", 3)
+        yield
+
 
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
 Row = tuple[str, str, dict[str, int]]
