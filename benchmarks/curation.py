@@ -219,7 +219,7 @@ def fingerprinted(
     images = dataset.pictures.drop_columns("boxes")
     starts = np.concatenate(([0], np.cumsum(dataset.box_counts)))
     made = row_hashes(images, dataset.boxes, before and before.hashes, starts=starts, places=places)
-    return made, fingerprint_of(images, made, CLASSES, {"seed": 0})
+    return made, fingerprint_of(images, made, CLASSES, {"seed": 0}, ordered=True)
 
 
 def labelling(library: Library) -> Labelling:

@@ -364,7 +364,7 @@ def _assemble(
     hashes = row_hashes(images, annotations, known[0], starts=starts, places=known[1])
     return Dataset(
         name=settings.name,
-        version=fingerprint_of(images, hashes, classes, chosen)[:VERSION_LENGTH],
+        version=fingerprint_of(images, hashes, classes, chosen, ordered=True)[:VERSION_LENGTH],
         images=images,
         annotations=annotations.cast(schemas.ANNOTATIONS),
         categories=classes,

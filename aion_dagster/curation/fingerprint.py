@@ -71,10 +71,18 @@ def dataset_fingerprint(
 
 
 def fingerprint_of(
-    images: pa.Table, hashes: pa.Table, categories: Sequence[Category], settings: Mapping[str, Any]
+    images: pa.Table,
+    hashes: pa.Table,
+    categories: Sequence[Category],
+    settings: Mapping[str, Any],
+    *,
+    ordered: bool = False,
 ) -> str:
-    """`dataset_fingerprint` where the pictures' hashes are known; `hashes` are in the order of `images`."""
-    if not is_ascending(text(images["file_name"])):
+    """`dataset_fingerprint` where the pictures' hashes are known; `hashes` are in the order of `images`.
+
+    `ordered`: they are in the order of file names.
+    """
+    if not ordered and not is_ascending(text(images["file_name"])):
         order = pc.sort_indices(images["file_name"])
         images, hashes = images.take(order), hashes.take(order)
     splits = flat(images["split"], pa.string()).dictionary_encode()

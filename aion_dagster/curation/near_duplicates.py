@@ -180,8 +180,11 @@ def _join(parent: Places, hashes: Hashes, fresh: npt.NDArray[np.bool_], distance
 
 def _one_per_hash(parent: Places, hashes: Hashes, old: Places) -> Places:
     """Known rows without repetitions of a hash, which occur inside a group only."""
-    sizes = np.bincount(parent[old], minlength=len(parent))
-    alone = sizes[parent[old]] == 1
+    above = parent[old]
+    follows = above != old
+    several = np.zeros(len(parent), dtype=bool)
+    several[old[follows]] = several[above[follows]] = True
+    alone = ~several[old]
     together = old[~alone]
     _, first = np.unique(hashes[together], return_index=True)
     return np.concatenate([old[alone], together[first]])
@@ -189,8 +192,10 @@ def _one_per_hash(parent: Places, hashes: Hashes, old: Places) -> Places:
 
 def _table(ids: pa.Array, hashes: Hashes, areas: Places, component: Places) -> pa.Table:
     """Rows of the components with two members or more; `ids` are ascending."""
-    counts = np.bincount(component, minlength=len(component))
-    rows = np.flatnonzero(counts[component] > 1)
+    several = component != np.arange(len(component))
+    several[component[several]] = True
+    rows = np.flatnonzero(several)
+    sizes = np.bincount(component[rows], minlength=len(component))
     # Best first inside each component: largest area, then smallest id, in whose order rows are already.
     ranked = rows[np.lexsort((-areas[rows], component[rows]))]
     parts = component[ranked]
@@ -203,7 +208,7 @@ def _table(ids: pa.Array, hashes: Hashes, areas: Places, component: Places) -> p
         {
             "image_id": ids.take(pa.array(ranked)).cast(pa.string()),
             "group_id": ids.take(pa.array(leader)).cast(pa.string()),
-            "group_size": counts[component[ranked]].astype(np.int32),
+            "group_size": sizes[component[ranked]].astype(np.int32),
             "distance": np.bitwise_count(hashes[ranked] ^ hashes[leader]).astype(np.int32),
             "is_representative": is_first,
         },
