@@ -191,10 +191,16 @@ def test_rule_22_turned_pictures_are_upright_without_their_metadata(exports: Pat
                 assert picture.getexif().get(0x0112, 1) == 1
             seen += image["file_name"].startswith("turned/")
     assert seen == 16
-    turned = {
+    lossy = {
         row["subject"] for row in losses(exports / "coco") if "turned upright" in row["detail"]
     }
+    with (exports / "coco/pictures.csv").open(encoding="utf-8", newline="") as file:
+        listed = {row["own_names"]: row["changes"] for row in csv.DictReader(file)}
+    turned = {name for name, changes in listed.items() if "turned upright" in changes}
     assert len(turned) == 14
+    assert {name for name in turned if "without loss" not in listed[name]} == lossy
+    facts = json.loads((exports / "coco/export.json").read_text())
+    assert facts["counts"].get("turned_without_loss", 0) == len(turned - lossy)
 
 
 def test_names_of_classes_and_files_survive_and_no_spreadsheet_runs_them(exports: Path) -> None:
