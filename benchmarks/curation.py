@@ -55,12 +55,17 @@ class Library:
     boxes: pa.Table
 
     def in_order(self, order: pa.Array) -> Library:
-        """The same in another order of pictures."""
+        """The same in another order of pictures; no boxes are left here, so that each column is there once."""
         starts = np.concatenate(([0], np.cumsum(self.box_counts)))[:-1]
         counts = self.box_counts[order.to_numpy()]
         first = np.concatenate(([0], np.cumsum(counts)))[:-1]
-        rows = np.repeat(starts[order.to_numpy()] - first, counts) + np.arange(counts.sum())
-        return Library(self.pictures.take(order), self.boxes.take(pa.array(rows)))
+        rows = pa.array(
+            np.repeat(starts[order.to_numpy()] - first, counts) + np.arange(counts.sum())
+        )
+        left = {name: self.boxes[name] for name in self.boxes.column_names}
+        self.boxes = self.boxes.slice(0, 0).combine_chunks()
+        boxes = pa.table({name: left.pop(name).take(rows) for name in list(left)})
+        return Library(self.pictures.take(order), boxes)
 
     def part(self, kept: npt.NDArray[np.bool_]) -> Library:
         owners = np.repeat(kept, self.box_counts)
@@ -197,9 +202,10 @@ def curate(library: Library, before: Version | None) -> tuple[Version, Library, 
 
     pictures = dataset_images(pictures, groups, splits)
     order = pc.sort_indices(pictures["file_name"])
-    made_of = Library(pictures.append_column("boxes", library.pictures["boxes"]), coded.boxes).in_order(order)  # fmt: skip
     # In the order of the library nobody needs them any more.
     library.boxes = schemas.ANNOTATIONS.empty_table()
+    coded.pictures = pictures.append_column("boxes", library.pictures["boxes"])
+    made_of = coded.in_order(order)
     del coded, near, groups, numbers, names, codes, heads, splits, pictures, places
     pa.default_memory_pool().release_unused()
     clock.start()
