@@ -234,7 +234,7 @@ def former_places(ids: pa.ChunkedArray, before: Before) -> tuple[Places, Places]
     at = nowhere if splits is None else places_in(ids, splits["image_id"])
     if hashes is None:
         return at, nowhere
-    if splits is not None and text(splits["image_id"]).equals(text(hashes["image_id"])):
+    if splits is not None and splits["image_id"].equals(hashes["image_id"]):
         return at, at
     return at, places_in(ids, hashes["image_id"])
 
