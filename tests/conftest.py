@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
-from postgres_server import missing, postgres_server
 from long_tests_first import pytest_collection_modifyitems  # noqa: F401 - a hook of pytest
+from postgres_server import missing, postgres_server
 from s3_server import ENVIRONMENT, s3_server
 
 SLOW_MACHINES = [HealthCheck.too_slow, HealthCheck.data_too_large]
