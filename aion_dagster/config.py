@@ -184,7 +184,8 @@ class LibraryConfig(Strict):
     ) -> LibraryConfig:
         """The configuration in force: flags over the file over the environment over the defaults.
 
-        The file is `file`, else `AION_CONFIG`, else the one that the latest run left in the store.
+        The file is `file`, else `AION_CONFIG`, else the one that the latest run left in the store. Where none of them
+        names `sources`, those hold that the latest run left in the store.
 
         Raises:
             ConfigError: a file cannot be read, or a value is wrong.
@@ -198,6 +199,8 @@ class LibraryConfig(Strict):
         if chosen or path.is_file():
             values.update(read_config_file(path))
         values.update(given)
+        if chosen and "sources" not in values:
+            values.update(_remembered_sources(str(values.get("store") or store), values))
         text = path.read_bytes().decode() if chosen else ""
         return cls.parse(values, origin=str(path) if chosen else "configuration", text=text)
 
@@ -249,6 +252,13 @@ def _remembered(store: str, given: Mapping[str, Any], values: Mapping[str, Any])
     name = str(given.get("name") or values.get("name") or "default")
     home = place_of(_store_place(store))
     return (home if name == "default" else home / name) / REMEMBERED
+
+
+def _remembered_sources(store: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """`sources` of the file that the latest run left in the store, where it has any."""
+    path = _remembered(store, values, {})
+    left = read_config_file(path) if path.is_file() else {}
+    return {"sources": left["sources"]} if "sources" in left else {}
 
 
 def _store_place(store: str) -> str:

@@ -249,6 +249,25 @@ def test_what_a_run_remembers_is_what_the_next_command_works_with(
     assert [p for p in store.rglob("*") if p.is_file()] == [config.remembered_path]
 
 
+def test_a_file_that_names_no_sources_leaves_those_that_the_store_remembers(tmp_path: Path) -> None:
+    store, file = tmp_path / "store", tmp_path / "aion.yaml"
+    before = LibraryConfig.parse(
+        {"store": str(store), "sources": [str(tmp_path / "a")], "colors": 8}
+    )
+    before.remember()
+    file.write_text("colors: 4")
+    config = LibraryConfig.from_env({}, flags={"store": str(store)}, file=file)
+    assert (config.sources, config.colors) == (before.sources, 4)
+    file.write_text(yaml.safe_dump({"store": str(store), "colors": 4}))
+    assert LibraryConfig.from_env({"AION_CONFIG": str(file)}).sources == before.sources
+    other = LibraryConfig.from_env({}, flags={"name": "beach"}, file=file)
+    assert other.sources == (), "of another library"
+    named = LibraryConfig.from_env({"AION_SOURCES": str(tmp_path / "b")}, file=file)
+    assert [s.place for s in named.sources] == [str(tmp_path / "b")]
+    file.write_text(yaml.safe_dump({"store": str(store), "sources": []}))
+    assert LibraryConfig.from_env({}, file=file).sources == ()
+
+
 def test_a_store_that_was_moved_is_worked_on_where_it_is(tmp_path: Path) -> None:
     before = LibraryConfig(store=str(tmp_path / "old"), name="beach", colors=8)
     before.remember()

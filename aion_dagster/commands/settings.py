@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -15,7 +16,7 @@ from aion_dagster.errors import ConfigError, SourceError
 from aion_dagster.label_places import label_place_exists
 from aion_dagster.planning import configured_backend, has_remote_documents
 from aion_dagster.resources.sources import build_source
-from aion_dagster.source_configs import parse_source
+from aion_dagster.source_configs import SourceConfig, parse_source
 
 NO_EXPORTS = "none"
 
@@ -32,7 +33,7 @@ def run_config(args: Namespace) -> LibraryConfig:
     """Configuration of `run`: sources are added to those of the file, other flags replace its values.
 
     Raises:
-        ConfigError: a value is wrong, or a source, file or extra that it names is not there.
+        ConfigError: a value is wrong, there is no source, or a source, file or extra that is named is not there.
     """
     base = store_config(args)
     changes: dict[str, Any] = {}
@@ -54,13 +55,24 @@ def run_config(args: Namespace) -> LibraryConfig:
         changes["datasets"] = _datasets(base, args)
     data = base.model_dump(mode="json") | _plain(changes)
     config = LibraryConfig.parse(data, origin="command line")
+    _check_sources(config, given)
+    check_reachable(config)
+    return config
+
+
+def _check_sources(config: LibraryConfig, given: Sequence[SourceConfig]) -> None:
+    """Refuse a run without any source, and sources given on the command line that are not there."""
+    if not config.sources:
+        raise ConfigError(
+            f"no source is given, and {config.store} remembers none: name a folder or address of pictures, as in"
+            " 'aion-dagster run FOLDER', or 'sources' in the file that --config names; 'aion-dagster retry' works on"
+            " what was taken in before"
+        )
     for source in given:
         try:
             build_source(source, max_bytes=config.max_file_bytes).check()
         except SourceError as error:
             raise ConfigError(str(error)) from None
-    check_reachable(config)
-    return config
 
 
 def _plain(changes: dict[str, Any]) -> dict[str, Any]:

@@ -117,6 +117,19 @@ def test_a_changed_file_supersedes_its_old_content(
     assert len(annotations(Path(result["exports"]["coco"]))["images"]) == 12
 
 
+def test_a_run_with_another_configuration_goes_on_watching_the_sources(
+    run: Run, pictures: Path, tmp_path: Path
+) -> None:
+    run(pictures, "--export", "none")
+    file = tmp_path / "aion.yaml"
+    file.write_text("datasets: [{exports: [csv]}]")
+    run("--config", file)
+    draw_picture(pictures / "one more.jpg", 99)
+    assert run()["files"] == 1
+    draw_picture(pictures / "another.jpg", 98)
+    assert run("--config", file)["files"] == 1
+
+
 def test_labels_given_later_reach_pictures_of_earlier_batches(
     run: Run, pictures: Path, labels: Path
 ) -> None:
@@ -158,6 +171,7 @@ def test_an_empty_folder_is_no_error(run: Run, tmp_path: Path) -> None:
         ([".", "--labels", "no/such/file.json"], "does not exist"),
         ([".", "--detect", "smells"], "detect"),
         ([".", "--export", "papyrus"], "export"),
+        ([], "no source is given"),
     ],
 )
 def test_usage_errors_name_what_is_wrong_and_exit_with_2(
