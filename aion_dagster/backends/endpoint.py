@@ -89,6 +89,7 @@ class EndpointDescriber:
                 found = request.variants([i["image_id"] for i in some if _is_ok(i)])
                 rows += await self._some(some, found, asking)
                 self.advance(len(some))
+        asking.check_reached()
         return rows
 
     def _client(self, headers: Mapping[str, str]) -> httpx.AsyncClient:

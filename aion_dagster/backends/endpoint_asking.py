@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -43,13 +44,17 @@ class Asking:
     calls: CallJournal
     answered: int = 0
     unreachable: int = 0
+    reached: bool = False
     pace: Pace = field(init=False)
     gate: asyncio.Semaphore = field(init=False)
+    ended: asyncio.Event = field(init=False)
+    refusal: UnavailableError | None = None
 
     def __post_init__(self) -> None:
         """Set the pace."""
         self.pace = Pace(self.config.requests_per_minute)
         self.gate = asyncio.Semaphore(self.config.parallel)
+        self.ended = asyncio.Event()
 
     async def all(self, jobs: Sequence[Job]) -> list[Outcome]:
         """What came of each job: the payload of its answer, earlier or now, or why there is none.
@@ -64,12 +69,21 @@ class Asking:
                     group.create_task(self._one(job, one))
                     for job, one in zip(jobs, begun, strict=True)
                 ]
-        except* UnavailableError as errors:
-            raise errors.exceptions[0] from None
         finally:
             # What was reserved and is not made after all; synchronous, as a cancelled task may not await.
             self.calls.release([one.key for one in begun if one.may_send])
+        if self.refusal is not None:
+            raise self.refusal
         return [task.result() for task in tasks]
+
+    def check_reached(self) -> None:
+        """Tell an endpoint that is not there from one that failed in between.
+
+        Raises:
+            UnavailableError: pictures were asked about, and no connection came about for any.
+        """
+        if self.unreachable and not self.reached:
+            raise self._gone("no connection")
 
     async def _begin(self, keys: Sequence[CallKey]) -> list[Begun]:
         """How the calls stand, once no other process makes them any more (or that has taken too long)."""
@@ -89,6 +103,8 @@ class Asking:
             return _not_asked(begun)
         async with self.gate:
             try:
+                if self.refusal is not None:
+                    raise _not_begun(self.refusal)
                 if self.unreachable >= _IN_A_ROW:
                     reason = "not asked: the endpoint is gone"
                     raise CallError("network", reason, retryable=True, begun=False)
@@ -101,9 +117,6 @@ class Asking:
                     await self._note_failure(job.key, error.kind, error, retryable=error.retryable)
                 # Otherwise it counts as not sent, and is released with all others.
                 return error
-            except UnavailableError as error:
-                await self._note_failure(job.key, "unavailable", error, retryable=True)
-                raise
             milliseconds = (time.perf_counter() - begin) * 1000
             payload = _payload(reply, milliseconds)
             settlement = Settlement(
@@ -136,25 +149,32 @@ class Asking:
             counted = False
             try:
                 reply = await self.endpoint.ask(picture)
+            except UnavailableError as error:
+                # It did not begin, and begins with no other: requests under way end, and no more are made.
+                await asyncio.to_thread(self.calls.refused, [key])
+                self._end(error)
+                raise _not_begun(error) from None
             except AnswerError as error:
                 last = CallError("invalid_response", str(error), retryable=True)
-                begun, wrong = True, wrong + 1
+                begun, wrong, self.reached = True, wrong + 1, True
             except LaterError as error:
                 begun |= error.begun
+                self.reached |= error.begun or error.kind != "network"
                 last = CallError(error.kind, str(error), retryable=True, begun=begun)
                 counted = not error.begun
                 if error.after is not None:
                     wait = error.after
                     self.pace.hold(error.after)
             else:
-                self.answered, self.unreachable = self.answered + 1, 0
+                self.answered, self.unreachable, self.reached = self.answered + 1, 0, True
                 return reply
-            over = wrong > 1 or attempt + 1 == self.config.attempts
+            over = wrong > 1 or attempt + 1 == self.config.attempts or self.refusal is not None
             if counted and not (over and begun):
                 await asyncio.to_thread(self.calls.refused, [key])
             if over:
                 break
-            await asyncio.sleep(wait)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.ended.wait(), wait)
         if last.kind == "network":
             self._lost(last)
         raise last
@@ -171,8 +191,20 @@ class Asking:
     def _lost(self, last: CallError) -> None:
         self.unreachable += 1
         if not self.answered and self.unreachable >= min(_IN_A_ROW, self.config.parallel):
-            place = self.endpoint.place
-            raise UnavailableError(f"endpoint {place} cannot be reached: {last}") from None
+            self._end(self._gone(str(last)))
+
+    def _gone(self, reason: str) -> UnavailableError:
+        return UnavailableError(
+            f"endpoint {self.endpoint.place} (endpoint.base_url) cannot be reached: {reason}; is it up, and the address right?"
+        )
+
+    def _end(self, refusal: UnavailableError) -> None:
+        self.refusal = self.refusal or refusal
+        self.ended.set()
+
+
+def _not_begun(refusal: UnavailableError) -> CallError:
+    return CallError("unavailable", str(refusal), retryable=True, begun=False)
 
 
 def _not_asked(begun: Begun) -> CallError:

@@ -242,8 +242,21 @@ def test_an_endpoint_that_is_not_there_is_unavailable() -> None:
     with vision_server(lambda *_: says(GOOD)) as server:
         gone = server.url
     settings = EndpointConfig(base_url=gone, model="m", attempts=1)
-    with pytest.raises(UnavailableError, match="cannot be reached"):
-        EndpointDescriber(settings).describe(request_for(8))
+    for pictures in (1, 8):
+        with pytest.raises(UnavailableError, match="cannot be reached") as caught:
+            EndpointDescriber(settings).describe(request_for(pictures))
+        assert gone in str(caught.value)
+        assert "endpoint.base_url" in str(caught.value)
+
+
+def test_an_endpoint_that_is_not_there_leaves_the_budget_whole(database: Database) -> None:
+    with vision_server(lambda *_: says(GOOD)) as server:
+        gone = server.url
+    for pictures in (1, 8):
+        calls = PaidCalls(database, run="one", caps=[Cap("library", calls=8)])
+        with pytest.raises(UnavailableError):
+            describe_with(calls, gone, pictures, attempts=2)
+        assert calls.tally.calls == sum(spent.calls for spent in spending(database)) == 0
 
 
 def test_proxies_of_the_environment_are_used_for_what_they_are_named_for(
@@ -292,7 +305,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 def describe_with(calls: PaidCalls, url: str, count: int, **settings: Any) -> list[dict[str, Any]]:
-    config = EndpointConfig(base_url=url, model="m", parallel=1, **settings)
+    config = EndpointConfig(base_url=url, model="m", **{"parallel": 1, **settings})
     return EndpointDescriber(config, calls=calls).describe(request_for(count)).to_pylist()
 
 
@@ -310,6 +323,57 @@ def test_repetitions_that_may_be_paid_are_counted_and_refusals_are_not(database:
     (spent,) = spending(database)
     # 503, and the repetition that 429 put off; 413.
     assert (spent.calls, spent.settled, spent.failed) == (3, 1, 1)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize("parallel", [1, 4])
+def test_a_refused_key_leaves_the_budget_whole(
+    status: int, parallel: int, database: Database
+) -> None:
+    def answer(_request: Request, number: int) -> Reply:
+        return refuses(status) if number < 12 else says(GOOD)
+
+    caps = [Cap("library", calls=2)]
+    with vision_server(answer) as server:
+        for run in ("one", "two", "three"):
+            calls = PaidCalls(database, run=run, caps=caps)
+            with pytest.raises(UnavailableError):
+                describe_with(calls, server.url, 5, parallel=parallel)
+            assert calls.tally.calls == 0
+        assert sum(spent.calls for spent in spending(database)) == 0
+        server.requests.extend(server.requests[:1] * 12)
+        rows = describe_with(PaidCalls(database, run="four", caps=caps), server.url, 5)
+    assert [row["description_status"] for row in rows].count("completed") == 2
+
+
+def test_a_key_that_is_refused_after_a_failure_gives_back_one_call_of_two(
+    database: Database,
+) -> None:
+    replies = [refuses(503, **{"Retry-After": "0"}), refuses(401)]
+    with vision_server(lambda _request, number: replies[number]) as server:
+        calls = PaidCalls(database, run="one")
+        with pytest.raises(UnavailableError, match="refuses the key"):
+            describe_with(calls, server.url, 1)
+    (spent,) = spending(database)
+    assert (spent.calls, calls.tally.calls) == (1, 1)
+
+
+def test_answers_that_are_under_way_when_the_key_is_refused_are_kept(database: Database) -> None:
+    asked = threading.Barrier(2)
+
+    def answer(_request: Request, number: int) -> Reply:
+        if number < 2:
+            asked.wait(10)
+        return says(GOOD) if number != 1 else refuses(401)
+
+    with vision_server(answer) as server:
+        with pytest.raises(UnavailableError, match="refuses the key"):
+            describe_with(PaidCalls(database, run="one"), server.url, 6, parallel=2)
+        (spent,) = spending(database)
+        assert spent.calls == spent.settled == len(server.requests) - 1
+        rows = describe_with(PaidCalls(database, run="two"), server.url, 6)
+    assert {row["description_status"] for row in rows} == {"completed"}
+    assert len(server.requests) == 7
 
 
 def test_what_was_answered_once_is_not_asked_again(database: Database) -> None:

@@ -75,3 +75,25 @@ def test_at_a_cap_the_run_ends_with_what_is_finished_and_a_raised_one_continues(
         second = run(pictures, "--config", configured(tmp_path / "aion.yaml", server.url, **raised))
         assert (second["paid_calls"], len(server.requests)) == (7, 12)
     assert described(tmp_path / "store") == ["completed"] * 12
+
+
+def test_a_refused_key_and_an_endpoint_that_is_gone_fail_the_run_and_spend_nothing(
+    run: Run, pictures: Path, tmp_path: Path
+) -> None:
+    def answer(_request: Request, number: int) -> Reply:
+        return refuses(401, "bad key") if number == 0 else says(GOOD)
+
+    budget = {"budgets": {"library": {"calls": 2}}}
+    with vision_server(answer) as server:
+        config = configured(tmp_path / "aion.yaml", server.url, **budget)
+        first = run(pictures, "--config", config, status=1)
+        assert first["paid_calls"] == 0
+        assert f"endpoint {server.url} refuses the key" in first["problems"]
+        second = run("--config", config)
+        assert (second["paid_calls"], len(server.requests)) == (2, 3)
+        assert described(tmp_path / "store").count("completed") == 2
+    raised = {"budgets": {"library": {"calls": 20}}}
+    third = run("--config", configured(config, server.url, **raised), status=1)
+    assert f"endpoint {server.url} (endpoint.base_url) cannot be reached" in third["problems"]
+    assert third["paid_calls"] == 0
+    assert described(tmp_path / "store").count("completed") == 2, "the rows of before are kept"
