@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote_to_bytes, urlsplit
 from zoneinfo import available_timezones
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails
 
-from aion_dagster.config_places import line_of, meant
+from aion_dagster.config_places import line_of, said
 from aion_dagster.crawling.settings import LinksConfig
 from aion_dagster.dataset_config import DatasetConfig
 from aion_dagster.engines import (
@@ -25,11 +25,9 @@ from aion_dagster.engines import (
     Strict,
 )
 from aion_dagster.errors import ConfigError
-from aion_dagster.label_config import LABEL_FORMS, Labels, LabelsConfig, label_sources, normalized
+from aion_dagster.label_config import Labels, LabelsConfig, label_sources, normalized
 from aion_dagster.pipelines.specification import PipelineConfig, check_for_backend
 from aion_dagster.source_configs import (
-    SOURCE_TYPES,
-    UNKNOWN_TYPE,
     FolderSourceConfig,
     S3SourceConfig,
     SourceConfig,
@@ -130,17 +128,19 @@ class LibraryConfig(Strict):
     @field_validator("sources", mode="after")
     @classmethod
     def _distinct(cls, value: tuple[SourceConfig, ...]) -> tuple[SourceConfig, ...]:
-        names = [s.name for s in value]
-        if len(set(names)) < len(names):
-            raise ValueError(f"source names must differ, got {names}; set 'name' on each")
+        _differ("source", [s.name for s in value], "set 'name' on each")
         return value
 
     @field_validator("datasets")
     @classmethod
     def _dataset_names(cls, value: tuple[DatasetConfig, ...]) -> tuple[DatasetConfig, ...]:
-        names = [d.name for d in value]
-        if len(set(names)) < len(names):
-            raise ValueError(f"dataset names must differ, got {names}")
+        _differ("dataset", [d.name for d in value])
+        return value
+
+    @field_validator("pipelines")
+    @classmethod
+    def _pipeline_names(cls, value: tuple[PipelineConfig, ...]) -> tuple[PipelineConfig, ...]:
+        _differ("pipeline", [p.name for p in value])
         return value
 
     @model_validator(mode="after")
@@ -153,9 +153,6 @@ class LibraryConfig(Strict):
 
     @model_validator(mode="after")
     def _pipelines(self) -> LibraryConfig:
-        names = [p.name for p in self.pipelines]
-        if len(set(names)) < len(names):
-            raise ValueError(f"pipeline names must differ, got {names}")
         check_for_backend(self.pipelines, self.backend)
         return self
 
@@ -171,7 +168,7 @@ class LibraryConfig(Strict):
         try:
             return cls.model_validate(dict(data))
         except ValidationError as error:
-            lines = "; ".join(_said(cls, e, text) for e in error.errors())
+            lines = "; ".join(said(cls, e, line_of(text, e["loc"])) for e in error.errors())
             raise ConfigError(f"{origin}: {lines}") from None
 
     @classmethod
@@ -225,26 +222,16 @@ class LibraryConfig(Strict):
         write_bytes(self.remembered_path, text.encode())
 
 
-def _said(model: type[BaseModel], error: ErrorDetails, text: str) -> str:
-    """What is wrong with which field, in which line, and what may have been meant."""
-    line = line_of(text, error["loc"]) if text else None
-    near = meant(model, error["loc"]) if error["type"] == "extra_forbidden" else None
-    hints = [*([f"line {line}"] if line else ()), *([f"did you mean {near}?"] if near else ())]
-    joined = ", ".join(hints)
-    return f"{_field(error)}: {error['msg']}{f' ({joined})' if hints else ''}"
-
-
-def _field(error: ErrorDetails) -> str:
-    """The field that an error is about, as it is written: pydantic puts the type of a source or label into its path."""
-    place = list(error["loc"])
-    if place[:1] == ["sources"] and place[2:3] and place[2] in SOURCE_TYPES:
-        del place[2]
-    if place[:1] == ["labels"] and place[2:3] and place[2] in LABEL_FORMS:
-        del place[2]
-    if error["type"] == UNKNOWN_TYPE:
-        place.append("type")
-    # The branches of a union are named like "[key]" or "literal['folder','source']".
-    return ".".join(str(p) for p in place if "[" not in str(p)) or "configuration"
+def _differ(kind: str, names: Sequence[str], remedy: str = "") -> None:
+    """Refuse the second of two alike, at its name."""
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            hint = f"; {remedy}" if remedy else ""
+            reason = ValueError(f"{kind} names must differ, got {list(names)}{hint}")
+            details = InitErrorDetails(
+                type="value_error", loc=(place, "name"), input=name, ctx={"error": reason}
+            )
+            raise ValidationError.from_exception_data("LibraryConfig", [details])
 
 
 def _remembered(store: str, given: Mapping[str, Any], values: Mapping[str, Any]) -> Place:

@@ -8,6 +8,32 @@ from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from aion_dagster.config_words import words
+from aion_dagster.label_config import LABEL_FORMS
+from aion_dagster.source_configs import SOURCE_TYPES, UNKNOWN_TYPE
+
+
+def said(model: type[BaseModel], error: ErrorDetails, line: int | None = None) -> str:
+    """What is wrong with which field, in which line, and what may have been meant."""
+    near = meant(model, error["loc"]) if error["type"] == "extra_forbidden" else None
+    hints = [*([f"line {line}"] if line else ()), *([f"did you mean {near}?"] if near else ())]
+    field = ".".join(map(str, written_place(error))) or "configuration"
+    return f"{field}: {words(error)}" + (f" ({', '.join(hints)})" if hints else "")
+
+
+def written_place(error: ErrorDetails) -> tuple[int | str, ...]:
+    """The field that an error is about, as it is written: pydantic puts the type of a source or label into its path."""
+    place = list(error["loc"])
+    if place[:1] == ["sources"] and place[2:3] and place[2] in SOURCE_TYPES:
+        del place[2]
+    if place[:1] == ["labels"] and place[2:3] and place[2] in LABEL_FORMS:
+        del place[2]
+    if error["type"] == UNKNOWN_TYPE:
+        place.append("type")
+    # The branches of a union are named like "[key]" or "literal['folder','source']".
+    return tuple(p for p in place if "[" not in str(p))
 
 
 def line_of(text: str, place: Sequence[int | str]) -> int | None:

@@ -122,10 +122,10 @@ def test_the_process_s_environment_is_read_where_no_other_is_given(
         ({"datasets": [{"splits": {"train": 0.5}}]}, r"datasets\.0\.splits: .*add up to 1"),
         ({"datasets": [{"splits": {"val": 1.0}}]}, r"datasets\.0\.splits: .*'train' needs"),
         ({"datasets": [{"splits": {"tran": 1.0}}]}, r"datasets\.0\.splits\.tran"),
-        ({"datasets": [{}, {}]}, "datasets: .*names must differ, got"),
+        ({"datasets": [{}, {}]}, r"datasets\.1\.name: dataset names must differ, got"),
         (
             {"sources": [{"path": "a", "name": "x"}, {"path": "b", "name": "x"}]},
-            "sources: .*names must differ",
+            r"sources\.1\.name: source names must differ",
         ),
         ({"name": "tables"}, "name: .*taken"),
         ({"detect": ["smells"]}, r"detect\.0: "),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dagster as dg
+from pydantic import ValidationError
 
 from aion_dagster.components.on_library import OnLibrary, OnLibraryAttributes
 from aion_dagster.components.scaffolding import PipelineExample
 from aion_dagster.config import PipelineConfig
 from aion_dagster.definitions import pipeline_definitions
-from aion_dagster.errors import ConfigError
 from aion_dagster.pipelines.specification import check_for_backend
 
 
@@ -31,11 +31,11 @@ class AgentPipeline(OnLibrary[PipelineConfig]):
         """
         library = self.library_config(context)
         if any(p.name == self.config.name for p in library.pipelines):
-            raise ConfigError(
-                f"{context.path}: name: the library in {self.library!r} has a pipeline {self.config.name!r} already"
+            raise self.attributes.refusal(
+                f"the library has a pipeline {self.config.name!r} already", "name"
             )
         try:
             check_for_backend((self.config,), library.backend)
-        except ValueError as error:
-            raise ConfigError(f"{context.path}: {error}") from None
+        except ValidationError as error:  # at pipeline 0, which is this file
+            raise self.attributes.refused(error, PipelineConfig, below=2) from None
         return pipeline_definitions(library, self.config)

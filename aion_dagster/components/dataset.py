@@ -8,7 +8,6 @@ from aion_dagster.components.on_library import OnLibrary, OnLibraryAttributes
 from aion_dagster.components.scaffolding import DatasetExample
 from aion_dagster.config import DatasetConfig
 from aion_dagster.definitions import dataset_definitions
-from aion_dagster.errors import ConfigError
 
 
 class DatasetAttributes(OnLibraryAttributes, DatasetConfig):
@@ -30,7 +29,7 @@ class Dataset(OnLibrary[DatasetConfig]):
         """
         library = self.library_config(context)
         if any(d.name == self.config.name for d in library.datasets):
-            raise ConfigError(
-                f"{context.path}: name: the library in {self.library!r} has a dataset {self.config.name!r} already"
+            raise self.attributes.refusal(
+                f"the library has a dataset {self.config.name!r} already", "name"
             )
         return dataset_definitions(library, self.config)

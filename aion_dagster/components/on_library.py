@@ -8,9 +8,8 @@ import dagster as dg
 from pydantic import BaseModel, Field
 
 from aion_dagster.components.vision_library import VisionLibrary
-from aion_dagster.components.written import Written, checked, resolved
+from aion_dagster.components.written import Attributes, Configured, Written
 from aion_dagster.config import LibraryConfig
-from aion_dagster.errors import ConfigError
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -23,7 +22,7 @@ class OnLibraryAttributes(Written):
     )
 
 
-class OnLibrary(dg.Component, Generic[C]):
+class OnLibrary(Configured, Generic[C]):
     """Something more of a library, configured by a model of its own."""
 
     attributes_model: ClassVar[type[OnLibraryAttributes]]
@@ -32,25 +31,23 @@ class OnLibrary(dg.Component, Generic[C]):
     config_model: ClassVar[type[Any]]
     """What `C` is: a class variable cannot be of its type."""
 
-    def __init__(self, library: str, config: C) -> None:
+    def __init__(self, config: C, attributes: Attributes) -> None:
         """Made by `load` from the attributes in YAML."""
-        self.library, self.config = library, config
+        self.config, self.attributes = config, attributes
 
     @classmethod
-    def get_model_cls(cls) -> type[BaseModel]:
+    def get_model_cls(cls) -> type[Written]:
         """The attributes' model: its schema is what editors complete and check against."""
         return cls.attributes_model
 
     @classmethod
-    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
-        """Resolve templates in the attributes, then validate them.
+    def configured(cls, attributes: Attributes) -> Self:
+        """What is added.
 
         Raises:
-            ConfigError: a template's value is no good for its field; the message names file and field.
+            ConfigError: an attribute is missing or wrong; the message names file, line and field.
         """
-        values = resolved(attributes, context)
-        library = str(values.pop("library"))
-        return cls(library, checked(cls.config_model, values, context))
+        return cls(attributes.checked(cls.config_model, without=("library",)), attributes)
 
     def library_config(self, context: dg.ComponentLoadContext) -> LibraryConfig:
         """The configuration of the library.
@@ -58,11 +55,16 @@ class OnLibrary(dg.Component, Generic[C]):
         Raises:
             ConfigError: there is none where it should be.
         """
-        if not (context.component_tree.defs_module_path / self.library).is_dir():
-            raise ConfigError(f"{context.path}: library: there is no component in {self.library!r}")
-        found: object = context.load_component(self.library)
+        name, defs = self.attributes.values.get("library"), context.component_tree.defs_module_path
+        if not isinstance(name, str) or not name:
+            raise self.attributes.refusal(
+                "must name the folder below 'defs' whose defs.yaml describes the library", "library"
+            )
+        if not (defs / name).is_dir():
+            raise self.attributes.refusal(f"there is no component in {name!r}", "library")
+        found: object = context.load_component(name)
         if not isinstance(found, VisionLibrary):
-            raise ConfigError(
-                f"{context.path}: library: {self.library!r} is a {type(found).__name__}, not a VisionLibrary"
+            raise self.attributes.refusal(
+                f"{name!r} is a {type(found).__name__}, not a VisionLibrary", "library"
             )
         return found.config

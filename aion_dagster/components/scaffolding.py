@@ -21,8 +21,8 @@ class LibraryExample(_Example):
     """A library of the pictures in a folder of the project."""
 
     attributes: ClassVar[Mapping[str, Any]] = {
-        "store": "{{ project_root }}/aion-store",
-        "sources": [{"path": "{{ project_root }}/pictures"}],
+        "store": "{{ context.project_root }}/aion-store",
+        "sources": [{"path": "{{ context.project_root }}/pictures"}],
         "datasets": [{"name": "main", "exports": ["coco", "yolo"]}],
     }
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Self
 
 import dagster as dg
-from pydantic import BaseModel
 
 from aion_dagster.components.scaffolding import LibraryExample
-from aion_dagster.components.written import Written, resolved
+from aion_dagster.components.written import Attributes, Configured, Written
 from aion_dagster.config import LibraryConfig
 from aion_dagster.definitions import build_definitions
 
@@ -18,7 +17,7 @@ class VisionLibraryAttributes(Written, LibraryConfig):
 
 
 @dg.scaffold_with(LibraryExample)
-class VisionLibrary(dg.Component):
+class VisionLibrary(Configured):
     """A library of pictures: sources, batches, tables, datasets and exports."""
 
     def __init__(self, config: LibraryConfig) -> None:
@@ -26,18 +25,18 @@ class VisionLibrary(dg.Component):
         self.config = config
 
     @classmethod
-    def get_model_cls(cls) -> type[BaseModel]:
+    def get_model_cls(cls) -> type[Written]:
         """The attributes' model: its schema is what editors complete and check against."""
         return VisionLibraryAttributes
 
     @classmethod
-    def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
-        """Resolve templates in the attributes, then validate them as a `LibraryConfig`.
+    def configured(cls, attributes: Attributes) -> Self:
+        """The library.
 
         Raises:
-            ConfigError: a template's value is no good for its field; the message names file and field.
+            ConfigError: an attribute is wrong; the message names file, line and field.
         """
-        return cls(LibraryConfig.parse(resolved(attributes, context), origin=str(context.path)))
+        return cls(attributes.checked(LibraryConfig))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002 - Dagster's signature
         """The library's definitions."""

@@ -112,32 +112,110 @@ def test_without_attributes_it_is_the_default_library(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("attributes", "field"),
+    ("attributes", "line", "message"),
     [
-        ("batch_files: 0", "batch_files"),
-        ("name: Not A Name", "name"),
-        ("sorces: [a]", "sorces"),
-        ("datasets:\n  - name: main\n    splits: {train: 0.5}", "splits"),
-        ("datasets:\n  - exports: [papyrus]", "exports"),
-        ("sources:\n  - path: a\n    recursiv: true", "recursiv"),
-        ('backend: "{{ env.SHOP_BACKEND }}"', "backend"),
+        ("batch_files: 0", 3, "batch_files: "),
+        ("name: Not A Name", 3, "name: "),
+        ("sorces: [a]", 3, r"sorces: .*did you mean sources\?"),
+        ("datasets:\n  - name: main\n    splits: {train: 0.5}", 5, r"datasets\.0\.splits: "),
+        ("datasets:\n  - exports: [papyrus]", 4, r"datasets\.0\.exports\.0: "),
+        ("datasets:\n  - exports: coco", 4, r"datasets\.0\.exports: must be a list, .*\[coco\]"),
+        ("sources:\n  - path: a\n    recursiv: true", 5, r"sources\.0\.recursiv: .*recursive"),
+        ('backend: "{{ env.SHOP_BACKEND }}"', 3, "backend: .*'local' or 'aionvision'"),
+        (
+            "pipelines:\n  - {name: a, steps: [{chat: x}]}\n  - {name: a, steps: [{chat: x}]}",
+            5,
+            r"pipelines\.1\.name: pipeline names must differ",
+        ),
+        (
+            "pipelines:\n  - name: a\n    steps:\n      - search_image: blue",
+            6,
+            r"pipelines\.0\.steps\.0: 'search_image' is no agent; there are search_images",
+        ),
+        (
+            "pipelines:\n  - name: a\n    steps:\n      - search_images: blue\n        depends_on: [4]",
+            7,
+            r"pipelines\.0\.steps\.0\.depends_on: ",
+        ),
     ],
 )
-def test_a_wrong_value_is_an_error_that_names_its_field(
-    project: Project, attributes: str, field: str
+def test_a_wrong_value_is_an_error_that_names_file_line_and_field(
+    project: Project, attributes: str, line: int, message: str
 ) -> None:
-    folder = project(attributes, SHOP_BACKEND="abacus")
-    with pytest.raises(Exception, match="Error while loading component") as caught:
-        dg.load_from_defs_folder(path_within_project=folder)
-    shown = format_error(caught.value)
-    assert re.search(rf"{field}[.0-9]* at .*defs\.yaml:[0-9]+", shown), shown
+    shown = refusal(project(attributes, SHOP_BACKEND="abacus"))
+    assert re.search(rf"ConfigError: .*/defs/pictures/defs\.yaml:{line}: {message}", shown), shown
+    assert "Invalid error type" not in shown
+    assert "Value error" not in shown
 
 
-def test_a_template_without_a_value_is_an_error_that_names_file_and_field(project: Project) -> None:
-    folder = project('store: "{{ env.SHOP_NOT_SET }}"')
-    with pytest.raises(Exception, match="Error while loading component") as caught:
-        dg.load_from_defs_folder(path_within_project=folder)
-    assert re.search(r"ConfigError: .*defs/pictures: store: ", format_error(caught.value))
+def test_several_wrong_values_are_named_together(project: Project) -> None:
+    shown = refusal(project("batch_files: 0\ncolors: 99"))
+    assert re.search(r"defs\.yaml:3: batch_files: .*\n.*defs\.yaml:4: colors: ", shown), shown
+
+
+@pytest.mark.parametrize("spelling", ["project_root", "context.project_root"])
+def test_the_project_s_folder_has_the_names_that_dagster_gives_it(
+    project: Project, tmp_path: Path, spelling: str
+) -> None:
+    root = f"{{{{ {spelling} }}}}"
+    config = configured(project(f'store: "{root}/store"\nsources: ["{root}/pictures", "{root}"]\n'))
+    assert config.store == str(tmp_path / "store")
+    assert [s.place for s in config.sources] == [str(tmp_path / "pictures"), str(tmp_path)]
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        ("{{ env.SHOP_NOT_SET }}", "the environment variable SHOP_NOT_SET is not set"),
+        ("{{ env.SHOP_NOT_SET }}/store", "the environment variable SHOP_NOT_SET is not set"),
+        ("{{ env('SHOP_NOT_SET') }}/store", "Environment variable SHOP_NOT_SET is not set"),
+        ("{{ projekt_root }}/store", "'projekt_root' is undefined; there are .*project_root"),
+        ("{{ projekt_root }}", "'projekt_root' is undefined; there are .*project_root"),
+        ("{{ context.projekt_root }}/store", "has no attribute 'projekt_root'"),
+        ("{{ context.project_root", "unexpected end of template"),
+    ],
+)
+def test_a_template_without_a_value_is_an_error_that_names_file_line_and_field(
+    project: Project, template: str, reason: str
+) -> None:
+    shown = refusal(project(f'colors: 4\nsources: ["/pictures", "{template}"]'))
+    place = r"ConfigError: .*/defs/pictures/defs\.yaml:4: sources\.1: "
+    assert re.search(f"{place}.*{reason}", shown), shown
+
+
+def test_a_variable_that_is_not_set_may_be_replaced(project: Project) -> None:
+    config = configured(
+        project(
+            """
+            store: "{{ env.SHOP_NOT_SET or '/first' }}/store"
+            sources: ["{{ env('SHOP_NOT_SET', '/second') }}", "{{ env.SHOP_NOT_SET | default('/third') }}"]
+            """
+        )
+    )
+    assert config.store == "/first/store"
+    assert [s.place for s in config.sources] == ["/second", "/third"]
+
+
+def test_numbers_may_be_templates_and_text_without_one_stays_text(project: Project) -> None:
+    config = configured(
+        project(
+            """
+            batch_files: "{{ env.SHOP_BATCH }}"
+            text_model: "2024"
+            pipelines: [{name: ask, steps: [{chat: "1, 2"}]}]
+            """,
+            SHOP_BATCH=7,
+        )
+    )
+    assert (config.batch_files, config.text_model) == (7, "2024")
+    assert config.pipelines[0].steps[0].intent == "1, 2"
+
+
+def refusal(project: Path) -> str:
+    """What is shown for a project that cannot be loaded."""
+    with pytest.raises(Exception, match="Error while") as caught:
+        dg.load_from_defs_folder(path_within_project=project)
+    return format_error(caught.value)
 
 
 def format_error(error: BaseException) -> str:
@@ -203,12 +281,49 @@ def test_further_datasets_and_pipelines_of_a_library_are_made(
     assert "has a dataset 'main' already" in format_error(caught.value)
 
 
-def test_a_dataset_of_no_library_is_an_error_that_says_so(project: Project) -> None:
+@pytest.mark.parametrize(
+    ("kind", "attributes", "line", "message"),
+    [
+        ("Dataset", {"library": "nowhere", "name": "x"}, 2, "library: there is no component in"),
+        ("Dataset", {"name": "x"}, 1, "library: must name the folder"),
+        ("Dataset", {"library": ["pictures"], "name": "x"}, 2, "library: must name the folder"),
+        ("Dataset", {"library": "pictures", "name": "main"}, 3, "name: .*a dataset 'main' already"),
+        ("Dataset", {"library": "pictures", "name": "x", "exports": "csv"}, 4, "exports: must be"),
+        (
+            "AgentPipeline",
+            {"library": "pictures", "name": "x", "steps": ["a"]},
+            5,
+            r"steps\.0: must",
+        ),
+        (
+            "AgentPipeline",
+            {"library": "pictures", "name": "x", "steps": [{"chat": "a", "depends_on": [3]}]},
+            6,
+            r"steps\.0\.depends_on: step 0 ",
+        ),
+        (
+            "AgentPipeline",
+            {"backend": "aionvision", "library": "pictures", "name": "x", "steps": [{"chat": "a"}]},
+            2,
+            "backend: .* needs that of the library",
+        ),
+    ],
+)
+def test_what_cannot_be_added_to_a_library_is_an_error_that_names_file_line_and_field(
+    project: Project, kind: str, attributes: dict[str, object], line: int, message: str
+) -> None:
     folder = project("")
-    beside(folder, "lost", "aion_dagster.Dataset", {"library": "nowhere", "name": "street"})
-    with pytest.raises(Exception, match="Error while") as caught:
-        dg.load_from_defs_folder(path_within_project=folder)
-    assert "there is no component in 'nowhere'" in format_error(caught.value)
+    beside(folder, "more", f"aion_dagster.{kind}", attributes)
+    shown = refusal(folder)
+    place = rf"ConfigError: .*/defs/more/defs\.yaml:{line + 1}: "
+    assert re.search(place + message, shown), shown
+
+
+def test_an_added_component_without_attributes_is_an_error(project: Project) -> None:
+    folder = project("")
+    place = beside(folder, "more", "aion_dagster.Dataset", {})
+    (place / "defs.yaml").write_text("type: aion_dagster.Dataset\n")
+    assert re.search(r"ConfigError: .*/defs/more/defs\.yaml:1: library: ", refusal(folder))
 
 
 def beside(project: Path, name: str, kind: str, attributes: dict[str, object]) -> Path:
@@ -217,5 +332,7 @@ def beside(project: Path, name: str, kind: str, attributes: dict[str, object]) -
     place = defs / name
     place.mkdir()
     (place / "__init__.py").touch()
-    (place / "defs.yaml").write_text(yaml.safe_dump({"type": kind, "attributes": attributes}))
+    (place / "defs.yaml").write_text(
+        yaml.safe_dump({"type": kind, "attributes": attributes}, sort_keys=False)
+    )
     return place
