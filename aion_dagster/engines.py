@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -10,6 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 MOST_TAGS: Final = 40
 LONGEST_TAG: Final = 50
 """Characters of a tag, at most."""
+
+AIONVISION_URL: Final = "https://api.aionvision.tech/api/v2"
+AIONVISION_URL_ENV: Final = "AIONVISION_BASE_URL"
+"""The environment variable that says where the platform is, where the configuration does not."""
 
 
 class Strict(BaseModel):
@@ -121,7 +126,8 @@ class AionvisionConfig(Strict):
     """The Aionvision platform as the backend `aionvision` uses it.
 
     `api_key_env` names the environment variable that holds the key; the key itself stands in no file. `plan` says how
-    fast to ask until the server names its own limit. What belongs to an upload (`tags`, `intent`,
+    fast to ask until the server names its own limit. Without `base_url`, the environment variable `AIONVISION_BASE_URL`
+    says where the platform is, and without that it is the vendor's. What belongs to an upload (`tags`, `intent`,
     `verification_level`, `storage_target`) is sent with new files only: changing it makes no call. `prompt` and
     `providers` describe stored pictures anew, by the deprecated `/batch/describe`, where the server has it.
 
@@ -132,7 +138,7 @@ class AionvisionConfig(Strict):
     crawled. `usage` has the account's use read once a day.
     """
 
-    base_url: str = "https://api.aionvision.tech/api/v2"
+    base_url: str | None = None
     api_key_env: str = "AIONVISION_API_KEY"
     tenant_id: str | None = None
     plan: Literal["free", "starter", "professional", "enterprise", "unlimited"] = "free"
@@ -184,6 +190,11 @@ class AionvisionConfig(Strict):
         if "title" in self.write_back and self.title == "none":
             raise ValueError("write_back: there is no title to write with 'title: none'")
         return self
+
+    @property
+    def address(self) -> str:
+        """Where the platform is: as configured, else as the environment says, else the vendor's; read when it is needed."""
+        return self.base_url or os.environ.get(AIONVISION_URL_ENV, "").strip() or AIONVISION_URL
 
     @property
     def requests_per_minute(self) -> int | None:

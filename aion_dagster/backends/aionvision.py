@@ -49,7 +49,7 @@ class AionvisionBackend:
     @property
     def engine(self) -> str:
         """Which server and tenant, as the journal knows it."""
-        parts = urlsplit(self.config.base_url)
+        parts = urlsplit(self.config.address)
         tenant = f"/{self.config.tenant_id}" if self.config.tenant_id else ""
         port = f":{parts.port}" if parts.port else ""
         return f"{PROVIDER}@{parts.hostname}{port}{tenant}"
@@ -173,7 +173,7 @@ class AionvisionBackend:
         try:
             return kind(
                 key,
-                base_url=config.base_url,
+                base_url=config.address,
                 timeout=config.timeout_seconds,
                 max_retries=config.max_retries,
                 retry_delay=config.retry_delay,
@@ -191,6 +191,7 @@ class AionvisionBackend:
         Raises:
             UnavailableError: it refuses the key, or does not answer.
         """
+        from aion_dagster.backends.aionvision_errors import unavailable
         from aion_dagster.client.errors import AionvisionError
 
         async def asked() -> T:
@@ -200,7 +201,7 @@ class AionvisionBackend:
         try:
             return asyncio.run(asked())
         except AionvisionError as error:
-            raise UnavailableError(f"Aionvision: {type(error).__name__}: {error}") from None
+            raise UnavailableError(unavailable(error, self.config)) from None
 
     def _account(self, key: str) -> str:
         """A name of the account that does not tell the key."""

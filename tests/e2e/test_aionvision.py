@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -15,6 +16,7 @@ from aionvision_server.fixtures import Server
 from small_library import Run, draw_picture
 
 from aion_dagster.cli import main
+from aion_dagster.resources.aionvision import AionvisionResource
 from aion_dagster.storage.store import Store
 
 UPLOAD = "POST /user-files/upload/stream-batch"
@@ -221,7 +223,43 @@ def test_a_refused_key_ends_the_run_and_says_so_without_showing_it(
     monkeypatch.setenv("AIONVISION_API_KEY", wrong)
     result = run(pictures, "--config", configured(tmp_path / "aion.yaml", aionvision), status=1)
     assert any("AuthenticationError" in error for error in result["errors"])
+    assert any(aionvision.url in error for error in result["errors"])
+    assert any("variable AIONVISION_API_KEY" in error for error in result["errors"])
     assert wrong not in json.dumps(result)
+
+
+def test_where_the_platform_is_stands_in_the_environment_or_in_the_configuration(
+    run: Run,
+    pictures: Path,
+    tmp_path: Path,
+    aionvision: Server,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AIONVISION_BASE_URL", aionvision.url)
+    config = configured(tmp_path / "aion.yaml", aionvision, base_url=None)
+    assert run(pictures, "--config", config)["paid_calls"] == 12
+    assert "base_url" not in (tmp_path / "store" / "aion.yaml").read_text()
+    resource = AionvisionResource(settings={})
+    assert resource.open().engine.endswith(f":{urlsplit(aionvision.url).port}")
+    monkeypatch.setenv("AIONVISION_BASE_URL", "http://127.0.0.1:9/api/v2")
+    config = configured(tmp_path / "aion.yaml", aionvision)
+    assert run(pictures, "--config", config, "--store", tmp_path / "other")["errors"] == []
+
+
+def test_an_address_that_is_wrong_is_named_with_the_setting(
+    run: Run, pictures: Path, tmp_path: Path, aionvision: Server
+) -> None:
+    short = aionvision.url.removesuffix("/api/v2")
+    config = configured(tmp_path / "aion.yaml", aionvision, base_url=short)
+    told = run(pictures, "--config", config, status=1)["problems"]
+    assert f"Aionvision at {short} has no such address" in told
+    assert "aionvision.base_url" in told
+    assert "/api/v2" in told
+    gone = "http://127.0.0.1:9/api/v2"
+    config = configured(tmp_path / "aion.yaml", aionvision, base_url=gone, max_retries=0)
+    told = run(pictures, "--config", config, status=1)["problems"]
+    assert f"Aionvision at {gone} cannot be reached" in told
+    assert "AIONVISION_BASE_URL" in told
 
 
 def test_without_a_key_the_run_does_not_begin(
