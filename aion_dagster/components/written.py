@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from aion_dagster.components.editor_schema import editor_schema
 from aion_dagster.components.templates import TemplateError, rendered
 from aion_dagster.config_places import said, written_place
 from aion_dagster.errors import ConfigError
@@ -36,6 +37,11 @@ class Written(BaseModel):
         model = cast("Self", cls.model_construct())
         model._written = data
         return model
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """What may be written, as editors and `dg check yaml` are told."""
+        return editor_schema(super().model_json_schema(*args, **kwargs))
 
     @property
     def written(self) -> Mapping[str, Any]:
