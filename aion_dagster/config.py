@@ -27,6 +27,7 @@ from aion_dagster.engines import (
 from aion_dagster.errors import ConfigError
 from aion_dagster.label_config import Labels, LabelsConfig, label_sources, normalized
 from aion_dagster.pipelines.specification import PipelineConfig, check_for_backend
+from aion_dagster.pipelines.targets import check_targets
 from aion_dagster.source_configs import (
     FolderSourceConfig,
     S3SourceConfig,
@@ -154,6 +155,8 @@ class LibraryConfig(Strict):
     @model_validator(mode="after")
     def _pipelines(self) -> LibraryConfig:
         check_for_backend(self.pipelines, self.backend)
+        taken = {f"the source {s.name!r} at": s.place for s in self.sources}
+        check_targets(self.pipelines, {**taken, "the store": self.store})
         return self
 
     @classmethod

@@ -46,12 +46,20 @@ def completed_check(key: dg.AssetKey, finished: Finished) -> dg.AssetCheckResult
 
 
 def sources_check(key: dg.AssetKey, problems: Sequence[str]) -> dg.AssetCheckResult:
-    """Whether everything that a result rests on is there."""
+    """Whether everything that a result rests on is there; names the first that is not, and the way out."""
     shown = "\n".join(f"- {escaped(p)}" for p in problems[:_SHOWN])
     return dg.AssetCheckResult(
         passed=not problems,
         asset_key=key,
         check_name=SOURCES,
         metadata={"problems": len(problems), "first": dg.MetadataValue.md(shown)},
-        description=f"{len(problems)} references lead nowhere" if problems else None,
+        description=_advice(problems) if problems else None,
+    )
+
+
+def _advice(problems: Sequence[str]) -> str:
+    more = f" (and {len(problems) - 1} more, see the check's metadata)" if problems[1:] else ""
+    return (
+        f"{problems[0]}{more}. Where files were deleted since, 'aion-dagster pipeline run NAME --again' makes the step "
+        "anew from what there is; its report has every sentence with its sources"
     )

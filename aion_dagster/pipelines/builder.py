@@ -12,12 +12,14 @@ from aion_dagster.errors import ConfigError
 from aion_dagster.pipelines.specification import PipelineConfig
 
 Ids = Sequence[str] | Literal["all", "batch"]
-DependsOn = Sequence[int | str] | None
+DependsOn = int | str | Sequence[int | str] | None
 
 
 @dataclass(frozen=True)
 class Pipeline:
     """Steps added one after another; every call returns a new pipeline, `config()` the finished one.
+
+    Where a configuration takes a `PipelineConfig`, a `Pipeline` is as good.
 
     `Pipeline("poles").search_images("damaged utility poles").organize("Sort by damage severity").config()`. `settings`
     are other fields of `PipelineConfig`. Every step takes `name` and the other fields of `StepConfig` as keywords.
@@ -88,7 +90,7 @@ class Pipeline:
         """Any agent, by its name or verb."""
         given = {"agent": agent, "intent": intent, **more}
         if depends_on is not None:
-            given["depends_on"] = list(depends_on)
+            given["depends_on"] = depends_on
         return replace(self, steps=(*self.steps, given))
 
     def config(self) -> PipelineConfig:
@@ -97,12 +99,15 @@ class Pipeline:
         Raises:
             ConfigError: it cannot be; the message names the step.
         """
-        data = {"name": self.name, "seeds": self.seeds, "steps": self.steps, **self.settings}
         try:
-            return PipelineConfig.model_validate(data)
+            return PipelineConfig.model_validate(self)
         except ValidationError as error:
             lines = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             raise ConfigError(f"pipeline {self.name!r}: {lines}") from None
+
+    def fields(self) -> dict[str, Any]:
+        """What `config()` is made of."""
+        return {"name": self.name, "seeds": self.seeds, "steps": self.steps, **self.settings}
 
     def _seeded(self, kind: str, ids: Ids) -> Self:
         if isinstance(ids, str):

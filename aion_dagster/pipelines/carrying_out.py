@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
-from aion_dagster.errors import ConfigError, SourceError
+from aion_dagster.errors import AionError, ConfigError, SourceError, StorageError
 from aion_dagster.pipelines.remote import ORGANIZE, RemoteAgents, sent_ids
 from aion_dagster.pipelines.remote_ids import RemoteIds
 from aion_dagster.pipelines.results import Given, Item, Placed
+from aion_dagster.pipelines.steps import ApplyConfig
+from aion_dagster.pipelines.targets import lie_in_each_other
+from aion_dagster.pipelines.wording import counted
 from aion_dagster.pipelines.written import spent
 from aion_dagster.storage.places import Place, write_bytes
 
 if TYPE_CHECKING:
     from aion_dagster.client import SyncAionVision
 
+TOLD: Final = "told"
+"""Name of the metadata that says in one line how a plan was carried out."""
+
 _PAGE: Final = 100
 _MOST_TAGS: Final = 40
 _LONGEST_TAG: Final = 50
+
+DONE: Final[Mapping[str, str]] = {
+    "folder": "copied",
+    "s3": "copied",
+    "tags": "tagged at the platform",
+    "platform_folders": "put into folders of the platform",
+    "platform": "put into folders by the platform's own agent",
+}
+"""What is done with the files of a plan, by `to`."""
 
 ReadFile = Callable[[str, str], bytes]
 """(kind, id) → the bytes of an original; raises SourceError where they are gone."""
@@ -35,6 +50,20 @@ class CarriedOut:
     failures: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
 
+    def told(self, apply: ApplyConfig) -> str:
+        """In one line."""
+        where = f" into {apply.target}" if apply.target else ""
+        parts = [f"{counted(self.done, 'file')} {DONE[apply.to]}{where}"]
+        if self.there:
+            parts.append(f"{self.there} so already")
+        if self.failures:
+            parts.append(f"{len(self.failures)} failed, the first: {self.failures[0]}")
+        return ", ".join(parts)
+
+
+class TargetError(AionError):
+    """The target of a plan cannot be written; the message names the file and the reason."""
+
 
 def check_target(target: str, forbidden: Sequence[Path]) -> None:
     """Refuse a folder that is watched or holds the store, or that these lie in.
@@ -42,12 +71,10 @@ def check_target(target: str, forbidden: Sequence[Path]) -> None:
     Raises:
         ConfigError: names it.
     """
-    place = Path(target).expanduser().resolve()
-    for folder in forbidden:
-        other = folder.resolve()
-        if place == other or other in place.parents or place in other.parents:
+    for other in forbidden:
+        if lie_in_each_other(target, str(other)):
             raise ConfigError(
-                f"apply.target: {place} and {other} lie in each other; copies there would be taken in as new files"
+                f"apply.target: {target} and {other} lie in each other; copies there would be taken in as new files"
             )
 
 
@@ -55,6 +82,9 @@ def copied(plan: Sequence[Placed], target: Place, read: ReadFile) -> CarriedOut:
     """Copies of originals below `target`, in the plan's folders; a file that is there with the same bytes stays.
 
     Nothing is overwritten: another file of the same name stands beside, its name ended by the first of its id.
+
+    Raises:
+        TargetError: a copy cannot be written; those before it stay, and another time it goes on from there.
     """
     done = there = 0
     failures: list[str] = []
@@ -68,20 +98,31 @@ def copied(plan: Sequence[Placed], target: Place, read: ReadFile) -> CarriedOut:
         except SourceError as error:
             failures.append(f"{one.name}: {error}")
             continue
-        if place.is_file() and place.read_bytes() == data:
-            there += 1
-            continue
-        if place.is_file():
-            path = PurePosixPath(name)
-            place = place.parent.joinpath(f"{path.stem}-{one.id[:8]}{path.suffix}")
-            if place.is_file() and place.read_bytes() == data:
-                there += 1
-                continue
-        if isinstance(place, Path):
-            place.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(place, data)
-        done += 1
+        try:
+            is_new = _written(place, data, one.id)
+        except (OSError, StorageError) as error:
+            reason = error.strerror if isinstance(error, OSError) else None
+            raise TargetError(
+                f"{one.name} cannot be copied to {place}: {reason or error} (after {counted(done, 'copy')})"
+            ) from error
+        done += is_new
+        there += not is_new
     return CarriedOut(done, there, tuple(failures), {"target": str(target)})
+
+
+def _written(place: Place, data: bytes, key: str) -> bool:
+    """Write a copy beside whatever else has its name; whether it was not there yet."""
+    if place.is_file():
+        if place.read_bytes() == data:
+            return False
+        path = PurePosixPath(place.name)
+        place = place.parent.joinpath(f"{path.stem}-{key[:8]}{path.suffix}")
+        if place.is_file() and place.read_bytes() == data:
+            return False
+    if isinstance(place, Path):
+        place.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(place, data)
+    return True
 
 
 def tagged(plan: Sequence[Placed], ids: RemoteIds, client: SyncAionVision) -> CarriedOut:

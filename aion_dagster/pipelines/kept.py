@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from aion_dagster.identity import digest
 from aion_dagster.pipelines.material import Material
-from aion_dagster.pipelines.report import markdown, source_names
+from aion_dagster.pipelines.report import escaped, markdown, source_names
 from aion_dagster.pipelines.results import StepResult
 from aion_dagster.storage.places import Place, write_bytes
 from aion_dagster.storage.store import Store
+
+_CARRIED_OUT: Final = "## Carried out\n"
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,13 @@ def keep(
         asset_name(pipeline, step), batch or "", fingerprint, rows, {"version": version, **info}
     )
     return Stored(result, version, place, report)
+
+
+def tell_applied(store: Store, pipeline: str, step: str, told: str) -> None:
+    """Say at the end of a step's report how its plan was carried out the last time."""
+    report = _report(store, pipeline, step, None)
+    text = report.read_bytes().decode().partition(_CARRIED_OUT)[0].rstrip()
+    write_bytes(report, f"{text}\n\n{_CARRIED_OUT}\n{escaped(told)}\n".encode())
 
 
 def occasion_of(store: Store, pipeline: str) -> str:

@@ -24,11 +24,12 @@ from aion_dagster.pipelines.material import Material
 from aion_dagster.pipelines.results import Given, Item, MadeBy, StepResult
 from aion_dagster.pipelines.specification import StepConfig
 from aion_dagster.pipelines.tasks import Task
+from aion_dagster.pipelines.wording import counted
 from aion_dagster.pipelines.written import MOST_GIVEN, Writer
 from aion_dagster.search.texts import Embed
 from aion_dagster.storage.store import Store
 
-LOGIC: Final = 2
+LOGIC: Final = 3
 """Raised when what a local agent answers changes its meaning."""
 
 _TABLES: Final = ("descriptions", "color_analyses", "annotations", "embeddings", "document_chunks")
@@ -103,7 +104,7 @@ class LocalAgents:
             kind: sum(i.kind == kind for i in items)
             for kind in ("image", "document", "chunk", "link")
         }
-        found = ", ".join(f"{n} {kind}{'s' if n != 1 else ''}" for kind, n in counts.items() if n)
+        found = ", ".join(counted(n, kind) for kind, n in counts.items() if n)
         return StepResult(
             agent=agent,
             made_by="index",
@@ -185,7 +186,8 @@ def _analytics(material: Material, task: Task) -> StepResult:
         told += analyze_papers(material, papers, task.step.intent).sentences
     made_by: MadeBy = "tables"
     sentences = tuple(by_intent(told, task.step.intent))
-    summary = f"{len(pictures)} pictures and {len(papers)} documents, {len(sentences)} statements"
+    things = f"{counted(len(pictures), 'picture')} and {counted(len(papers), 'document')}"
+    summary = f"{things}, {counted(len(sentences), 'statement')}"
     return StepResult(agent="analytics", made_by=made_by, summary=summary, sentences=sentences)
 
 

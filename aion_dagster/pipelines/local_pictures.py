@@ -13,6 +13,7 @@ from aion_dagster.pipelines.evidence_values import Picture
 from aion_dagster.pipelines.material import Material
 from aion_dagster.pipelines.ranking import Texts
 from aion_dagster.pipelines.results import Assigned, Sentence, Source, StepResult
+from aion_dagster.pipelines.wording import counted
 
 _SHOWN: Final = 8
 _MOST_SOURCES: Final = 25
@@ -40,7 +41,7 @@ def analyze_pictures(material: Material, pictures: Sequence[Picture], intent: st
     return StepResult(
         agent="analysis",
         made_by="tables",
-        summary=f"{len(pictures)} pictures, {len(sentences)} statements from the tables",
+        summary=f"{counted(len(pictures), 'picture')}, {counted(len(sentences), 'statement')} from the tables",
         categories=tuple(categories),
         sentences=tuple(by_intent(sentences, intent)),
     )
@@ -120,7 +121,8 @@ def _by_place(pictures: Sequence[Picture]) -> list[Assigned]:
 
 def _counts(pictures: Sequence[Picture]) -> Iterator[Sentence]:
     described = [p for p in pictures if p.description]
-    text = f"There are {len(pictures)} pictures, {len(described)} of them with a description."
+    verb = "is" if len(pictures) == 1 else "are"
+    text = f"There {verb} {counted(len(pictures), 'picture')}, {len(described)} of them with a description."
     yield Sentence("Pictures", text, picture_sources(pictures))
     with_text = [p for p in pictures if p.visible_text]
     if with_text:

@@ -21,6 +21,7 @@ from aion_dagster.pipelines.results import (
     Source,
     StepResult,
 )
+from aion_dagster.pipelines.wording import counted
 
 OTHER: Final = "other"
 _NUMBER: Final = re.compile(r"\binto\s+(\d{1,2})\s+(?:folders|groups|categories|clusters)\b", re.I)
@@ -63,7 +64,8 @@ def plan_folders(
         material: the library's tables.
         pictures: pictures to put in order.
         papers: documents to put in order.
-        items: the same, as they were handed on: those that the library does not know go to `other`.
+        items: the same, as they were handed on. Those that the platform alone knows are left out, since nothing is
+            known of them here, and what is not of this library is not its to move; the summary says how many.
         earlier: categories that an earlier step found.
         intent: by what; see the module's first line for how it is read.
     """
@@ -72,22 +74,36 @@ def plan_folders(
     sorted_by, reason = _sorted(material, pictures, papers, things, earlier, intent)
     known = {(t.kind, t.id): t for t in things}
     plan = []
-    for item in items:
-        if item.kind not in ("image", "document"):
+    files = [item for item in items if item.kind in ("image", "document")]
+    for item in files:
+        if item.id is None:
             continue
-        thing = known.get((item.kind, item.id or ""))
-        folder = sorted_by.get((item.kind, item.id or ""), OTHER)
-        name = thing.name if thing else item.name or item.id or item.remote_id or ""
+        thing = known.get((item.kind, item.id))
+        folder = sorted_by.get((item.kind, item.id), OTHER)
+        name = thing.name if thing else item.name or item.id
         plan.append(Placed(folder_name(folder), item.kind, item.id, item.remote_id, name, reason))
     plan.sort(key=lambda p: (p.folder == OTHER, p.folder, p.name, p.id or ""))
     folders = list(dict.fromkeys(p.folder for p in plan))
+    summary = (
+        f"A plan: {counted(len(plan), 'file')} into {counted(len(folders), 'folder')}, {reason}"
+    )
+    strangers = len(files) - len(plan)
+    if strangers:
+        summary += f"; left out {told_strangers(strangers)}"
     return StepResult(
         agent="folder",
         made_by="tables",
-        summary=f"A plan: {len(plan)} files into {len(folders)} folders, {reason}; nothing was moved",
+        summary=summary,
         plan=tuple(plan),
         sentences=tuple(_told(plan, folder) for folder in folders),
+        facts={"not_of_this_library": strangers} if strangers else {},
     )
+
+
+def told_strangers(number: int) -> str:
+    """Files that the platform alone knows, in words."""
+    verb = "is" if number == 1 else "are"
+    return f"{counted(number, 'file')} of the platform that {verb} not of this library"
 
 
 def folder_name(text: str) -> str:
@@ -168,7 +184,7 @@ def _told(plan: Sequence[Placed], folder: str) -> Sentence:
     members = [p for p in plan if p.folder == folder]
     names = ", ".join(p.name for p in members[:5]) + (" …" if len(members) > 5 else "")
     sources = tuple(Source(p.kind, p.id) for p in members[:25] if p.id is not None)
-    return Sentence("Folders", f"{folder}: {len(members)} files ({names})", sources)
+    return Sentence("Folders", f"{folder}: {counted(len(members), 'file')} ({names})", sources)
 
 
 def _day(picture: Picture) -> str | None:

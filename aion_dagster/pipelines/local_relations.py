@@ -22,6 +22,7 @@ from aion_dagster.pipelines.results import (
     Source,
     StepResult,
 )
+from aion_dagster.pipelines.wording import counted
 
 _MOST: Final = 200
 """Relationships that are kept, the strongest."""
@@ -61,7 +62,10 @@ def cross_reference(
     return StepResult(
         agent="cross_reference",
         made_by="tables",
-        summary=f"{len(kept)} relationships between {len(pictures)} pictures and {len(papers)} documents and links",
+        summary=(
+            f"{counted(len(kept), 'relationship')} between {counted(len(pictures), 'picture')} and {len(papers)} documents "
+            "and links"
+        ),
         relationships=tuple(kept),
         sentences=tuple(by_intent(sentences, intent)),
     )

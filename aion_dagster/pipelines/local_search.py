@@ -19,7 +19,7 @@ from aion_dagster.search.found import Found, FoundChunk
 from aion_dagster.search.fusion import reciprocal_rank
 from aion_dagster.search.hits import Hit
 from aion_dagster.search.library import LibrarySearch
-from aion_dagster.search.texts import LEAST_SIMILARITY, Embed
+from aion_dagster.search.texts import DEPTH, LEAST_SIMILARITY, Embed
 from aion_dagster.storage.store import Store
 
 Join = Callable[[Sequence[Hit], Sequence[Hit], int], list[Hit]]
@@ -33,13 +33,17 @@ def find_pictures(
     query, limit = task.step.intent, task.step.limit
     if not _is_narrowed(task, "image"):
         with closing(LibrarySearch(store, embed=embed, text_model=model)) as search:
-            return [_picture_item(found) for found in search.text(query, limit=limit)]
+            if task.step.min_score is None:
+                return [_picture_item(found) for found in search.text(query, limit=limit)]
+            everything = search.text(query, limit=max(limit, DEPTH))
+            fitting = [f for f in everything if _is_near(f, task.step.min_score)]
+            return [_picture_item(found) for found in fitting[:limit]]
     named = {p.id: p for p in material.pictures(_given(task, "image"))}
     near = _nearness(material, ("embeddings", "image_id"), [*named], query, embed)
     words = {key: picture.text for key, picture in named.items()}
     return [
         Item("image", hit.image_id, None, named[hit.image_id].name, hit.score, why)
-        for hit, why in _ranked(words, near, query, _as_pictures, limit)
+        for hit, why in _ranked(words, near, query, _as_pictures, limit, task.step.min_score)
     ]
 
 
@@ -116,14 +120,16 @@ def _ranked(
     query: str,
     join: Join,
     limit: int,
+    floor: float | None = None,
 ) -> list[tuple[Hit, str]]:
-    """Words and meaning as one ranking, each with the reason."""
+    """Words and meaning as one ranking, each with the reason; below `floor` meaning does not count."""
     ids = [*texts]
+    least = max(LEAST_SIMILARITY, floor or 0.0)
     words = [Hit(ids[i], score) for i, score in Texts(texts.values()).ranked(query)]
     meaning: list[Hit] = []
     if near is not None:
         order = sorted(range(len(ids)), key=lambda i: (-near[i], ids[i]))
-        meaning = [Hit(ids[i], float(near[i])) for i in order if near[i] >= LEAST_SIMILARITY]
+        meaning = [Hit(ids[i], float(near[i])) for i in order if near[i] >= least]
     by_words = {hit.image_id for hit in words}
     similar = {hit.image_id: hit.score for hit in meaning}
     found = []
@@ -133,6 +139,11 @@ def _ranked(
             reasons.append(f"meaning {similar[hit.image_id]:.2f}")
         found.append((hit, ", ".join(reasons)))
     return found
+
+
+def _is_near(found: Found, floor: float) -> bool:
+    """Whether a picture has words of the query, or is near enough in meaning."""
+    return any(r.kind == "words" or (r.similarity or 0.0) >= floor for r in found.reasons)
 
 
 def _as_pictures(words: Sequence[Hit], meaning: Sequence[Hit], limit: int) -> list[Hit]:

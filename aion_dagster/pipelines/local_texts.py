@@ -16,6 +16,7 @@ from aion_dagster.pipelines.local_pictures import by_intent
 from aion_dagster.pipelines.material import Material
 from aion_dagster.pipelines.ranking import Texts, sentences_of, words_of
 from aion_dagster.pipelines.results import Assigned, ItemKind, Sentence, Source, StepResult
+from aion_dagster.pipelines.wording import counted
 
 _SENTENCES: Final = 3
 _TERMS: Final = 6
@@ -63,7 +64,7 @@ def analyze_papers(
     material: Material, papers: Sequence[Paper], intent: str, *, links: bool = False
 ) -> StepResult:
     """What each says about the intent, what it has of its own, what several share, and clusters of them."""
-    what = "links" if links else "documents"
+    what = "link" if links else "document"
     named = _clusters(material, papers)
     sentences = [
         *_counts(papers, what),
@@ -75,7 +76,7 @@ def analyze_papers(
     return StepResult(
         agent="link_analysis" if links else "document_analysis",
         made_by="tables",
-        summary=f"{len(papers)} {what}, {len(sentences)} statements with their sources",
+        summary=f"{counted(len(papers), what)}, {counted(len(sentences), 'statement')} with their sources",
         categories=tuple(Assigned(named[p.id], p.kind, p.id, "cluster") for p in papers)
         if named
         else (),
@@ -119,7 +120,9 @@ def best_sentences(paper: Paper, intent: str, most: int) -> list[tuple[str, Sour
 def _counts(papers: Sequence[Paper], what: str) -> Iterator[Sentence]:
     names = ", ".join(p.name for p in papers[:5]) + (" and others" if len(papers) > 5 else "")
     sources = tuple(Source(p.kind, p.id) for p in papers[:25])
-    yield Sentence(what.capitalize(), f"There are {len(papers)} {what}: {names}.", sources)
+    verb = "is" if len(papers) == 1 else "are"
+    text = f"There {verb} {counted(len(papers), what)}: {names}."
+    yield Sentence(f"{what.capitalize()}s", text, sources)
 
 
 def _tellings(papers: Sequence[Paper], intent: str) -> Iterator[Sentence]:

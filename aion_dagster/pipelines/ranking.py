@@ -10,6 +10,7 @@ from typing import Final
 
 _WORD: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _END: Final = re.compile(r"(?<=[.!?…])[\"'”’)]*\s+(?=[^\s])|\n{2,}")
+_HEADING: Final = re.compile(r"^[ ]{0,3}#{1,6}[ \t]+(\S.*?)[ \t]*#*[ \t]*$", re.M)
 _K1, _B = 1.2, 0.75
 _MOST_CHARACTERS: Final = 600
 
@@ -42,8 +43,8 @@ def _stem(word: str) -> str:
 
 
 def sentences_of(text: str) -> list[str]:
-    """The sentences of a text, each on one line and cut at 600 characters."""
-    parts = (" ".join(part.split()) for part in _END.split(text))
+    """The sentences of a text, each on one line and cut at 600 characters; Markdown's headings are some without their marks."""
+    parts = (" ".join(part.split()) for part in _END.split(_HEADING.sub(r"\n\n\1\n\n", text)))
     return [part[:_MOST_CHARACTERS] for part in parts if any(c.isalnum() for c in part)]
 
 

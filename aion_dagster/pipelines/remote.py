@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -65,7 +65,7 @@ class RemoteAgents:
     def state(self, step: StepConfig, batch: str | None) -> Any:
         """Searches depend on what is at the platform, plans on the tables; others on their question alone."""
         if step.agent == "folder":
-            return self.local.state(step, batch)
+            return [self.local.engine, self.local.state(step, batch)]
         if not step.kind.searches and step.kind.needs:
             return None
         ledger = self.store.ledger
@@ -101,6 +101,10 @@ class RemoteAgents:
             f"agent:{task.step.agent}", asked, [task.occasion, state], ask, _problem
         )
         result = result_of(task.step.agent, payload, ids, task.given)
+        if task.step.min_score is not None:
+            least = task.step.min_score
+            near = tuple(i for i in result.items if i.score is None or i.score >= least)
+            result = replace(result, items=near)
         facts = spent(paid) | ({"not_at_the_platform": missing} if missing else {})
         return result.costing(**facts)
 

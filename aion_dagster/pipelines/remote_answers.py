@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from aion_dagster.pipelines.agents import AgentName
-from aion_dagster.pipelines.remote_ids import NamedThere, RemoteIds
+from aion_dagster.pipelines.remote_ids import MOST_TEXT, NamedThere, RemoteIds
 from aion_dagster.pipelines.results import (
     Assigned,
     Given,
@@ -119,7 +119,7 @@ def _row(row: Mapping[str, Any]) -> NamedThere:
 
 
 def _line(text: Any) -> str | None:
-    return " ".join(text.split())[:300] if isinstance(text, str) else None
+    return " ".join(text.split())[:MOST_TEXT] if isinstance(text, str) else None
 
 
 def _categories(outputs: Mapping[str, Any], ids: RemoteIds) -> Iterator[Assigned]:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from aion_dagster.pipelines.local_plan import plan_counts
+from aion_dagster.pipelines.local_plan import plan_counts, told_strangers
 from aion_dagster.pipelines.material import Material
-from aion_dagster.pipelines.results import Source, StepResult
+from aion_dagster.pipelines.results import Item, Source, StepResult
 
 MADE_BY: Final[Mapping[str, str]] = {
     "index": "Found by the library's index on this machine.",
@@ -90,14 +90,22 @@ def source_names(result: StepResult, material: Material) -> dict[Source, str]:
 
 
 def missing_sources(result: StepResult, material: Material) -> list[str]:
-    """What a result refers to and the library does not have; sentences without any source."""
+    """Sentences without any source, and those that refer to what the library does not have, each with the reason."""
     wanted: dict[str, set[str]] = {}
-    problems = [f"no source: {s.text[:80]}" for s in result.sentences if not s.sources]
     for sentence in result.sentences:
         for source in sentence.sources:
             wanted.setdefault(source.kind, set()).add(source.id)
-    for kind, ids in wanted.items():
-        problems += [f"{kind} {i} is not there" for i in sorted(ids - material.existing(kind, ids))]
+    there = {kind: material.existing(kind, ids) for kind, ids in wanted.items()}
+    problems: list[str] = []
+    for sentence in result.sentences:
+        said = f"“{sentence.text[:80]}”"
+        if not sentence.sources:
+            problems.append(f"{said} has no source")
+        problems += [
+            f"{said} rests on {s.kind} {s.id}, which the library does not have"
+            for s in sentence.sources
+            if s.id not in there[s.kind]
+        ]
     problems += [f"left out: {text[:120]}" for text in result.unfounded]
     return problems
 
@@ -114,16 +122,25 @@ def _items(result: StepResult) -> list[str]:
         return []
     rows = [
         f"| {i.kind} | {escaped(i.name or '')} | {'' if i.score is None else f'{i.score:.3f}'} | "
-        f"{escaped((i.text or '')[:160])} | `{i.id or i.remote_id}` |"
+        f"{escaped((i.text or '')[:160])} | {_key(i)} |"
         for i in result.items[:_MOST_ITEMS]
     ]
     more = len(result.items) - _MOST_ITEMS
+    strangers = sum(i.id is None for i in result.items)
     return [
         "",
         "## Found",
         "",
+        *([f"Among them {told_strangers(strangers)}.", ""] if strangers else []),
         "| kind | name | score | why | id |",
         "|---|---|---|---|---|",
         *rows,
         *([f"\n… and {more} more"] if more > 0 else []),
     ]
+
+
+def _key(item: Item) -> str:
+    """The id in the library; of what is not of it the platform's, marked as such."""
+    return (
+        f"`{item.id}`" if item.id else f"not of this library (`{item.remote_id}` at the platform)"
+    )

@@ -15,6 +15,7 @@ from aion_dagster.pipelines.graph import SEEDS, Wired
 from aion_dagster.pipelines.kept import Stored, is_fresh, keep, stored
 from aion_dagster.pipelines.local import seeded_items
 from aion_dagster.pipelines.material import Material
+from aion_dagster.pipelines.remote_ids import RemoteIds
 from aion_dagster.pipelines.results import KIND_OF, Given, Item, StepResult, handed_on
 from aion_dagster.pipelines.specification import PipelineConfig, StepConfig
 from aion_dagster.pipelines.tasks import Agents, Task
@@ -118,6 +119,8 @@ class PipelineRun:
         images = [p.id for p in material.pictures()] if _every(seeds.images) else seeds.images
         documents = list(material.documents()) if _every(seeds.documents) else seeds.documents
         given = seeded_items(material, list(images), list(documents))
+        if self.agents.is_remote:
+            given = RemoteIds(self.store).recognized(given)
         strangers = [str(item.remote_id) for item in given.items if item.id is None]
         if strangers and not self.agents.is_remote:
             raise UnavailableError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final, Literal, NoReturn
+from typing import Any, Final, Literal, NoReturn, Protocol, runtime_checkable
 from zoneinfo import available_timezones
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -65,6 +65,15 @@ class SeedsConfig(Strict):
         return self
 
 
+@runtime_checkable
+class Built(Protocol):
+    """A pipeline that is written as a chain of calls, see `builder.Pipeline`."""
+
+    def fields(self) -> dict[str, Any]:
+        """The fields of its `PipelineConfig`."""
+        ...
+
+
 class PipelineConfig(Strict):
     """A pipeline: each step is an asset `pipeline/<name>/<step>`.
 
@@ -81,6 +90,12 @@ class PipelineConfig(Strict):
     schedule: str = "manual"
     timezone: str = "UTC"
     parallel: int = Field(default=4, ge=1, le=16)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _built(cls, data: Any) -> Any:
+        """A pipeline that is not finished with `config()` yet is as good."""
+        return data.fields() if isinstance(data, Built) else data
 
     @field_validator("schedule")
     @classmethod
@@ -102,7 +117,7 @@ class PipelineConfig(Strict):
     @model_validator(mode="after")
     def _wired(self) -> PipelineConfig:
         if not self.steps:
-            _fail("a pipeline has at least one step", ("steps",))
+            refuse("a pipeline has at least one step", ("steps",))
         if self.is_scheduled and self.seeds.by_batch:
             raise ValueError(
                 "schedule: a pipeline over batches is 'manual' or 'on_new'; a cron expression is for seeds of other kinds"
@@ -176,10 +191,10 @@ def check_for_backend(pipelines: Sequence[PipelineConfig], library: Backend) -> 
         where = ("pipelines", place)
         backend = pipeline.runs_on(library)
         if backend == "aionvision" and library == "local":
-            _fail("backend 'aionvision' of a pipeline needs that of the library", where, "backend")
+            refuse("backend 'aionvision' of a pipeline needs that of the library", where, "backend")
         if backend == "local" and pipeline.mode == "single_call":
             reason = "a single call is one to the platform: it needs the backend 'aionvision'"
-            _fail(reason, where, "mode")
+            refuse(reason, where, "mode")
         for step in pipeline.wired():
             problem = _not_remote(pipeline, step) if backend == "aionvision" else None
             apply = pipeline.steps[step.number].apply
@@ -193,7 +208,7 @@ def check_for_backend(pipelines: Sequence[PipelineConfig], library: Backend) -> 
                     "'aionvision' of the library; 'to: folder' and 'to: s3' work without"
                 )
             if problem:
-                _fail(problem, where, "steps", step.number)
+                refuse(problem, where, "steps", step.number)
 
 
 def _not_remote(pipeline: PipelineConfig, step: Wired) -> str | None:
@@ -201,6 +216,8 @@ def _not_remote(pipeline: PipelineConfig, step: Wired) -> str | None:
     apply = pipeline.steps[step.number].apply
     name = said(step.number, step)
     if pipeline.mode == "single_call":
+        if pipeline.steps[step.number].min_score is not None:
+            return f"{name}: a single call has no 'min_score'; leave it or 'mode' away"
         if step.agent == "folder" and (apply is None or apply.to != "platform"):
             return (
                 f"{name} moves files in a single call: say 'apply: {{to: platform, confirm: true}}' to have that, or leave "
@@ -240,11 +257,16 @@ def _numbers(
 def _refuse(pipeline: PipelineConfig, number: int, field: str, reason: str) -> NoReturn:
     """Raise an error that is placed at a step."""
     if getattr(pipeline.steps[number], field, None) is None:
-        _fail(reason, ("steps", number))
-    _fail(reason, ("steps", number), field)
+        refuse(reason, ("steps", number))
+    refuse(reason, ("steps", number), field)
 
 
-def _fail(reason: str, where: tuple[str | int, ...], *field: str | int) -> NoReturn:
+def refuse(reason: str, where: tuple[str | int, ...], *field: str | int) -> NoReturn:
+    """Raise an error of configuration that is placed at a field.
+
+    Raises:
+        ValidationError: with the reason and the place.
+    """
     kind = PydanticCustomError("pipeline", "{reason}", {"reason": reason})
     details = InitErrorDetails(type=kind, loc=(*where, *field), input=None)
     raise ValidationError.from_exception_data("PipelineConfig", [details])

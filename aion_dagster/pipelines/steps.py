@@ -12,6 +12,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 
 from aion_dagster.engines import Strict
 from aion_dagster.pipelines.agents import AGENTS, VERBS, AgentKind, AgentName, agent_named
+from aion_dagster.storage.places import place_of
 
 NAME: Final = r"^[a-z][a-z0-9_]{0,39}$"
 
@@ -19,7 +20,8 @@ NAME: Final = r"^[a-z][a-z0-9_]{0,39}$"
 class ApplyConfig(Strict):
     """What becomes of the plan of an `organize` step; without `confirm: true` nothing does.
 
-    `to: folder` copies the originals into folders below `target`, `s3` to prefixes below `target` (`s3://bucket/prefix`),
+    `to: folder` copies the originals into folders below `target` (a relative one is taken from the current directory, as
+    the path of a source is), `s3` to prefixes below `target` (`s3://bucket/prefix`),
     `tags` gives the remote library's files the folder's name as a tag, `platform_folders` makes the folders there, below
     that called `target`, and moves the files as planned, `platform` has the platform's own agent put the files into
     folders as it sees fit. Originals are never moved or deleted by the first two.
@@ -40,6 +42,8 @@ class ApplyConfig(Strict):
             raise ValueError("'to: s3' needs a target such as s3://bucket/prefix")
         if self.to == "folder" and (not self.target or "://" in self.target):
             raise ValueError("'to: folder' needs a target: the folder to copy into")
+        if self.to == "folder":
+            object.__setattr__(self, "target", str(place_of(self.target)))
         if self.to in ("tags", "platform") and self.target:
             raise ValueError(f"'to: {self.to}' takes no target")
         return self
@@ -49,7 +53,9 @@ class StepConfig(Strict):
     """What one agent is to do; `search_images: TEXT` says the same as `{agent: image_search, intent: TEXT}`.
 
     `depends_on` names earlier steps by number (from 0) or name; without it steps are wired by the types of data, an
-    empty one waits for nothing. `limit` is the most that a search finds. `apply` is for `organize` alone.
+    empty one waits for nothing. `limit` is the most that a search finds. `min_score` (0 to 1) is for `search_images`
+    alone: here the least likeness in meaning of a picture that has no word of the query (never below 0.3), at the
+    platform the least score that it gives. `apply` is for `organize` alone.
     """
 
     agent: AgentName
@@ -57,6 +63,7 @@ class StepConfig(Strict):
     name: str | None = Field(default=None, pattern=NAME)
     depends_on: tuple[int | str, ...] | None = None
     limit: int = Field(default=50, ge=1, le=500)
+    min_score: float | None = Field(default=None, ge=0, le=1)
     apply: ApplyConfig | None = None
 
     @model_validator(mode="before")
@@ -82,6 +89,12 @@ class StepConfig(Strict):
             raise _unknown_agent(unknown[0])
         return data
 
+    @field_validator("depends_on", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        """One step may stand for itself."""
+        return (value,) if isinstance(value, int | str) else value
+
     @field_validator("depends_on")
     @classmethod
     def _once(cls, value: tuple[int | str, ...] | None) -> tuple[int | str, ...] | None:
@@ -91,6 +104,8 @@ class StepConfig(Strict):
     def _applies(self) -> StepConfig:
         if self.apply is not None and self.agent != "folder":
             raise ValueError(f"'apply' is for organize alone, not for {self.agent}")
+        if self.min_score is not None and self.agent != "image_search":
+            raise ValueError(f"'min_score' is for search_images alone, not for {self.agent}")
         return self
 
     @property
@@ -106,6 +121,7 @@ class StepConfig(Strict):
         full = handler.resolve_ref_schema(handler(core_schema))
         full["properties"]["agent"]["enum"] = [*AGENTS, *VERBS]
         full["properties"]["agent"].pop("const", None)
+        full["properties"]["depends_on"]["anyOf"] += [{"type": "integer"}, {"type": "string"}]
         rest = {k: v for k, v in full["properties"].items() if k not in ("agent", "intent")}
         short = {
             "type": "object",

@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aion_dagster.checks.pipelines import sources_check
 from aion_dagster.errors import ConfigError, SourceError
 from aion_dagster.pipelines.builder import Pipeline
-from aion_dagster.pipelines.carrying_out import check_target, copied
+from aion_dagster.pipelines.carrying_out import TargetError, check_target, copied
 from aion_dagster.pipelines.kept import read_result
 from aion_dagster.pipelines.local import LocalAgents
 from aion_dagster.pipelines.local_plan import folder_name, named_categories
@@ -142,7 +144,15 @@ def test_a_reference_that_does_not_exist_is_found_out(store: Store) -> None:
         ),
     )
     problems = missing_sources(result, Material(store))
-    assert problems == ["no source: worse", "image pole-9 is not there"]
+    assert problems == [
+        "“bad” rests on image pole-9, which the library does not have",
+        "“worse” has no source",
+    ]
+    check = sources_check(dg.AssetKey("x"), problems)
+    assert not check.passed
+    assert "“bad” rests on image pole-9" in (check.description or "")
+    assert "(and 1 more" in (check.description or "")
+    assert "aion-dagster pipeline run NAME --again" in (check.description or "")
 
 
 @pytest.mark.parametrize(
@@ -222,6 +232,23 @@ def test_a_plan_is_carried_out_as_copies_that_overwrite_nothing(tmp_path: Path) 
     }
     again = copied(plan, tmp_path, read)
     assert (again.done, again.there) == (0, 3)
+
+
+@pytest.mark.parametrize("blocked", ["poles", "poles/pole.jpg/x"])
+def test_a_target_that_cannot_be_written_is_an_error_that_names_the_file(
+    tmp_path: Path, blocked: str
+) -> None:
+    target = tmp_path / blocked
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.name == "x":
+        target.parent.rmdir()
+        target.parent.write_bytes(b"a file")
+        where = target
+    else:
+        target.write_bytes(b"a file")
+        where = tmp_path
+    with pytest.raises(TargetError, match=r"^a/pole\.jpg cannot be copied to .*pole\.jpg: \w+"):
+        copied([placed("a/pole.jpg", "11111111x")], where, lambda _kind, _key: b"one")
 
 
 def test_copies_never_go_where_files_are_taken_in(tmp_path: Path) -> None:

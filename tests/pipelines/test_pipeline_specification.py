@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -208,6 +209,7 @@ def test_editors_know_both_forms() -> None:
     schema = Draft202012Validator(PipelineConfig.model_json_schema())
     good = [SEARCH | {"limit": 3}, {"agent": "image_search", "intent": "x"}]
     good.append({"agent": "search_images", "intent": "x", "depends_on": ["a", 0]})
+    good.append(SEARCH | {"depends_on": 0})
     for step in good:
         assert schema.is_valid({"name": "x", "steps": [step]}), step
     for step in [{"search_pictures": "x"}, SEARCH | PAPERS, {"agent": "wizard", "intent": "x"}]:
@@ -232,3 +234,87 @@ def test_whatever_is_loaded_waits_for_earlier_steps_alone(
             )
     assert len(set(pipeline.step_names)) == len(steps)
     assert sorted(i for wave in waves(pipeline.wired()) for i in wave) == list(range(len(steps)))
+
+
+def copying_to(target: str, **library: Any) -> dict[str, Any]:
+    apply = {"to": "s3" if "://" in target else "folder", "target": target, "confirm": True}
+    steps = [SEARCH, {"organize": "by color", "apply": apply}]
+    return {**library, "pipelines": [{"name": "poles", "steps": steps}]}
+
+
+@pytest.mark.parametrize(
+    ("target", "source"),
+    [
+        ("inbox/sorted", "inbox"),
+        ("inbox", "inbox"),
+        (".", "inbox"),
+        ("link/sorted", "inbox"),
+        ("s3://bucket/in/sorted", "s3://bucket/in"),
+        ("s3://bucket/in", "s3://bucket/in/deep/"),
+        ("s3://bucket", "s3://bucket/in"),
+        ("s3://bucket/sorted", "s3://bucket"),
+    ],
+)
+def test_a_target_where_files_are_taken_in_is_refused_when_it_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, source: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "link").symlink_to("inbox")
+    with pytest.raises(ConfigError) as caught:
+        LibraryConfig.parse(copying_to(target, sources=[source], store="elsewhere/store"))
+    why = str(caught.value)
+    assert "pipelines.0.steps.1.apply.target: step 1 'organize' (folder): the target" in why
+    assert "lie in each other" in why
+    named = (
+        [target, source] if "://" in target else [str(tmp_path / target), str(tmp_path / source)]
+    )
+    assert all(place in why for place in named)
+
+
+def test_a_target_beside_the_source_is_taken_and_one_in_the_store_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for target, source in [("sorted", "inbox"), ("s3://bucket/sorted", "s3://bucket/in")]:
+        LibraryConfig.parse(copying_to(target, sources=[source], store="store"))
+    with pytest.raises(ConfigError, match=r"and the store .* lie in each other"):
+        LibraryConfig.parse(copying_to("store/sorted", store="store"))
+
+
+def test_a_relative_target_is_one_of_the_current_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = LibraryConfig.parse(copying_to("sorted"))
+    monkeypatch.chdir("/")
+    again = LibraryConfig.parse(config.model_dump(mode="json"))
+    apply = again.pipelines[0].steps[1].apply
+    assert apply is not None
+    assert apply.target == str(tmp_path / "sorted")
+
+
+def test_one_dependency_may_stand_for_itself() -> None:
+    wanted = loaded(SEARCH, {"organize": "x", "depends_on": [0]})
+    assert loaded(SEARCH, {"organize": "x", "depends_on": 0}) == wanted
+    built = Pipeline("poles").search_images("damaged poles")
+    assert built.organize("x", depends_on=0).config() == wanted
+    by_name = loaded(SEARCH, {"organize": "x", "depends_on": "search_images"})
+    assert built.organize("x", depends_on="search_images").config() == by_name
+    assert by_name.wired() == wanted.wired()
+
+
+def test_a_pipeline_without_config_is_as_good_where_a_configuration_takes_one() -> None:
+    built = Pipeline("poles").with_images("all").organize("x")
+    config = LibraryConfig.model_validate({"pipelines": (built,)})
+    assert config.pipelines == (built.config(),)
+    wrong = Pipeline("poles").analyze("x")
+    with pytest.raises(ConfigError, match=r"pipelines\.0\.steps\.0\.agent: .* needs images"):
+        LibraryConfig.parse({"pipelines": (wrong,)})
+
+
+def test_the_least_score_is_for_searches_of_pictures() -> None:
+    assert loaded({**SEARCH, "min_score": 0.5}).steps[0].min_score == 0.5
+    assert "for search_images alone" in refusal({**PAPERS, "min_score": 0.5})[1]
+    single = {"steps": [{**SEARCH, "min_score": 0.5}], "mode": "single_call"}
+    assert "has no 'min_score'" in refused_by_library(single, backend="aionvision")

@@ -53,7 +53,7 @@ def test_things_of_the_library_have_the_ids_that_the_platform_gave_last(store: S
 def test_what_the_platform_names_has_the_library_s_id_where_that_knows_it(store: Store) -> None:
     found = RemoteIds(store).items(
         [
-            NamedThere("document", "remote-lease", facts={"name": "Lease.pdf"}),
+            NamedThere("document", "remote-lease", facts={"name": "0f3a-Lease.pdf"}),
             NamedThere("image", "anew-tree-1"),
             NamedThere("image", "stranger"),
             NamedThere("chunk", "c1", "remote-records", {"score": 0.5}),
@@ -63,9 +63,9 @@ def test_what_the_platform_names_has_the_library_s_id_where_that_knows_it(store:
     )
     assert found == [
         Item("document", "lease", "remote-lease", "Lease.pdf"),
-        Item("image", "tree-1", "anew-tree-1"),
+        Item("image", "tree-1", "anew-tree-1", "a/tree.jpg", text="An old oak stands in a field."),
         Item("image", None, "stranger"),
-        Item("chunk", "c1", "c1", score=0.5, part_of="records"),
+        Item("chunk", "c1", "c1", "records.txt", score=0.5, part_of="records"),
         Item("chunk", "c2", "c2", part_of="unknown"),
         Item("link", "l1", "l1"),
     ]

@@ -16,16 +16,19 @@ from typing import Any
 
 import pytest
 from aionvision_server.fixtures import Server, running
-from known_library import BATCH
+from known_library import BATCH, PICTURES, rows
 from remote_library import PAID, brought_there, ran, remote_agents
 
+from aion_dagster import schemas
 from aion_dagster.errors import AionError
 from aion_dagster.pipelines.asked_once import AgentError, InDoubtError
 from aion_dagster.pipelines.builder import Pipeline
 from aion_dagster.pipelines.carrying_out import moved, organized, tagged
 from aion_dagster.pipelines.kept import read_result
+from aion_dagster.pipelines.material import Material
 from aion_dagster.pipelines.remote import ORGANIZE
 from aion_dagster.pipelines.remote_ids import RemoteIds
+from aion_dagster.pipelines.report import missing_sources
 from aion_dagster.pipelines.runner import Finished
 from aion_dagster.storage.call_records import Cap
 from aion_dagster.storage.store import Store
@@ -259,6 +262,57 @@ def test_organize_is_a_plan_made_here_and_costs_nothing(store: Store, server: Se
     plan = plan_of(store, server)
     assert {p.id for p in plan} == {"pole-1", "pole-2", "tree-1", "tree-2"}
     assert organized_there(server) == before
+
+
+@pytest.mark.parametrize("mode", ["steps", "single_call"])
+def test_pictures_that_others_sent_there_are_found_and_left_out_of_plans(
+    store: Store, server: Server, template: tuple[Path, dict[str, str]], mode: str
+) -> None:
+    _, there = template
+    uploads = store.tables.read("uploads", batch=BATCH)
+    own = [r for r in uploads.to_pylist() if r["image_id"] not in ("tree-1", "tree-2")]
+    store.tables.write("uploads", rows(schemas.UPLOADS, own), batch=BATCH)
+    steps = Pipeline("shared").search_images("picture").with_settings(mode=mode)
+    pipeline = (steps.organize("Sort") if mode == "steps" else steps).config()
+    done = ran(store, remote_agents(store, server.url), pipeline)
+    assert set(ended(done).values()) == {"completed"}
+    found = read_result(store, "shared", "search_images").items
+    assert {i.remote_id: i.id for i in found} == {
+        remote: key if key.startswith("pole") else None
+        for key, remote in there.items()
+        if key in PICTURES
+    }
+    # The library's own are called what it calls them, and say what it has written of them.
+    told = {i.id: (i.name, bool(i.text)) for i in found if i.id}
+    assert told == {"pole-1": ("a/pole.jpg", True), "pole-2": ("b/pole.jpg", True)}
+    kept = done["search_images"].stored
+    assert kept is not None
+    report = kept.report.read_bytes().decode()
+    assert "Among them 2 files of the platform that are not of this library." in report
+    assert f"not of this library (`{there['tree-1']}` at the platform)" in report
+    if mode == "steps":
+        plan = read_result(store, "shared", "organize")
+        assert {p.id for p in plan.plan} == {"pole-1", "pole-2"}
+        assert plan.summary.endswith(
+            "left out 2 files of the platform that are not of this library"
+        )
+        assert missing_sources(plan, Material(store)) == []
+
+
+def test_a_picture_of_the_library_may_be_named_by_its_id_at_the_platform(
+    store: Store, server: Server, template: tuple[Path, dict[str, str]]
+) -> None:
+    _, there = template
+    seeds = [there["tree-1"], "pole-1", "nobody-knows"]
+    pipeline = Pipeline("named").with_images(seeds).organize("Sort").config()
+    done = ran(store, remote_agents(store, server.url), pipeline)
+    assert ended(done) == {"organize": "completed"}
+    plan = read_result(store, "named", "organize")
+    assert {(p.id, p.name) for p in plan.plan} == {
+        ("tree-1", "a/tree.jpg"),
+        ("pole-1", "a/pole.jpg"),
+    }
+    assert plan.facts["not_of_this_library"] == 1
 
 
 def test_the_platform_organizes_once_and_never_again_blindly(store: Store, server: Server) -> None:

@@ -77,3 +77,11 @@ def test_words_and_meaning_count_alike_among_given_things_and_in_the_whole_libra
         whole, few = whole.search_images(query), few.search_images(query)
     assert found(store, few, kind) == expected
     assert found(store, whole, kind) == expected
+
+
+def test_what_is_only_akin_is_left_out_below_a_least_score(store: Store) -> None:
+    add_vectors(store)
+    for least, expected in [(0.85, ["pole-2", "tree-1"]), (1.0, ["pole-2"])]:
+        for start in (Pipeline("whole"), Pipeline("few").with_images("all")):
+            steps = start.search_images("river", min_score=least)
+            assert found(store, steps, "image") == expected
