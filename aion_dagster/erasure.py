@@ -21,10 +21,7 @@ from aion_dagster.storage.erasure_target import Target
 from aion_dagster.storage.exports import FACTS, POINTER
 from aion_dagster.storage.ledger_erasure import Reprint, Slimmed
 from aion_dagster.storage.places import Place, place_of, write_bytes
-from aion_dagster.storage.store import Store
-
-FOLDER: Final = "forgotten"
-"""Below a store: what was erased, as marks; and erasures that have not come to their end, as they are."""
+from aion_dagster.storage.store import FORGOTTEN, Store
 
 _AGENTS: Final = ("agent:",)
 """What the operations of pipelines begin with: what they answered may rest on any picture that they were given."""
@@ -42,9 +39,9 @@ def erase(config: LibraryConfig, store: Store, erasure: Erasure) -> None:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     # First of all it must not come back: a run after a crash would see its file, and know nothing of it.
     facts = {"format": 1, "marks": marks, "forgotten_at": now}
-    write_bytes(store.root / FOLDER / f"{name}.json", orjson.dumps(facts))
+    write_bytes(store.root / FORGOTTEN / f"{name}.json", orjson.dumps(facts))
     store.ledger.note_forgotten(target.marks)
-    note = store.root / FOLDER / f"pending-{name}.json"
+    note = store.root / FORGOTTEN / f"pending-{name}.json"
     write_bytes(note, orjson.dumps(erasure.to_json()))
     batches = store.ledger.batches_of(target.files) | erasure.found.manifests
     slimmed = {batch: _slimmed(store, target, batch) for batch in sorted(batches)}
@@ -88,7 +85,7 @@ def copies(config: LibraryConfig, found: Found) -> list[Place]:
 
 def pending(store: Store) -> list[Erasure]:
     """Erasures that were begun and have not come to their end."""
-    folder = store.root / FOLDER
+    folder = store.root / FORGOTTEN
     if not folder.is_dir():
         return []
     notes = sorted(p.name for p in folder.iterdir() if p.name.startswith("pending-"))
@@ -97,7 +94,7 @@ def pending(store: Store) -> list[Erasure]:
 
 def restore_marks(store: Store) -> int:
     """Give a ledger that was lost the marks of what was erased, from the store; how many."""
-    folder = store.root / FOLDER
+    folder = store.root / FORGOTTEN
     if not folder.is_dir():
         return 0
     marks: set[bytes] = set()
@@ -139,7 +136,7 @@ def _reprints(
 
 
 def _purge(store: Store, name: str) -> None:
-    place = store.root / FOLDER / name
+    place = store.root / FORGOTTEN / name
     if isinstance(place, BucketPath):
         purge_versions(place)
 

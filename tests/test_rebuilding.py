@@ -11,9 +11,11 @@ import sqlalchemy as sa
 from crashes import Crash, crash_at
 from made_library import MOMENT, NAMES, World, seen
 
+from aion_dagster.errors import StorageError
 from aion_dagster.rebuilding import ledger_problem, rebuild_ledger
 from aion_dagster.storage import Store
-from aion_dagster.storage.ledger_erasure import FileVersion, file_mark
+from aion_dagster.storage.call_records import CallKey, Settlement
+from aion_dagster.storage.ledger_erasure import FileVersion, content_mark, file_mark
 from aion_dagster.values import FileRef
 
 
@@ -95,6 +97,29 @@ def test_what_was_forgotten_stays_out(tmp_path: Path) -> None:
     assert world.store.ledger.without_forgotten([file]) == []
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_marks_and_journal_of_a_ledger_that_can_be_read_are_carried_over(
+    tmp_path: Path, dry_run: bool
+) -> None:
+    world = a_world(tmp_path / "store")
+    ledger = world.store.ledger
+    mark = content_mark("a" * 64)
+    ledger.note_forgotten([mark])
+    calls = ledger.paid_calls("a run")
+    key = CallKey("b" * 64, "describe", "1", "an engine")
+    calls.begin([key])
+    calls.settled({key: Settlement(payload={"said": "yes"}, credits=2.0)})
+    ledger.pace("an account", 60).claim()
+    before = ledger.calls_about("b" * 64)
+    assert len(before) == 1
+    done = rebuild_ledger(world.config, world.store, dry_run=dry_run)
+    assert done.carried >= 2
+    assert not [*(tmp_path / "store").glob("ledger.sqlite.re[ab]*")]
+    with Store.open(tmp_path / "store") as store:
+        assert store.ledger.forgotten_contents(["a" * 64]) == {"a" * 64}
+        assert store.ledger.calls_about("b" * 64) == before
+
+
 @pytest.mark.parametrize("boundary", [60, 200, 10_000])
 def test_a_ledger_that_is_lost_meanwhile_is_made_anew(tmp_path: Path, boundary: int) -> None:
     world = World(tmp_path / "store")
@@ -121,3 +146,24 @@ def test_a_ledger_that_is_lost_meanwhile_is_made_anew(tmp_path: Path, boundary: 
 def without_results(facts: dict[str, Any]) -> dict[str, Any]:
     """But for results of an operation that no table tells of."""
     return {name: fact for name, fact in facts.items() if name != "results"}
+
+
+def test_an_empty_database_is_not_taken_for_the_ledger_of_a_store(
+    tmp_path: Path, postgres_database: str
+) -> None:
+    world = a_world(tmp_path / "store")
+    rebuilt = Store.open(tmp_path / "store", ledger_url=postgres_database)
+    with pytest.raises(StorageError, match="is empty, but the store has manifests of 7 batches"):
+        _ = rebuilt.ledger
+    assert "does not know 7 batches" in (ledger_problem(rebuilt) or "")
+    rebuild_ledger(world.config, rebuilt)
+    with Store.open(tmp_path / "store", ledger_url=postgres_database) as store:
+        assert len(store.ledger.batches()) == 7
+
+
+def test_a_first_run_that_was_killed_early_is_no_lost_ledger(tmp_path: Path) -> None:
+    world = World(tmp_path / "store")
+    world.write("pics", "a.jpg", 1)
+    world.store.manifests.write("pics-20250101-000000000000", [*world.waiting.values()])
+    with Store.open(tmp_path / "store") as store:
+        assert store.ledger.batches() == []

@@ -26,7 +26,7 @@ from aion_dagster.storage.garbage_references import (
     wanted_contents,
 )
 from aion_dagster.storage.places import Place
-from aion_dagster.storage.store import FOLDERS, Store
+from aion_dagster.storage.store import FOLDERS, FORGOTTEN, Store
 
 GRACE: Final = timedelta(hours=24)
 """What was written within this time is left alone: somebody may be about to refer to it."""
@@ -125,7 +125,7 @@ def _leftovers(store: Store) -> Iterator[Garbage]:
         folders[:] = [f for f in folders if _LEFTOVER.fullmatch(f) is None]
 
 
-_OWN: Final = frozenset({*FOLDERS, "scratch", "forgotten", "media"})
+_OWN: Final = frozenset({*FOLDERS, "scratch", FORGOTTEN, "media"})
 
 
 def _tables(store: Store) -> Iterator[Garbage]:

@@ -83,6 +83,16 @@ class Ledger(RetiredLedger):
         """Close it."""
         self.close()
 
+    @property
+    def where(self) -> str:
+        """Its URL, without a password."""
+        return self._database.where
+
+    def has_batches(self) -> bool:
+        """Whether any batch is recorded."""
+        with self._database.read() as connection:
+            return connection.scalar(sa.select(BATCHES.c.seq).limit(1)) is not None
+
     def damage(self) -> str | None:
         """What is wrong with the database itself, as far as it can tell; None where nothing is."""
         return self._database.damage()

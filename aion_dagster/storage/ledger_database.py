@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from aion_dagster.errors import StorageError
@@ -89,7 +89,8 @@ class Database:
         except SQLAlchemyError as error:
             reason = str(getattr(error, "orig", None) or error).strip()
             hint = ""
-            if self._url.get_backend_name() == "sqlite":
+            is_place = isinstance(error, OperationalError)  # no room, no lock, no such folder
+            if is_place and self._url.get_backend_name() == "sqlite":
                 hint = (
                     " It needs free space on a local disk; on a network share use a PostgreSQL URL."
                 )

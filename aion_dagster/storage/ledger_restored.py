@@ -35,6 +35,7 @@ from aion_dagster.storage.ledger_tables import (
     PACES,
     RETIRED,
     TOMBSTONES,
+    UtcDateTime,
 )
 
 CARRIED: Final = (CALLS, CALL_SUMS, BUDGETS, FORGOTTEN, PACES, PACE_SLOTS)
@@ -134,13 +135,12 @@ def exchange_file(place: Path) -> Iterator[Exchange]:
     """A new SQLite ledger for one at `place`, which may be damaged or missing."""
     beside = place.with_name(_BESIDE)
     _remove(beside)
-    with _copied(place) as old, RestoredLedger.at(beside) as ledger:
-        carried = sum(_carry_over(ledger, old, table) for table in CARRIED) if old else 0
-        try:
+    try:
+        with _copied(place) as old, RestoredLedger.at(beside) as ledger:
+            carried = sum(_carry_over(ledger, old, table) for table in CARRIED) if old else 0
             yield Exchange(ledger, lambda: _replace(place, beside, ledger), carried)
-        finally:
-            ledger.close()
-            _remove(beside)
+    finally:
+        _remove(beside)
 
 
 @contextmanager
@@ -217,9 +217,9 @@ def _carry_over(ledger: RestoredLedger, old: Path, table: sa.Table) -> int:
 def _value(column: sa.Column[Any] | None, value: Any) -> Any:
     if column is None or value is None:
         return value
-    if column.type.python_type is datetime:
+    if isinstance(column.type, UtcDateTime):
         return datetime.fromisoformat(value).replace(tzinfo=UTC)
-    return bool(value) if column.type.python_type is bool else value
+    return bool(value) if isinstance(column.type, sa.Boolean) else value
 
 
 def _replace(place: Path, beside: Path, ledger: RestoredLedger) -> Path | None:

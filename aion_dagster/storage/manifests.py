@@ -63,7 +63,8 @@ class ManifestStore:
         if path.is_file():
             if self.digest(batch) != manifest_digest(files):
                 raise StorageError(
-                    f"The manifest {path} holds other files; a batch never changes. Move it away to go on."
+                    f"The manifest {path} holds other files; a batch never changes. The ledger seems not to know it:"
+                    " 'aion-dagster ledger rebuild' tells, and restores it from the manifests."
                 )
             return path.as_uri()
         facts = {_WRITTEN: datetime.now(UTC).isoformat(), _MERGED: list(merged)}

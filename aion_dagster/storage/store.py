@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -51,13 +52,16 @@ LOCAL_FOLDERS: Final = ("scratch", "index", "locks")
 
 LEDGER_FILE: Final = "ledger.sqlite"
 
+FORGOTTEN: Final = "forgotten"
+"""Folder of what was erased, as marks; and of erasures that have not come to their end, as they are."""
+
 LEDGER_VARIABLE: Final = "AION_LEDGER_URL"
 """Environment variable with the SQLAlchemy URL of the ledger: it may hold a password, which no file should."""
 
 _SWEPT: Final = ("reports", "index", "scratch", "locks/holders")
 
 RESERVED: Final = frozenset(
-    {*FOLDERS, "dagster", "media", "models", "scratch", "default", "forgotten"}
+    {*FOLDERS, "dagster", "media", "models", "scratch", "default", FORGOTTEN}
 )
 """Names in a store that no library may have."""
 
@@ -147,10 +151,42 @@ class Store:
 
     @cached_property
     def ledger(self) -> Ledger:
-        """The ledger, opened when it is first asked for."""
+        """The ledger, opened when it is first asked for.
+
+        Raises:
+            StorageError: it cannot be used, or knows nothing of the batches of this store.
+        """
         if self.ledger_url is not None:
-            return Ledger(self.ledger_url, library=self.library)
-        return Ledger.at(self.local / LEDGER_FILE)
+            ledger = Ledger(self.ledger_url, library=self.library)
+        else:
+            file = self.local / LEDGER_FILE
+            if not file.is_file() and self._has_more_than_manifests():
+                raise StorageError(self._lost_ledger(f"{file} is missing"))
+            ledger = Ledger.at(file)
+        if not ledger.has_batches() and self._has_more_than_manifests():
+            ledger.close()
+            raise StorageError(self._lost_ledger(f"{ledger.where} is empty"))
+        return ledger
+
+    def _has_more_than_manifests(self) -> bool:
+        """Whether batches were worked on; a first run that was killed early leaves a manifest and an empty ledger."""
+        folders = (self.root / "tables" / name for name in ("images", "documents"))
+        is_made = any(f.is_dir() and any(True for _ in f.iterdir()) for f in folders)
+        return (is_made or (self.root / FORGOTTEN).is_dir()) and bool(self.manifests.batches())
+
+    def _lost_ledger(self, what: str) -> str:
+        """What to say where the ledger is lost: without it every file would be new, and paid for once more."""
+        of = "" if self.library == "default" else f" --library {shlex.quote(self.library)}"
+        elsewhere = (
+            ""
+            if isinstance(self.root, Path) or self.ledger_url is not None
+            else f" Where the ledger is on another machine, name a shared one by {LEDGER_VARIABLE}."
+        )
+        return (
+            f"The ledger of the store {self.root} is lost: {what}, but the store has"
+            f" manifests of {len(self.manifests.batches())} batches. 'aion-dagster ledger rebuild --store"
+            f" {shlex.quote(str(self.home))}{of}' restores it from the manifests.{elsewhere}"
+        )
 
     def _hidden(self) -> set[str]:
         """Batches that are being merged, as far as nobody is to read them now."""
