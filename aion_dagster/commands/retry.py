@@ -10,11 +10,15 @@ from aion_dagster.commands.settings import check_reachable, store_config
 from aion_dagster.commands.summary import plural
 from aion_dagster.resources.access import open_store
 from aion_dagster.retries import forget_failures
+from aion_dagster.storage.store import Store
 
 
 def retry(args: Namespace) -> int:
     """Forget final failures where asked to, then work on what is incomplete; the sources are not listed."""
     config = store_config(args)
+    Store.open(
+        config.store, library=config.name, create=False
+    ).close()  # a mistyped place is not made
     check_reachable(config)
     store = open_store(config.store, config.name)
     if args.all:

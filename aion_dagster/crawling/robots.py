@@ -26,7 +26,7 @@ class RobotsRules:
     def __init__(self, fetcher: Fetcher, user_agent: str) -> None:
         """`user_agent` is whom the rules are looked up for."""
         self._fetcher, self._agent = fetcher, user_agent
-        self._sites: dict[str, asyncio.Task[Protego | bool]] = {}
+        self._sites: dict[str, asyncio.Task[Protego | str | None]] = {}
 
     async def check(self, url: str) -> None:
         """Whether a page may be fetched.
@@ -35,11 +35,11 @@ class RobotsRules:
             CrawlFault: it may not.
         """
         rules = await self._rules(url)
-        if rules is True:
+        if rules is None:
             return
-        if rules is False:
+        if isinstance(rules, str):
             raise CrawlFault(
-                "the site's robots.txt cannot be read, so nothing is taken", final=False
+                f"the site's robots.txt cannot be read ({rules}), so nothing is taken", final=False
             )
         if not rules.can_fetch(url, self._agent):
             raise CrawlFault("the site's robots.txt disallows it", final=True)
@@ -47,11 +47,11 @@ class RobotsRules:
     async def delay(self, url: str) -> float:
         """Seconds to leave between two pages of a host."""
         rules = await self._rules(url)
-        if isinstance(rules, bool):
+        if rules is None or isinstance(rules, str):
             return 0.0
         return min(float(rules.crawl_delay(self._agent) or 0.0), _LONGEST_DELAY)
 
-    async def _rules(self, url: str) -> Protego | bool:
+    async def _rules(self, url: str) -> Protego | str | None:
         parts = urlsplit(url)
         site = f"{parts.scheme}://{parts.netloc}"
         if site not in self._sites:
@@ -59,8 +59,8 @@ class RobotsRules:
         # One page that runs out of time must not take the answer from the others.
         return await asyncio.shield(self._sites[site])
 
-    async def _asked(self, url: str) -> Protego | bool:
-        """The rules; True where everything is allowed, False where nothing is."""
+    async def _asked(self, url: str) -> Protego | str | None:
+        """The rules; None where everything is allowed, and why they cannot be had where nothing is."""
         try:
             from protego import Protego
         except ImportError as error:
@@ -70,11 +70,11 @@ class RobotsRules:
         try:
             answer = await self._fetcher.fetch(url, max_bytes=_MAX_BYTES)
         except CrawlFault as fault:
-            return fault.final
+            return None if fault.final else str(fault)
         if 200 <= answer.status < 300:
             return Protego.parse(answer.body.decode("utf-8", "replace"))
         # RFC 9309, 2.3.1.3 and 2.3.1.4: no rules where there is no file, nothing is allowed while the server is ill.
-        return answer.status < 500 and answer.status != 429
+        return f"HTTP {answer.status}" if answer.status >= 500 or answer.status == 429 else None
 
     def close(self) -> None:
         """Drop what is still being asked."""

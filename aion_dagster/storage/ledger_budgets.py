@@ -101,7 +101,7 @@ def _reason(per: BudgetScope, cap: float, unit: str) -> str:
     of = {"run": "this run", "day": "today", "month": "this month", "library": "this library"}[per]
     return (
         f"the budget of {cap:g} {unit} for {of} is spent; raise budgets.{per} in the configuration"
-        " and run again: what is done is kept"
+        " (aion.yaml in the store, or the file that --config names) and run again: what is done is kept"
     )
 
 

@@ -192,7 +192,18 @@ def test_nothing_is_taken_of_a_site_whose_robots_cannot_be_read(site: Site) -> N
     found = one(site, site.page("/", "<title>x</title>"))
     assert found.page is None
     assert found.retryable
+    assert "robots.txt cannot be read (HTTP 503)" in str(found.fault)
     assert site.paths() == ["/robots.txt"]
+
+
+def test_a_name_that_is_not_known_is_said(site: Site) -> None:
+    async def resolve(host: str, port: int) -> list[str]:
+        raise OSError("Name or service not known")
+
+    url = "http://no.such.example/"
+    found = crawl([url], LinksConfig(), resolve=resolve)[url]
+    assert "the name no.such.example cannot be looked up" in str(found.fault)
+    assert (found.retryable, site.asked) == (True, [])
 
 
 def test_a_host_is_asked_one_page_at_a_time_and_equal_pages_once(site: Site) -> None:

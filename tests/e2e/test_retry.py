@@ -74,3 +74,13 @@ def test_refused_uploads_are_sent_again_only_when_all_is_asked_for(
     assert "no work was done" in capsys.readouterr().out
     assert aionvision.counters()["remote_objects"] == {"image": 12}
     assert aionvision.counters()["descriptions_billed"] == 12
+
+
+def test_a_store_that_is_not_there_is_said_and_not_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "mistyped"
+    assert main(["retry", "--store", str(place)]) == 1
+    assert str(place) in capsys.readouterr().err
+    assert main(["run", "--store", str(place)]) == 2
+    assert not place.exists()

@@ -11,6 +11,16 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 LAST_LINE: Final = "one JSON object as the last line of output"
 
 
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Tells defaults that say something, once."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        told = action.help or ""
+        if action.default in (None, False, []) or "(default: " in told:
+            return told
+        return super()._get_help_string(action)
+
+
 def add_command(commands: Commands, name: str, what: str) -> argparse.ArgumentParser:
     """A command with the arguments that all of them have; `what` it does is told in its help."""
     command = commands.add_parser(
@@ -18,7 +28,7 @@ def add_command(commands: Commands, name: str, what: str) -> argparse.ArgumentPa
         help=what,
         description=f"{what[0].upper()}{what[1:]}.",
         allow_abbrev=False,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_Help,
     )
     command.add_argument(
         "--store", metavar="DIR", help="where results live (default: ./aion-store)"

@@ -48,7 +48,9 @@ def run(commands: Commands, what: str) -> None:
         metavar="FORMATS",
         help="pdf,docx,txt,md or none: take such files in as documents",
     )
-    command.add_argument("--batch-size", type=positive, metavar="N", help="files per batch (500)")
+    command.add_argument(
+        "--batch-size", type=positive, metavar="N", help="files per batch (default: 500)"
+    )
     command.add_argument(
         "--jobs", type=positive, default=1, metavar="N", help="batches side by side, as processes"
     )
