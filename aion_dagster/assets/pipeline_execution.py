@@ -14,7 +14,8 @@ from aion_dagster.checks.pipelines import COMPLETED, completed_check, sources_ch
 from aion_dagster.config import PipelineConfig
 from aion_dagster.errors import AionError
 from aion_dagster.pipelines.asset_names import applied_assets, step_assets
-from aion_dagster.pipelines.kept import Stored, begin_occasion, occasion_of
+from aion_dagster.pipelines.carrying_out import TOLD
+from aion_dagster.pipelines.kept import Stored, begin_occasion, occasion_of, tell_applied
 from aion_dagster.pipelines.material import Material
 from aion_dagster.pipelines.report import missing_sources
 from aion_dagster.pipelines.runner import Finished, PipelineRun
@@ -116,21 +117,28 @@ class Execution:
     def _apply(self, run: PipelineRun, number: int, asset: str) -> Iterator[Any]:
         plan = run.result(number)
         if plan is None:
-            self._failures.append(f"{asset}: there is no plan to carry out")
+            self._failures.append(f"{run.wired[number].name}: there is no plan to carry out")
+            return
+        step = run.wired[number].name
+        apply = self._pipeline.steps[number].apply
+        if apply is None:
             return
         try:
             done = carry_out(self._bench, self._context, run, number, plan.plan)
         except AionError as error:
-            self._failures.append(f"{asset}: {error}")
+            self._failures.append(f"{step}: the plan was not carried out: {error}")
             return
+        told = done.told(apply)
+        tell_applied(self._store, self._pipeline.name, step, told)
         self._store.ledger.record_build(
             asset, self._batch or "", str(len(plan.plan)), done.done, {"run_id": run.run_id}
         )
         if done.failures:
-            self._failures.append(f"{asset}: {len(done.failures)} files: {done.failures[0]}")
+            self._failures.append(f"{step}: the plan was not carried out as a whole: {told}")
         yield dg.MaterializeResult(
             asset_key=self._bench.names.key(asset),
             metadata={
+                TOLD: told,
                 "done": done.done,
                 "so_already": done.there,
                 "failed": len(done.failures),

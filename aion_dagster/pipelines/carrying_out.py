@@ -52,7 +52,8 @@ class CarriedOut:
 
     def told(self, apply: ApplyConfig) -> str:
         """In one line."""
-        where = f" into {apply.target}" if apply.target else ""
+        preposition = "below" if apply.to == "platform_folders" else "into"
+        where = f" {preposition} {apply.target}" if apply.target else ""
         parts = [f"{counted(self.done, 'file')} {DONE[apply.to]}{where}"]
         if self.there:
             parts.append(f"{self.there} so already")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,7 @@ def test_the_platform_is_paid_a_call_a_step_and_its_costs_are_known(
     done = run_pipeline(capsys, "maintenance", store, config, "--again")
     assert set(statuses(done).values()) == {"completed"}
     assert platform.counters()["agent_calls_billed"] - before == done["paid_calls"] == 3
+    assert "paid  3 calls ('costs' shows them by day)" in done["output"]
     facts = result_of(store, "maintenance", "cross_reference").facts
     assert facts["paid_calls"] == 1
     assert facts["input_tokens"] > 400
@@ -295,7 +297,23 @@ def test_a_plan_is_carried_out_only_where_the_configuration_says_so(
     config = tmp_path / "aion.yaml"
     config.write_text((here[1]).read_text())
     with_pipelines(config, [{"name": "tidy", "seeds": seeds, "steps": steps}])
-    run_pipeline(capsys, "tidy", store, config)
+    done = run_pipeline(capsys, "tidy", store, config)
+    told = f"8 files copied into {tmp_path / 'sorted'}"
+    assert done["applied"]["organize"]["status"] == "completed"
+    assert done["applied"]["organize"]["told"] == told
+    assert done["applied"]["organize"]["done"] == 8
+    assert f"applied   completed  {told}" in done["output"]
+    assert "nothing was moved" not in done["output"]
+    report = (store / "reports" / "pipeline" / "tidy" / "organize.md").read_text()
+    assert f"## Carried out\n\n{told}".replace("_", "\\_") in report
+    again = run_pipeline(capsys, "tidy", store, config)
+    assert "0 files copied" in again["applied"]["organize"]["told"]
+    assert "8 so already" in again["applied"]["organize"]["told"]
+    report = (store / "reports" / "pipeline" / "tidy" / "organize.md").read_text()
+    assert report.count("## Carried out") == 1
+    place = ["--store", str(store), "--config", str(config)]
+    assert main(["pipeline", "list", *place]) == 0
+    assert f"applied: folder {tmp_path / 'sorted'}" in capsys.readouterr().out
     plan = result_of(store, "tidy", "organize").plan
     copies = [p for p in (tmp_path / "sorted").rglob("*") if p.is_file()]
     assert len(copies) == len(plan) == 8
@@ -310,8 +328,49 @@ def test_a_plan_is_carried_out_only_where_the_configuration_says_so(
             }
         ],
     )
-    refused = run_pipeline(capsys, "tidy", store, config, status=1)
-    assert "lie in each other" in refused["problems"]
+    assert main(["pipeline", "run", "tidy", *place]) == 2
+    assert "lie in each other" in capsys.readouterr().err
+
+
+def test_a_plan_that_cannot_be_carried_out_is_told_with_its_step_and_file(
+    here: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, _ = here
+    (tmp_path / "sorted").write_text("a file, no folder")
+    apply = {"to": "folder", "target": str(tmp_path / "sorted"), "confirm": True}
+    config = tmp_path / "aion.yaml"
+    config.write_text((here[1]).read_text())
+    steps = [{"organize": "Sort by color", "apply": apply}]
+    with_pipelines(config, [{"name": "blocked", "seeds": {"images": "all"}, "steps": steps}])
+    failed = run_pipeline(capsys, "blocked", store, config, status=1)
+    assert statuses(failed) == {"organize": "completed"}
+    assert failed["applied"]["organize"]["status"] == "failed"
+    assert "organize: the plan was not carried out: picture 0" in failed["problems"]
+    assert "Not a directory" in failed["problems"]
+    assert "Errno" not in failed["problems"]
+
+
+def test_what_a_library_lacks_for_a_pipeline_is_listed_before_it_is_run(
+    here: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, _ = here
+    config = tmp_path / "aion.yaml"
+    pipelines = [
+        {"name": "news", "steps": [{"search_links": "news"}]},
+        {"name": "some", "seeds": {"images": ["nobody"]}, "steps": [{"analyze": "x"}]},
+        {"name": "good", "seeds": {"documents": "all"}, "steps": [{"analyze_documents": "x"}]},
+    ]
+    with_pipelines(config, pipelines)
+    place = ["--store", str(store), "--config", str(config)]
+    assert main(["pipeline", "list", "--json", *place]) == 0
+    listed = {p["name"]: p["lacking"] for p in json.loads(capsys.readouterr().out)}
+    assert "this library has no links to search" in listed["news"][0]
+    assert listed["some"] == ["seeds.images: 'nobody' is not in the library"]
+    assert listed["good"] == []
+    assert main(["pipeline", "list", *place]) == 0
+    assert "lacking: seeds.images: 'nobody' is not" in capsys.readouterr().out
+    failed = run_pipeline(capsys, "news", store, config, status=1)
+    assert "lacking: step 0 'search_links'" in failed["problems"]
 
 
 def test_what_follows_the_library_is_asked_for_by_itself(here: tuple[Path, Path]) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from aion_dagster.checks.pipelines import sources_check
 from aion_dagster.errors import ConfigError, SourceError
 from aion_dagster.pipelines.builder import Pipeline
-from aion_dagster.pipelines.carrying_out import TargetError, check_target, copied
+from aion_dagster.pipelines.carrying_out import CarriedOut, TargetError, check_target, copied
 from aion_dagster.pipelines.kept import read_result
 from aion_dagster.pipelines.local import LocalAgents
 from aion_dagster.pipelines.local_plan import folder_name, named_categories
@@ -24,6 +24,7 @@ from aion_dagster.pipelines.material import Material
 from aion_dagster.pipelines.report import markdown, missing_sources
 from aion_dagster.pipelines.results import Placed, Sentence, Source, StepResult
 from aion_dagster.pipelines.runner import PipelineRun
+from aion_dagster.pipelines.steps import ApplyConfig
 from aion_dagster.storage.places import place_of
 from aion_dagster.storage.store import Store
 
@@ -232,6 +233,34 @@ def test_a_plan_is_carried_out_as_copies_that_overwrite_nothing(tmp_path: Path) 
     }
     again = copied(plan, tmp_path, read)
     assert (again.done, again.there) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("apply", "done", "told"),
+    [
+        ({"to": "folder", "target": "/x"}, CarriedOut(1, 0), "1 file copied into /x"),
+        (
+            {"to": "s3", "target": "s3://b/x"},
+            CarriedOut(0, 3),
+            "0 files copied into s3://b/x, 3 so already",
+        ),
+        ({"to": "tags"}, CarriedOut(2, 1), "2 files tagged at the platform, 1 so already"),
+        (
+            {"to": "platform_folders", "target": "poles"},
+            CarriedOut(2, 0, ("a.jpg: is not at the platform",)),
+            "2 files put into folders of the platform below poles, 1 failed, the first: a.jpg: is not at the platform",
+        ),
+        (
+            {"to": "platform"},
+            CarriedOut(4, 0),
+            "4 files put into folders by the platform's own agent",
+        ),
+    ],
+)
+def test_what_was_done_with_a_plan_is_one_line(
+    apply: dict[str, Any], done: CarriedOut, told: str
+) -> None:
+    assert done.told(ApplyConfig(**apply, confirm=True)) == told
 
 
 @pytest.mark.parametrize("blocked", ["poles", "poles/pole.jpg/x"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -25,6 +26,19 @@ def test_examples_in_yaml_are_loaded(text: str) -> None:
 @pytest.mark.parametrize("text", re.findall(r"```python\n(.*?)```", PAGE, re.S))
 def test_examples_in_python_are_python(text: str) -> None:
     compile(text, "docs/pipelines.md", "exec")
+
+
+def test_pipelines_in_python_are_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for text in re.findall(r"```python\n(.*?)```", PAGE, re.S):
+        if "Pipeline(" in text:
+            exec(text, names)
+    tidy = names["tidy"].config()
+    assert tidy.seeds.images == "all"
+    assert tidy.schedule == "0 3 * * *"
+    assert tidy.steps[1].apply.to == "folder"
+    assert LibraryConfig.model_validate({"pipelines": [names["tidy"]]}).pipelines == (tidy,)
 
 
 def test_the_table_of_steps_is_that_of_the_agents() -> None:
