@@ -21,10 +21,15 @@ _WORD: Final = 8
 IDS_AT_ONCE: Final = 1 << 16
 """Ids looked for at a time: what is made on the way stays small."""
 
+_MOST: Final = 1 << 31
+"""From so many bytes on, strings have to be large ones."""
+
 _ALIKE: Final = 8
 """So many ids that begin alike are tried one by one."""
 
 _UNSURE: Final = -2
+_HALF: Final = np.uint64(32)
+_LOWER: Final = np.uint64((1 << 32) - 1)
 
 
 def flat(column: Column, kind: pa.DataType) -> pa.Array:
@@ -42,13 +47,34 @@ def text(column: Column) -> pa.Array:
     return flat(column, pa.large_string())
 
 
+def one_text(column: Column) -> pa.Array:
+    """`text` without widening what fits as it is: strings or large ones, whichever they are."""
+    if isinstance(column, pa.Array) and pa.types.is_string(column.type):
+        return column
+    if (
+        isinstance(column, pa.ChunkedArray)
+        and pa.types.is_string(column.type)
+        and (column.num_chunks == 1 or column.nbytes < _MOST)
+    ):
+        return flat(column, pa.string())
+    return text(column)
+
+
 def text_bytes(strings: pa.Array) -> tuple[Bytes, Places]:
     """The bytes of all strings one after the other, and where each begins (one more than strings); null is empty."""
-    filled = pc.fill_null(strings, "") if strings.null_count else strings
-    _, offsets, data = filled.buffers()
-    edges = np.frombuffer(offsets, np.int64, len(filled) + 1, 8 * filled.offset)
-    whole = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
-    return whole[edges[0] : edges[-1]], edges - edges[0] if edges[0] else edges
+    whole, edges = _whole(pc.fill_null(strings, "") if strings.null_count else strings)
+    own = whole[edges[0] : edges[-1]]
+    return own, (edges - edges[0] if edges[0] else edges).astype(np.int64, copy=False)
+
+
+def _whole(strings: pa.Array) -> tuple[Bytes, npt.NDArray[np.signedinteger[Any]]]:
+    """The bytes that strings or large ones are part of, and where each begins and the last one ends in them."""
+    _, offsets, data = strings.buffers()
+    kind = np.dtype(np.int64 if pa.types.is_large_string(strings.type) else np.int32)
+    if offsets is None:
+        return np.zeros(0, np.uint8), np.zeros(1, kind)
+    edges = np.frombuffer(offsets, kind, len(strings) + 1, kind.itemsize * strings.offset)
+    return np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8), edges
 
 
 def fixed_width(strings: pa.Array, width: int | None = None) -> Bytes | None:
@@ -56,19 +82,29 @@ def fixed_width(strings: pa.Array, width: int | None = None) -> Bytes | None:
 
     `width`: None for any.
     """
-    if strings.null_count or not len(strings):
+    rows = len(strings)
+    if strings.null_count or not rows:
         return None
-    data, edges = text_bytes(strings)
-    wanted = int(edges[1] if width is None else width)
-    if edges[-1] != wanted * len(strings) or not (edges[1:] - edges[:-1] == wanted).all():
+    whole, edges = _whole(strings)
+    first, last = int(edges[0]), int(edges[-1])
+    wanted = int(edges[1]) - first if width is None else width
+    if last - first != wanted * rows:
         return None
-    return data.reshape(len(strings), wanted)
+    for start in range(0, rows, IDS_AT_ONCE):
+        some = edges[start : start + IDS_AT_ONCE + 1]
+        if (some[1:] - some[:-1] != wanted).any():
+            return None
+    return whole[first:last].reshape(rows, wanted)
 
 
 def is_constant(column: pa.ChunkedArray) -> bool:
     """Whether all strings of a column are the same one, which is not null."""
-    wide = fixed_width(text(column))
-    return wide is not None and np.array_equal(wide[1:].ravel(), wide[:-1].ravel())
+    wide = fixed_width(one_text(column))
+    if wide is None:
+        return False
+    rows, width = wide.shape
+    data = pa.py_buffer(wide)
+    return bool(data.slice(width).equals(data.slice(0, width * (rows - 1))))
 
 
 def is_ascending(strings: pa.Array) -> bool:
@@ -90,13 +126,14 @@ def places_in(ids: Column, among: Column) -> Places:
 
     Fastest where all are UUIDs, as the ids of pictures in a library are, and ascending.
     """
-    own, others = text(ids), text(among)
+    own, others = one_text(ids), one_text(among)
     mine, theirs = fixed_width(own), fixed_width(others)
     if mine is None or theirs is None or mine.shape[1] != theirs.shape[1] or mine.shape[1] < _WORD:
         return _looked_up(own, others)
     heads = word_at(theirs, 0, ">u8")
-    order = None if (heads[1:] >= heads[:-1]).all() else _order_of(heads)
-    heads = heads if order is None else heads[order]
+    order = None
+    if not (heads[1:] >= heads[:-1]).all():
+        order, heads = _ranked(heads)
     places = np.empty(len(own), np.int64)
     for start in range(0, len(own), IDS_AT_ONCE):
         some = mine[start : start + IDS_AT_ONCE]
@@ -142,7 +179,7 @@ def _same_rows(some: Bytes, others: Bytes, places: Places) -> npt.NDArray[np.boo
 def _looked_up(own: pa.Array, others: pa.Array) -> Places:
     if not len(own) or not len(others):
         return np.full(len(own), -1, np.int64)
-    places = pc.fill_null(pc.index_in(own, value_set=others), -1)
+    places = pc.fill_null(pc.index_in(text(own), value_set=text(others)), -1)
     return np.asarray(places.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
@@ -161,15 +198,34 @@ def word_at(wide: Bytes, at: int, kind: Literal["<u8", ">u8"] = "<u8") -> Words:
     return column.astype(np.uint64)
 
 
-def _order_of(heads: Words) -> Places:
-    """Places in the order of heads, equal ones in their own order."""
+def _ranked(heads: Words) -> tuple[Places, Words]:
+    """Places in the order of heads, equal ones in their own order, and the heads in that order."""
+    numbers = _hexadecimal(heads)
+    if numbers is not None and len(heads) < 1 << 32:
+        # Numbers are sorted several times as fast as places: each head, and its place below it.
+        numbers <<= _HALF
+        numbers |= np.arange(len(heads), dtype=np.uint64)
+        numbers.sort()
+        numbers &= _LOWER
+        order = numbers.view(np.int64)
+        ranked = heads[order]
+        if (ranked[1:] >= ranked[:-1]).all():  # digits of both cases rank otherwise
+            return order, ranked
     order = np.argsort(heads)  # several times as fast as a stable one
     ranked = heads[order]
     alike = ranked[1:] == ranked[:-1]
     if alike.any():
         tied = np.flatnonzero(np.append(alike, False) | np.append(False, alike))
         order[tied] = order[tied][np.lexsort((order[tied], ranked[tied]))]
-    return order
+    return order, ranked
+
+
+def _hexadecimal(heads: Words) -> Words | None:
+    """Eight hexadecimal digits each as a number; None where they are not."""
+    try:
+        return np.frombuffer(binascii.unhexlify(heads.astype(">u8").data), ">u4").astype(np.uint64)
+    except binascii.Error:
+        return None
 
 
 def _searched(ranked: Words, wanted: Words) -> Places:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from aion_dagster import schemas
-from aion_dagster.curation.columns import Column, flat, is_ascending, parse_hex, places_in, text
+from aion_dagster.curation.columns import Column, flat, is_ascending, one_text, parse_hex, places_in
 from aion_dagster.curation.hash_links import Hashes, components, links_to_known
 from aion_dagster.curation.linking import Places, link, link_equal, roots_of
 from aion_dagster.errors import AionError
@@ -83,7 +83,7 @@ def find_near_duplicates(
         raise ValueError("image_ids, phashes and areas must have the same length")
     if not 0 <= distance <= 16:
         raise ValueError(f"distance must be 0 to 16 bits, got {distance}")
-    ids, texts = text(image_ids), text(phashes)
+    ids, texts = one_text(image_ids), one_text(phashes)
     sizes = pc.fill_null(flat(areas, pa.int64()), 0)
     if texts.null_count:
         known = pc.is_valid(texts)

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aion_dagster.curation.columns import Bytes, Words, fixed_width, text, text_bytes, word_at
+from aion_dagster.curation.columns import Bytes, Words, fixed_width, one_text, text_bytes, word_at
 from aion_dagster.curation.linking import Places
 from aion_dagster.curation.row_pieces import (
     ANNOTATION_TEXTS,
@@ -168,7 +168,7 @@ def _names(column: pa.ChunkedArray, weight: np.uint64) -> _Tell:
 def _texts(column: pa.ChunkedArray, weight: np.uint64) -> _Tell | None:
     if column.null_count == len(column):
         return None
-    texts = text(column)
+    texts = one_text(column)
     wide = fixed_width(texts)
     if wide is not None and _WORD <= wide.shape[1] <= _LONG:
         words_of = partial(_even_words, wide)
