@@ -101,6 +101,7 @@ def write_export(
     rows: AnnotationRows | None = None,
     previous: Path | None = None,
     descriptions: Mapping[str, str] | None = None,
+    link: bool = True,
 ) -> ExportReport:
     """Write a dataset into an existing empty folder; the caller swaps it into place.
 
@@ -119,6 +120,7 @@ def write_export(
             annotations need not all be in memory.
         previous: an earlier export of this format, whose pictures are taken over where they would be the same.
         descriptions: image_id → text, for COCO's captions.
+        link: whether pictures may be links at all; False copies each, whatever the options say of links.
 
     Raises:
         ExportError: unknown format, options of another format, a folder that is not empty, nothing to write where
@@ -137,9 +139,9 @@ def write_export(
             progress(len(frame.names))
             written = _write(frame, dataset, folder, chosen, descriptions or {})
         else:
-            earlier = previous_pictures(previous, format, chosen)
+            earlier = previous_pictures(previous, format, chosen) if link else None
             frame, losses, turned = place_pictures(
-                frame, pictures, folder, chosen, earlier, progress
+                frame, pictures, folder, chosen, earlier, progress, link=link
             )
             written = _write(frame, dataset, folder, chosen, descriptions or {})
         report = ExportReport(

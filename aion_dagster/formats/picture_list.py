@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from aion_dagster.formats.options import Options
 
 LISTED: Final = "pictures.csv"
 
-FORMAT_VERSION: Final = 3
+FORMAT_VERSION: Final = 4
 """Raised whenever the same dataset would give other bytes."""
 
 _SAME: Final = ("keep_exif", "link_pictures", "picture_format", "longest_side")
@@ -36,6 +37,17 @@ class Listed:
     file: str
     size_bytes: int
     changes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Original:
+    """The bytes that a picture is made from, and the versions of the files that are known to hold them.
+
+    The version of a file in a folder is its time of modification in nanoseconds, a hyphen, and its size.
+    """
+
+    sha256: str
+    versions: tuple[str, ...]
 
 
 def write_picture_list(folder: Path, frame: Frame, listed: Sequence[Listed]) -> None:
@@ -69,7 +81,9 @@ class PreviousPictures:
     """The pictures of an earlier export of the same format, to be taken over instead of made again.
 
     A picture is taken over if its file has the size that the list names and was not touched after the list was
-    written, so what somebody changed in place is made again.
+    written, so what somebody changed in place is made again. A file that may be one with the original (it has several
+    names, and the original's size) must also have the time that the original is known by, or else its SHA-256: who
+    changes the original in place and sets back the time changes the export, too.
     """
 
     def __init__(self, folder: Path, table: pa.Table) -> None:
@@ -85,7 +99,7 @@ class PreviousPictures:
         """The row of each picture here, -1 where it is not in the earlier export."""
         return self._ids.places(image_ids)
 
-    def take(self, row: int) -> tuple[str, Listed] | None:
+    def take(self, row: int, original: Original) -> tuple[str, Listed] | None:
         """The file of a row, None where there is none or it was changed."""
         if row < 0:
             return None
@@ -100,7 +114,21 @@ class PreviousPictures:
         except OSError:
             return None
         unchanged = found.st_size == listed.size_bytes and found.st_mtime_ns <= self._written
-        return (path, listed) if unchanged else None
+        return (path, listed) if unchanged and _holds(path, found, original) else None
+
+
+def _holds(path: str, found: os.stat_result, original: Original) -> bool:
+    """Whether a file that may be one with the original still has its bytes."""
+    size = f"-{found.st_size}"
+    if found.st_nlink < 2 or f"{found.st_mtime_ns}{size}" in original.versions:
+        return True
+    if not any(version.endswith(size) for version in original.versions if version):
+        return True
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - as above
+            return hashlib.file_digest(file, "sha256").hexdigest() == original.sha256
+    except OSError:
+        return False
 
 
 def previous_pictures(

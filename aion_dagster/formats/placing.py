@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 
 from aion_dagster.formats.frame import Frame
 from aion_dagster.formats.metadata import Kind
 from aion_dagster.formats.names import extension
 from aion_dagster.formats.options import Options
-from aion_dagster.formats.picture_list import Listed, PreviousPictures, write_picture_list
+from aion_dagster.formats.picture_list import Listed, Original, PreviousPictures, write_picture_list
 from aion_dagster.formats.pictures import (
     PictureRow,
     PictureRules,
@@ -38,13 +40,16 @@ def place_pictures(
     options: Options,
     previous: PreviousPictures | None,
     progress: Progress,
+    *,
+    link: bool = True,
 ) -> tuple[Frame, list[Loss], int]:
-    """Put every picture into the folder and list them in pictures.csv.
+    """Put every picture into the folder and list them in pictures.csv; as copies unless they may `link`.
 
     Returns:
         The frame of the pictures that are there, the losses, and how many pictures were turned without loss.
     """
     rules = options.rules()
+    rules = replace(rules, link=rules.link and link)
     names: list[str | None] = []
     sizes: list[tuple[int, int]] = []
     listed: list[Listed] = []
@@ -52,9 +57,11 @@ def place_pictures(
     lost: list[int] = []
     earlier = _earlier(frame, previous)
     roots = {split: folder / options.picture_folder(split) for split in frame.used_splits()}
-    for split, row, known in zip(frame.splits, picture_rows(frame), earlier, strict=True):
+    rows = zip(frame.splits, picture_rows(frame), earlier, _originals(frame), strict=True)
+    for split, row, known, original in rows:
         root = roots[split]
-        placed = _taken_over(row, root, rules, previous, known)
+        found = None if previous is None else previous.take(known, original)
+        placed = None if found is None else _taken_over(row, root, rules, *found)
         if placed is None:
             placed = place_picture(row, pictures, root, rules)
         if placed.name is None:
@@ -103,6 +110,19 @@ def with_boxes(frame: Frame, lost: Sequence[int], losses: Sequence[Loss]) -> lis
     ]
 
 
+def _originals(frame: Frame) -> Iterator[Original]:
+    """The bytes that each picture is made from."""
+    hashes, locations = frame.images.column("sha256"), frame.images.column("locations")
+    for start in range(0, len(frame.names), 4096):
+        places = locations.slice(start, 4096)
+        versions = pc.struct_field(pc.list_flatten(places), "version").to_pylist()
+        counts = pc.list_value_length(places).fill_null(0).to_pylist()
+        first = 0
+        for sha256, count in zip(hashes.slice(start, 4096).to_pylist(), counts, strict=True):
+            yield Original(sha256, tuple(versions[first : first + count]))
+            first += count
+
+
 def _earlier(frame: Frame, previous: PreviousPictures | None) -> list[int]:
     if previous is None:
         return [-1] * len(frame.names)
@@ -114,14 +134,10 @@ def _taken_over(
     row: PictureRow,
     folder: Path,
     rules: PictureRules,
-    previous: PreviousPictures | None,
-    known: int,
+    path: str,
+    listed: Listed,
 ) -> Placed | None:
-    """The picture as the export before holds it, if it does: the same file under today's name."""
-    found = None if previous is None else previous.take(known)
-    if found is None:
-        return None
-    path, listed = found
+    """The picture as the export before holds it: the same file under today's name. None where it went away."""
     if is_outdated(listed.changes):
         return None
     kind: Kind = kind_of(extension(listed.file))

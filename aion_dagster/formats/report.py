@@ -174,9 +174,11 @@ def _voc_conventions(options: VocOptions) -> str:
 
 def _picture_note(options: Options, turned: int) -> str:
     linked = (
-        "Pictures may be hard links to the originals: replacing or deleting one here is safe, but a program that "
-        "writes into a file in place changes the original too. Copy the folder before you do that, or export with "
-        "`link_pictures: false`.\n"
+        "In a store, pictures may be hard links to the originals, one file with two names. Replacing or deleting one "
+        "of them is safe, but a program that writes into a file in place changes both: a picture changed here changes "
+        "the original, and an original changed in place changes this export, until it is made again. What `--to` and "
+        "`destination` write are copies, which share nothing with the originals; `link_pictures: false` makes copies "
+        "in the store, too.\n"
         if options.link_pictures
         else "Pictures are copies; nothing here is linked to the originals.\n"
     )

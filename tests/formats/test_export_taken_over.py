@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -96,6 +97,64 @@ def test_what_was_changed_in_place_is_made_again(tmp_path):
     assert asked(builder, "coco", tmp_path / "second", tmp_path / "first") == 2
     asked(builder, "coco", tmp_path / "fresh", None)
     assert tree(tmp_path / "second") == tree(tmp_path / "fresh")
+
+
+def located(builder: Builder) -> Builder:
+    """Every picture is known as a folder lists it: by its time and size."""
+    for row in builder.images:
+        path = builder.paths[row["image_id"]]
+        facts = path.stat()
+        row["locations"] = [
+            {"source": "s", "uri": path.as_uri(), "name": path.name, "version": version}
+            for version in ("other", f"{facts.st_mtime_ns}-{facts.st_size}")
+        ]
+    return builder
+
+
+def test_originals_that_are_known_as_they_are_are_not_read_again(tmp_path, monkeypatch):
+    builder = located(builder_with_all_kinds(tmp_path))
+    asked(builder, "coco", tmp_path / "first", None)
+    monkeypatch.setattr(hashlib, "file_digest", None)
+    assert asked(builder, "coco", tmp_path / "second", tmp_path / "first") == 0
+    assert asked(builder, "coco", tmp_path / "third", tmp_path / "second") == 0
+
+
+def test_what_was_changed_through_the_original_and_set_back_in_time_is_made_again(tmp_path):
+    builder = located(builder_with_all_kinds(tmp_path))
+    asked(builder, "coco", tmp_path / "first", None)
+    linked = next(row for row in builder.images if row["file_name"] == "b.png")
+    path = builder.paths[linked["image_id"]]
+    assert path.samefile(tmp_path / "first/images/val/b.png")
+    kept = path.with_name("elsewhere.png")
+    kept.write_bytes(path.read_bytes())
+    written = (tmp_path / "first" / LISTED).stat().st_mtime_ns
+    with path.open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"x")
+    os.utime(path, ns=(written - 10**9, written - 10**9))
+    builder.paths[linked["image_id"]] = kept
+    assert asked(builder, "coco", tmp_path / "second", tmp_path / "first") == 1
+    asked(builder, "coco", tmp_path / "fresh", None)
+    assert tree(tmp_path / "second") == tree(tmp_path / "fresh")
+
+
+def test_an_original_whose_time_alone_changed_is_taken_over(tmp_path):
+    builder = located(builder_with_all_kinds(tmp_path))
+    asked(builder, "coco", tmp_path / "first", None)
+    for path in builder.paths.values():
+        os.utime(path, ns=(10**18, 10**18))
+    assert asked(builder, "coco", tmp_path / "second", tmp_path / "first") == 0
+
+
+def test_an_export_without_links_shares_nothing_and_says_the_same(tmp_path):
+    builder = builder_with_all_kinds(tmp_path)
+    asked(builder, "coco", tmp_path / "linked", None)
+    write_export(
+        "coco", builder.dataset(), empty(tmp_path / "copied"), builder.pictures(),
+        previous=tmp_path / "linked", link=False,
+    )  # fmt: skip
+    assert tree(tmp_path / "copied") == tree(tmp_path / "linked")
+    assert {p.stat().st_nlink for p in (tmp_path / "copied").rglob("*") if p.is_file()} == {1}
 
 
 def test_other_options_or_another_format_take_nothing_over(tmp_path):
