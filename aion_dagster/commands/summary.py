@@ -11,6 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+
+from aion_dagster.commands.label_summary import label_lines
+from aion_dagster.commands.wording import plural as plural
 from aion_dagster.config import DatasetConfig, LibraryConfig
 from aion_dagster.storage.places import place_of
 from aion_dagster.storage.store import Store
@@ -38,6 +42,7 @@ class Summary:
     unusable: list[tuple[str, str, str]] = field(default_factory=list)
     described: int = 0
     undescribed: Counter[str] = field(default_factory=Counter)
+    gone: list[str] = field(default_factory=list)
 
     @property
     def failed(self) -> int:
@@ -79,12 +84,6 @@ class Summary:
                 self.undescribed[row["description_error"] or row["description_status"]] += 1
 
 
-def plural(number: int, word: str) -> str:
-    """`1 file`, `2 files`, `2 batches`."""
-    ending = "" if number == 1 else ("es" if word.endswith("ch") else "s")
-    return f"{number} {word}{ending}"
-
-
 def exports_of(store: Store, dataset: DatasetConfig) -> dict[str, str]:
     """Where a dataset's exports are, by format."""
     places = {e: store.exports.place(dataset.name, e) for e in dataset.exports}
@@ -97,22 +96,43 @@ def report_of(store: Store, dataset: DatasetConfig) -> str | None:
     return None if place is None else str(place / "index.html")
 
 
-def as_json(store: Store, dataset: DatasetConfig, summary: Summary) -> dict[str, Any]:
-    """The object that `--json` prints."""
-    version = current_dataset(store, dataset)
+def as_json(
+    config: LibraryConfig, store: Store, dataset: DatasetConfig, summary: Summary
+) -> dict[str, Any]:
+    """The object that `--json` prints: exports, report and losses of `dataset`, and in `datasets` those of each."""
     return {
         "batches": summary.batches,
         "files": summary.files,
         "ok": summary.ok,
         "failed": summary.failed,
+        "gone": len(summary.gone),
         "paid_calls": summary.paid_calls,
         "undescribed": dict(summary.undescribed),
         "seconds": round(summary.seconds, 3),
-        "exports": exports_of(store, dataset),
-        "report": report_of(store, dataset),
-        "losses": {} if version is None else dict(Counter(x.kind for x in version.losses)),
+        **_results(store, dataset),
+        "datasets": {each.name: _results(store, each) for each in config.datasets},
         "errors": summary.errors,
     }
+
+
+def _results(store: Store, dataset: DatasetConfig) -> dict[str, Any]:
+    """Where the exports and the page of a dataset are, and its losses by kind."""
+    return {
+        "exports": exports_of(store, dataset),
+        "report": report_of(store, dataset),
+        "losses": _losses(store, dataset),
+    }
+
+
+def _losses(store: Store, dataset: DatasetConfig) -> dict[str, int]:
+    """How many losses of which kind the version that stands now has."""
+    name = f"dataset/{dataset.name}"
+    version = store.sets.current(name)
+    if version is None:
+        return {}
+    return dict(
+        Counter(store.sets.read_table(name, version, "losses", ["kind"])["kind"].to_pylist())
+    )
 
 
 def current_dataset(store: Store, dataset: DatasetConfig) -> Dataset | None:
@@ -136,18 +156,49 @@ def summary_lines(
     lines += [f"  {p.kind}: {p.subject}: {p.detail}" for p in summary.problems[:LISTED]]
     if len(summary.problems) > LISTED:
         lines.append(f"  … and {len(summary.problems) - LISTED} more files that were not taken in")
+    lines += _gone(summary)
     lines += _descriptions(summary)
-    lines += _labels(config, store, dataset)
-    lines += [f"{name:8} {place}" for name, place in exports_of(store, dataset).items()]
-    page = report_of(store, dataset)
-    if page:
-        lines.append(f"report   {place_of(page).as_uri()}")
-    others = [d.name for d in config.datasets if d.name != dataset.name]
-    if others:
-        lines.append(f"also     {', '.join(others)}, below {store.exports.root}")
+    version = current_dataset(store, dataset)
+    if version is not None and version.images.num_rows:
+        lines += label_lines(config, store, dataset, version)
+    lines += _unsplit(store, dataset)
+    lines += _places(store, dataset)
+    for other in config.datasets:
+        if other.name != dataset.name:
+            lines.append(f"also     {other.name}: {_short(store, other)}")
+            lines += [f"  {line}" for line in (*_unsplit(store, other), *_places(store, other))]
     lines.append(f"store    {store.root}")
     lines.append(f"UI       {_command()} dev --store {shlex.quote(config.store)}")
     return lines
+
+
+def _places(store: Store, dataset: DatasetConfig) -> list[str]:
+    """Where the exports and the page of a dataset are."""
+    lines = [f"{name:8} {place}" for name, place in exports_of(store, dataset).items()]
+    page = report_of(store, dataset)
+    return [*lines, f"report   {place_of(page).as_uri()}"] if page else lines
+
+
+def _short(store: Store, dataset: DatasetConfig) -> str:
+    """What another dataset has, in a few words."""
+    name = f"dataset/{dataset.name}"
+    version = store.sets.current(name)
+    if version is None:
+        return "it was not made"
+    pictures = store.sets.read_table(name, version, "images", ["image_id"]).num_rows
+    lost = ", ".join(f"{kind} {n}" for kind, n in sorted(_losses(store, dataset).items()))
+    return f"{plural(pictures, 'picture')}, losses: {lost or 'none'}"
+
+
+def _unsplit(store: Store, dataset: DatasetConfig) -> list[str]:
+    """That there was nothing to split: val is train then, and no measure of anything."""
+    name = f"dataset/{dataset.name}"
+    version = store.sets.current(name)
+    if version is None:
+        return []
+    losses = store.sets.read_table(name, version, "losses", ["kind", "subject", "detail"])
+    whole = pc.and_(pc.equal(losses["kind"], "split"), pc.equal(losses["subject"], "dataset"))
+    return [f"splits   {detail}" for detail in losses.filter(whole)["detail"].to_pylist()]
 
 
 def _work(config: LibraryConfig, store: Store, summary: Summary) -> str:
@@ -185,29 +236,19 @@ def _descriptions(summary: Summary) -> list[str]:
     return lines
 
 
-def _labels(config: LibraryConfig, store: Store, dataset: DatasetConfig) -> list[str]:
-    """What became of the labels: pictures without any do not pass silently for pictures without objects."""
-    version = current_dataset(store, dataset)
-    if version is None or not version.images.num_rows:
+def _gone(summary: Summary) -> list[str]:
+    """Which files were found to be gone from their sources; the table `left_out` names the pictures among them."""
+    if not summary.gone:
         return []
-    kinds = Counter(loss.kind for loss in version.losses)
-    boxes = plural(version.annotations.num_rows, "box").replace("boxs", "boxes")
-    pictures = plural(version.images.num_rows, "picture")
-    lines = [f"labels   {boxes} of {len(version.categories)} classes on {pictures}"]
-    if not config.labels and dataset.origins == ("labels",):
-        lines.append("  no labels were given (--labels): no picture has boxes")
-    elif kinds["unlabelled"]:
+    are = "file is" if len(summary.gone) == 1 else "files are"
+    lines = [
+        f"gone     {len(summary.gone)} {are} no longer in the sources, and left out of datasets:"
+    ]
+    lines += [f"  {uri}" for uri in summary.gone[:LISTED]]
+    if len(summary.gone) > LISTED:
         lines.append(
-            f"  {plural(kinds['unlabelled'], 'picture')} that no label file names stand among those without "
-            "objects; 'unlabelled: exclude' leaves them out"
+            f"  … and {len(summary.gone) - LISTED} more: table 'library', column 'deleted_at'"
         )
-    for kind, text in (
-        ("unmatched", "fit no picture"),
-        ("ambiguous", "fit several pictures and were not guessed"),
-        ("mismatched", "were made for another size of picture"),
-    ):
-        if kinds[kind]:
-            lines.append(f"  {plural(kinds[kind], 'label')} {text}: losses.csv")
     return lines
 
 
