@@ -1,4 +1,4 @@
-"""The options of a dataset's exports, as they are configured."""
+"""The options of a dataset's exports, as they are configured, and the captions that go into them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 from aion_dagster.config import DatasetConfig
 from aion_dagster.export_config import ExportOptionsConfig
 from aion_dagster.formats.export import FORMATS, Options
+from aion_dagster.storage.store import Store
+from aion_dagster.values import Dataset
 
 
 def export_options(config: DatasetConfig, format_name: str) -> Options:
@@ -37,6 +39,23 @@ def export_options(config: DatasetConfig, format_name: str) -> Options:
     if format_name in ("csv", "parquet"):
         return FORMATS[format_name]()
     return FORMATS[format_name](**pictures, **own[format_name])
+
+
+def with_descriptions(config: DatasetConfig, format_name: str) -> bool:
+    """Whether what was written about the pictures is in the export."""
+    return format_name == "coco" and config.export_options.captions == "descriptions"
+
+
+def captions(
+    store: Store, config: DatasetConfig, format_name: str, dataset: Dataset
+) -> dict[str, str]:
+    """The description of each picture that has one, where the export holds them."""
+    if not with_descriptions(config, format_name):
+        return {}
+    ids = dataset.images["image_id"].to_pylist()
+    found = store.tables.read("descriptions", columns=["image_id", "description"], image_ids=ids)
+    pairs = zip(found["image_id"].to_pylist(), found["description"].to_pylist(), strict=True)
+    return {image_id: text for image_id, text in sorted(pairs, key=str) if text}
 
 
 def is_as_configured(

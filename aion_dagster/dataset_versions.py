@@ -18,7 +18,9 @@ from aion_dagster.curation.fingerprint import DatasetDiff
 from aion_dagster.curation.leaks import refuse_leaks
 from aion_dagster.errors import ConfigError, ExportError
 from aion_dagster.formats.export import ExportReport, Options, count_export, write_export
+from aion_dagster.formats.packing import Archive, archived
 from aion_dagster.kept_originals import VersionPictures
+from aion_dagster.storage.exports import refuse_other_folders
 from aion_dagster.storage.places import Place
 from aion_dagster.storage.store import Store
 from aion_dagster.storage.swap import staging_folder, swap_folder
@@ -110,10 +112,15 @@ def load(store: Store, name: str, version: str | None = None) -> Dataset:
 
 
 def previous_of(store: Store, name: str, version: str) -> str | None:
-    """The version before: the one that was current when this one was made, or the one that was made before it."""
+    """The version before: the one that was current when this one was made, or the one that was made before it.
+
+    Where the content returned to a version that had been there, it is the one that was made last meanwhile.
+    """
     history = store.sets.history(ROOT + name)
     known = [v.version for v in history]
     one = history[known.index(version)]
+    if one.is_current and known[-1] != version:
+        return known[-1]
     if one.after in known:
         return one.after
     place = known.index(version)
@@ -139,11 +146,12 @@ def _names(images: pa.Table, ids: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Exported:
-    """An export of a version and where it is."""
+    """An export of a version, where it is, and how many lines its loss report has."""
 
     format: str
     place: Place
     report: ExportReport
+    losses: int
 
 
 def export_version(
@@ -154,6 +162,8 @@ def export_version(
     *,
     folder: Path | None = None,
     leaks: bool = False,
+    captions: Mapping[str, Mapping[str, str]] | None = None,
+    archive: Archive | None = None,
 ) -> list[Exported]:
     """Export a version, in formats with their options, all or none of them.
 
@@ -163,12 +173,18 @@ def export_version(
         reader: of original files.
         options: format → options.
         folder: where to, each format in a folder below; by default the store's exports, beside those of the current
-            version as `<dataset>-<version>`.
+            version as `<dataset>-<version>`. Pictures there are copies, never links.
         leaks: export although groups lie in several splits.
+        captions: format → image_id → what was written about the picture.
+        archive: one file instead of a folder.
 
     Raises:
         ExportError: splits leak, or the bytes of pictures are gone; nothing was written.
+        StorageError: a folder that is no export has the place of one; nothing was written.
     """
+    if folder is not None:
+        for kind in options:
+            refuse_other_folders(folder / kind)
     if not leaks:
         refuse_leaks(dataset.name, dataset.images)
     pictures = VersionPictures(store, dataset, reader)
@@ -181,10 +197,26 @@ def export_version(
         for kind, chosen in options.items():
             place = staging_folder(folder / kind) if folder else store.exports.staging(name, kind)
             staged[kind] = place
-            reports[kind] = write_export(kind, dataset, place, pictures, chosen)
+            reports[kind] = write_export(
+                kind,
+                dataset,
+                place,
+                pictures,
+                chosen,
+                descriptions=(captions or {}).get(kind),
+                link=folder is None,
+            )
             _complete(kind, dataset, place, reports[kind])
+            if archive:
+                _pack(place, f"{dataset.name}-{kind}", archive)
         return [
-            Exported(k, _publish(store, folder, name, k, staged[k]), r) for k, r in reports.items()
+            Exported(
+                kind,
+                _publish(store, folder, name, kind, staged[kind]),
+                report,
+                len(dataset.losses) + len(report.losses),
+            )
+            for kind, report in reports.items()
         ]
     finally:
         for place in staged.values():
@@ -194,8 +226,20 @@ def export_version(
 def _publish(store: Store, folder: Path | None, name: str, kind: str, staging: Path) -> Place:
     if folder is None:
         return store.exports.publish(staging, name, kind)
+    refuse_other_folders(folder / kind)
     swap_folder(staging, folder / kind)
     return folder / kind
+
+
+def _pack(place: Path, name: str, archive: Archive) -> None:
+    """Everything in a folder into one file in it."""
+    packed = staging_folder(place)
+    try:
+        archived(place, packed, name, archive)
+        shutil.rmtree(place)
+        packed.rename(place)
+    finally:
+        shutil.rmtree(packed, ignore_errors=True)
 
 
 def _complete(kind: str, dataset: Dataset, place: Path, report: ExportReport) -> None:

@@ -19,7 +19,7 @@ class ExportOptionsConfig(Strict):
         picture_format: what every picture becomes; keep leaves each what it is.
         longest_side: pixels; pictures with a longer side are made smaller, their boxes with them.
         archive: one file instead of a folder.
-        destination: a folder or s3:// URI that gets a copy of each export, as `<destination>/<dataset>/<format>`.
+        destination: a folder or s3:// URI that gets a copy of each export, as `<destination>/<dataset>/<format>`, never links.
         captions: COCO's captions are those of the labels, or also the pictures' descriptions.
         coco_category_ids: COCO's ids count from `coco_first_category_id`, or are those of the label files.
         yolo_task: rows of boxes or of polygons.

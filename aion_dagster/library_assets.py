@@ -60,7 +60,7 @@ LOGIC = {
     "near_duplicates": 1,
     "search_index": 2,
     "dataset": 1,
-    "export": 2,
+    "export": 3,
     "card": 2,
 }
 """Raised when the meaning of what an asset computes changes, so that existing stores are brought up to date."""

@@ -14,7 +14,7 @@ from aion_dagster import schemas
 from aion_dagster.assets.workbench import Workbench, final_failures
 from aion_dagster.checks.datasets import export_check, export_check_specs
 from aion_dagster.config import DatasetConfig
-from aion_dagster.configured_exports import export_options
+from aion_dagster.configured_exports import captions, export_options, with_descriptions
 from aion_dagster.curation.leaks import refuse_leaks
 from aion_dagster.formats.annotation_files import ParquetAnnotations
 from aion_dagster.formats.card import write_card
@@ -55,7 +55,7 @@ def export_asset(bench: Workbench, config: DatasetConfig, format_name: str) -> d
     name = f"dataset/{config.name}/{format_name}"
     key = names.key(name)
     deps = [names.key(f"dataset/{config.name}")]
-    if _with_descriptions(config, format_name):
+    if with_descriptions(config, format_name):
         deps.append(names.key("descriptions"))
 
     @dg.asset(
@@ -84,7 +84,7 @@ def export_asset(bench: Workbench, config: DatasetConfig, format_name: str) -> d
                 progress=lambda n: bench.advance(name, n),
                 rows=rows,
                 previous=earlier if isinstance(earlier, Path) else None,
-                descriptions=_descriptions(store, config, format_name, dataset),
+                descriptions=captions(store, config, format_name, dataset),
             )
             counts = count_export(format_name, staging)
             staging = _packed(store, config, format_name, staging)
@@ -121,22 +121,6 @@ def stored_dataset(store: Store, name: str) -> tuple[Dataset, ParquetAnnotations
     return Dataset.from_tables(tables, info), rows
 
 
-def _with_descriptions(config: DatasetConfig, format_name: str) -> bool:
-    return format_name == "coco" and config.export_options.captions == "descriptions"
-
-
-def _descriptions(
-    store: Store, config: DatasetConfig, format_name: str, dataset: Dataset
-) -> dict[str, str]:
-    """The description of each picture that has one."""
-    if not _with_descriptions(config, format_name):
-        return {}
-    ids = dataset.images["image_id"].to_pylist()
-    found = store.tables.read("descriptions", columns=["image_id", "description"], image_ids=ids)
-    pairs = zip(found["image_id"].to_pylist(), found["description"].to_pylist(), strict=True)
-    return {image_id: text for image_id, text in sorted(pairs, key=str) if text}
-
-
 def _packed(store: Store, config: DatasetConfig, format_name: str, staging: Path) -> Path:
     """The export as it is to be published: as it is, or with everything in one archive."""
     kind = config.export_options.archive
@@ -154,7 +138,7 @@ def _copied(store: Store, config: DatasetConfig, format_name: str, staging: Path
     if wanted is None:
         return None
     exports = ExportStore(place_of(wanted), store.exports.scratch)
-    return exports.copy(staging, config.name, format_name, link=config.link_pictures)
+    return exports.copy(staging, config.name, format_name, link=False)
 
 
 def dataset_input(bench: Workbench, config: DatasetConfig) -> dg.AssetIn:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aion_dagster.commands.settings import store_config
+from aion_dagster.commands.summary import plural
 from aion_dagster.config import DatasetConfig, LibraryConfig
 from aion_dagster.curation.fingerprint import DatasetDiff, diff
 from aion_dagster.dataset_versions import (
@@ -25,6 +26,7 @@ from aion_dagster.dataset_versions import (
 )
 from aion_dagster.errors import ConfigError
 from aion_dagster.formats.export import FORMATS
+from aion_dagster.storage.durable import storage_errors
 from aion_dagster.storage.store import Store
 
 _SHOWN = 20
@@ -118,7 +120,7 @@ def _plain_diff(found: DatasetDiff) -> dict[str, Any]:
 
 
 def _export(config: LibraryConfig, store: Store, args: Namespace) -> None:
-    from aion_dagster.configured_exports import export_options
+    from aion_dagster.configured_exports import captions, export_options
     from aion_dagster.resources.sources import SourceReader
 
     chosen = load(store, args.name, args.version)
@@ -133,9 +135,8 @@ def _export(config: LibraryConfig, store: Store, args: Namespace) -> None:
             f"{chosen.version} is the current version, which 'aion-dagster run' exports; name another folder by --to"
         )
     options = {one: export_options(settings, one) for one in formats}
-    folder = Path(args.to).absolute() if args.to else None
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
+    archive = settings.export_options.archive
+    folder = _folder(args.to) if args.to else None
     with store.lock(exclusive=False, what="aion-dagster dataset export"):
         done = export_version(
             store,
@@ -144,13 +145,25 @@ def _export(config: LibraryConfig, store: Store, args: Namespace) -> None:
             options,
             folder=folder,
             leaks=settings.leaks == "warn",
+            captions={one: captions(store, settings, one, chosen) for one in formats},
+            archive=None if archive == "none" else archive,
         )
     if args.json:
-        exports = {e.format: {"place": str(e.place), "pictures": e.report.images, "boxes": e.report.annotations, "losses": len(e.report.losses)} for e in done}  # fmt: skip
+        exports = {e.format: {"place": str(e.place), "pictures": e.report.images, "boxes": e.report.annotations, "losses": e.losses} for e in done}  # fmt: skip
         _say_json({"dataset": args.name, "version": chosen.version, "exports": exports})
     for one in done if not args.json else ():
         report = one.report
-        _say(f"{one.format:8} {one.place}  {report.images} pictures, {report.annotations} boxes, {len(report.losses)} losses")  # fmt: skip
+        _say(f"{one.format:8} {one.place}  {report.images} pictures, {report.annotations} boxes, {plural(one.losses, 'line')} in losses.csv")  # fmt: skip
+
+
+def _folder(place: str) -> Path:
+    """An existing folder, made where it is not there."""
+    if "://" in place:
+        raise ConfigError(f"--to {place}: is no folder; 'destination' of a dataset puts copies of its exports into a bucket")  # fmt: skip
+    folder = Path(place).absolute()
+    with storage_errors("create the folder", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _moment(one: Manifest) -> str:

@@ -51,7 +51,7 @@ class ColorCondition(Strict):
 
 
 class TextCondition(Strict):
-    """Words that stand in a text of a picture, all of them, without regard to case; a string is short for `{contains: …}`.
+    """What stands in a text of a picture, within words too, without regard to case; a string is short for `{contains: …}`.
 
     Attributes:
         contains: the text looked for, as a whole.

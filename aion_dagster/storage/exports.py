@@ -91,10 +91,7 @@ class ExportStore:
         place = self.root / dataset / name
         if not isinstance(place, Path):
             return self._upload(finished, place)
-        if place.is_dir() and any(place.iterdir()) and not (place / FACTS).is_file():
-            raise StorageError(
-                f"Cannot replace {place}: it is no export. Move it away, or choose another destination."
-            )
+        refuse_other_folders(place)
         staging = swap.staging_folder(place)
         try:
             with durable.storage_errors("copy to", place):
@@ -141,6 +138,21 @@ class ExportStore:
             return 0 if self.scratch is None else durable.sweep(self.scratch)
         nested = [p for p in self.root.iterdir() if p.is_dir()] if self.root.is_dir() else []
         return sum(swap.sweep(folder) for folder in (self.root, *nested))
+
+
+def refuse_other_folders(place: Path) -> None:
+    """See to it that an export may be put at `place`: nothing is there, an empty folder, or an export.
+
+    Raises:
+        StorageError: something else is there.
+    """
+    if not (place.exists() or place.is_symlink()):
+        return
+    is_empty = place.is_dir() and not any(place.iterdir())
+    if not is_empty and not (place / FACTS).is_file():
+        raise StorageError(
+            f"Cannot replace {place}: it is no export. Move it away, or choose another destination."
+        )
 
 
 def _link_or_copy(origin: str, target: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,8 @@ def _trace(command: Any, said: Any, store: Path, pictures: Path) -> None:
             found["sha256"],
             found["annotation"]["annotation_id"],
             place["name"],
+            place["uri"],
+            pictures / place["name"],
             export / "images" / "train" / place["name"],
         )
     }
@@ -128,6 +131,30 @@ def _export_again(command: Any, tmp_path: Path, config: Path) -> None:
     assert tree(place) == tree(tmp_path / "out" / "coco")
     assert "c/new.jpg" not in "".join(tree(place))
     assert once["exports"]["coco"]["pictures"] == 12
+    listed = (place / "losses.csv").read_text().splitlines()
+    assert once["exports"]["coco"]["losses"] == len(listed) - 1
+    _never_replace_what_is_no_export(command, tmp_path, again)
+    _copies_elsewhere(place, tmp_path / "out" / "coco")
+
+
+def _never_replace_what_is_no_export(command: Any, tmp_path: Path, again: list[Any]) -> None:
+    """A folder of the user's is left alone, and nothing else is written."""
+    mine = tmp_path / "mine" / "yolo"
+    mine.mkdir(parents=True)
+    (mine / "notes.txt").write_text("precious")
+    complaint = command(*again, "--to", tmp_path / "mine", "--format", "coco,yolo", status=1)
+    assert "it is no export" in complaint
+    assert tree(tmp_path / "mine") == {"yolo/notes.txt": b"precious"}
+    assert "no folder" in command(*again, "--to", "s3://bucket/x", status=2)
+    complaint = command(*again, "--to", mine / "notes.txt", status=1)
+    assert "notes.txt" in complaint
+
+
+def _copies_elsewhere(place: Path, copied: Path) -> None:
+    """In the store, pictures are links; what `--to` writes shares nothing with anything."""
+    linked = {p.stat().st_nlink for p in (place / "images").rglob("*.jpg")}
+    assert max(linked) > 1
+    assert {p.stat().st_nlink for p in copied.rglob("*") if p.is_file()} == {1}
 
 
 def _refuse_what_is_gone(command: Any, tmp_path: Path, config: Path, pictures: Path) -> None:
@@ -204,3 +231,66 @@ def test_what_was_selected_and_what_was_left_out_stands_in_the_version(
     again = run(pictures, "--labels", labels, "--config", config)
     assert again["seconds"] >= 0
     assert len(command("dataset", "list")) == 1
+
+
+def test_a_run_tells_of_every_dataset_and_content_that_returns_has_a_version_before(
+    pictures: Path, labels: Path, tmp_path: Path, run: Run, command: Any
+) -> None:
+    options = {"captions": "descriptions", "destination": str(tmp_path / "copies")}
+    main_one = {"name": "main", "exports": ["coco"], "export_options": options}
+    one = {
+        "name": "one", "exports": ["csv"], "select": {"names": ["b/picture 00.jpg"]},
+        "export_options": {"archive": "zip"},
+    }  # fmt: skip
+    config = tmp_path / "aion.yaml"
+    config.write_text(yaml.safe_dump({"datasets": [main_one, one]}))
+    told = run(pictures, "--labels", labels, "--config", config)
+    _told_of_both(told)
+    _not_changed_with_the_original(pictures, tmp_path)
+    first = command("dataset", "list", "main")[0]["version"]
+
+    config.write_text(yaml.safe_dump({"datasets": [main_one | {"quality": {"min_width": 9}}, one]}))
+    run(pictures, "--labels", labels, "--config", config)
+    second = next(v["version"] for v in command("dataset", "list", "main") if v["is_current"])
+    again = ["dataset", "export", "--version", first[:8], "--config", config]
+    exported = command(*again, "main", "--to", tmp_path / "out")["exports"]["coco"]
+    assert (tmp_path / "out/coco/annotations/captions_train.json").is_file()
+    assert tree(tmp_path / "out/coco/annotations") == tree(tmp_path / "copies-kept/annotations")
+    assert exported["losses"] == len((tmp_path / "out/coco/losses.csv").read_text().splitlines()) - 1  # fmt: skip
+    again[3] = command("dataset", "list", "one")[0]["version"]
+    command(*again, "one", "--to", tmp_path / "out")
+    packed = tmp_path / "out/csv/one-csv.zip"
+    assert packed.read_bytes() == Path(told["datasets"]["one"]["exports"]["csv"], packed.name).read_bytes()  # fmt: skip
+
+    config.write_text(yaml.safe_dump({"datasets": [main_one, one]}))
+    run(pictures, "--labels", labels, "--config", config)
+    found = command("dataset", "diff", "main")
+    assert (found["before"], found["after"]) == (second, first)
+
+
+def _told_of_both(told: dict[str, Any]) -> None:
+    assert set(told["datasets"]) == {"main", "one"}
+    assert told["datasets"]["main"] == {k: told[k] for k in ("exports", "report", "losses")}
+    other = told["datasets"]["one"]
+    assert Path(other["exports"]["csv"], "export.json").is_file()
+    assert other["losses"]["split"] == 1
+    output = told["output"]
+    assert "also     one: 1 picture, losses: " in output
+    assert "split 1" in output
+    assert f"csv      {other['exports']['csv']}" in output
+    assert "splits   1 group: nothing to split, all pictures train, and val repeats train" in output
+
+
+def _not_changed_with_the_original(pictures: Path, tmp_path: Path) -> None:
+    """The store's export is linked to the originals, that at the destination is not."""
+    copied, linked = tmp_path / "copies/main/coco", tmp_path / "store/exports/main/coco"
+    before = tree(copied)
+    assert before == tree(linked)
+    original = pictures / "a/picture 01.jpg"
+    kept, facts = original.read_bytes(), original.stat()
+    original.write_bytes(b"something else")
+    assert tree(linked) != before
+    assert tree(copied) == before
+    original.write_bytes(kept)
+    os.utime(original, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    copied.rename(tmp_path / "copies-kept")

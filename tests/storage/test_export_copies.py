@@ -50,6 +50,23 @@ def test_a_folder_that_is_no_export_is_never_replaced(tmp_path: Path) -> None:
     assert tree(mine.parent) == {"thesis.txt": "precious"}
 
 
+@pytest.mark.parametrize("there", ["file", "link", "dangling"])
+def test_what_is_no_folder_is_never_replaced(tmp_path: Path, there: str) -> None:
+    place = tmp_path / "elsewhere/main/yolo"
+    place.parent.mkdir(parents=True)
+    if there == "file":
+        place.write_text("precious")
+    else:
+        place.symlink_to(tmp_path / "mine")
+        if there == "link":
+            (tmp_path / "mine").mkdir()
+            (tmp_path / "mine/thesis.txt").write_text("precious")
+    export = finished(tmp_path / "export", "x")
+    with pytest.raises(StorageError, match="Cannot replace"):
+        ExportStore(tmp_path / "elsewhere").copy(export, "main", "yolo")
+    assert place.is_symlink() or place.read_text() == "precious"
+
+
 def test_a_copy_in_a_bucket_is_found_by_its_pointer(bucket: str, tmp_path: Path) -> None:
     copies = ExportStore(place_of(f"s3://{bucket}/data"), tmp_path / "scratch")
     for text in ("old", "new"):
