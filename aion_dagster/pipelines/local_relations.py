@@ -62,13 +62,16 @@ def cross_reference(
     return StepResult(
         agent="cross_reference",
         made_by="tables",
-        summary=(
-            f"{counted(len(kept), 'relationship')} between {counted(len(pictures), 'picture')} and {len(papers)} documents "
-            "and links"
-        ),
+        summary=f"{counted(len(kept), 'relationship')} between {_things(pictures, papers)}",
         relationships=tuple(kept),
         sentences=tuple(by_intent(sentences, intent)),
     )
+
+
+def _things(pictures: Sequence[Picture], papers: Sequence[Paper]) -> str:
+    """How many of what there are, as in `3 pictures, 1 document`."""
+    kinds = ["picture"] * len(pictures) + [p.kind for p in papers]
+    return ", ".join(counted(kinds.count(kind), kind) for kind in dict.fromkeys(kinds))
 
 
 def _sides(pictures: Sequence[Picture], papers: Sequence[Paper]) -> list[_Side]:

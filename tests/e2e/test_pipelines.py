@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 import yaml
+from aionvision_server.asking import asking
 from aionvision_server.fixtures import Server, running
 from pipeline_runs import (
     EXAMPLES,
@@ -348,6 +349,52 @@ def test_a_plan_that_cannot_be_carried_out_is_told_with_its_step_and_file(
     assert "organize: the plan was not carried out: picture 0" in failed["problems"]
     assert "Not a directory" in failed["problems"]
     assert "Errno" not in failed["problems"]
+
+
+@pytest.mark.parametrize(
+    ("apply", "told"),
+    [
+        ({"to": "tags"}, "6 files tagged at the platform"),
+        (
+            {"to": "platform_folders", "target": "sorted"},
+            "6 files put into folders of the platform below sorted",
+        ),
+        ({"to": "platform"}, "6 files put into folders by the platform's own agent"),
+    ],
+)
+def test_a_shared_account_ends_well_and_what_was_done_there_is_told(
+    there: tuple[Path, Path],
+    platform: Server,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    apply: dict[str, Any],
+    told: str,
+) -> None:
+    store, _ = there
+    config = tmp_path / "aion.yaml"
+    config.write_text(there[1].read_text())
+    name = f"shared_{apply['to']}"
+    steps = [
+        {"search_images": "picture"},
+        {"organize": "Sort by color", "apply": apply | {"confirm": True}},
+    ]
+    with_pipelines(config, [{"name": name, "steps": steps}])
+    with asking(platform) as ask:
+        stranger = ask.uploaded(999)
+        try:
+            done = run_pipeline(capsys, name, store, config, "--again")
+        finally:
+            ask.ok("DELETE", f"/user-files/{stranger}")
+    assert set(statuses(done).values()) == {"completed"}
+    assert done["applied"]["organize"]["told"] == told
+    assert f"applied        completed  {told}" in done["output"]
+    found = result_of(store, name, "search_images").items
+    assert [i.remote_id for i in found if i.id is None] == [stranger]
+    assert {i.name for i in found if i.id} == {f"picture {i:02}.jpg" for i in range(6)}
+    plan = result_of(store, name, "organize")
+    assert "left out 1 file of the platform that is not of this library" in plan.summary
+    report = (store / "reports" / "pipeline" / name / "organize.md").read_text()
+    assert "## Carried out" in report
 
 
 def test_what_a_library_lacks_for_a_pipeline_is_listed_before_it_is_run(

@@ -95,6 +95,7 @@ def test_the_intent_decides_what_comes_first(store: Store) -> None:
 
 def test_pictures_and_documents_that_share_words_are_related(store: Store) -> None:
     told = results(store, ALL.cross_reference("poles"))["cross_reference"]
+    assert told.summary.endswith("relationships between 4 pictures, 2 documents")
     relations = {(r.relation, r.from_id, r.to_id) for r in told.relationships}
     assert ("near_duplicate", "tree-1", "tree-2") in relations
     assert ("same_place", "pole-1", "pole-2") in relations
