@@ -13,11 +13,18 @@ import yaml
 
 from aion_dagster.commands.settings import store_config
 from aion_dagster.config import LibraryConfig
+from aion_dagster.costs import spending_caps
+from aion_dagster.curation.library import live_rows
 from aion_dagster.planning import Planner, configured_backend
 from aion_dagster.storage.store import Store
 
 _REASONS: Final = 20
 """Reasons for missing descriptions that are named."""
+
+_ABOUT: Final = (
+    "# files, bytes, descriptions and documents count all that was taken in, also what was superseded or deleted"
+    " since;\n# pictures_by_state tells these apart."
+)
 
 
 def status(args: Namespace) -> int:
@@ -28,6 +35,7 @@ def status(args: Namespace) -> int:
     if args.json:
         print(json.dumps(facts))
     else:
+        print(_ABOUT)
         print(yaml.safe_dump(facts, sort_keys=False, allow_unicode=True).rstrip())
     return 0
 
@@ -45,9 +53,11 @@ def store_facts(config: LibraryConfig, store: Store) -> dict[str, Any]:
         "files": _counts(images["status"].to_pylist()),
         "bytes": _bytes(store),
         "pictures": 0 if library is None else library.rows,
+        "pictures_by_state": _states(store),
         "descriptions": _descriptions(store),
         "documents": _counted(store, "documents", "text_extraction_status"),
         "links": _links(store),
+        "budgets": _budgets(config, store),
         "datasets": {d.name: _dataset(store, d.name) for d in config.datasets},
         "left_to_do": {
             "labels": plan.labels,
@@ -55,6 +65,37 @@ def store_facts(config: LibraryConfig, store: Store) -> dict[str, Any]:
             "assets": [*(plan.whole if records else ()), *plan.remote],
         },
     }
+
+
+def _states(store: Store) -> dict[str, int]:
+    """Distinct pictures that are there, that have another content by now, and whose files are gone."""
+    if not store.tables.exists("library"):
+        return {}
+    rows = store.tables.read("library", columns=["superseded_by", "deleted_at"])
+    superseded, deleted = (
+        pc.sum(pc.is_valid(rows[c])).as_py() or 0 for c in ("superseded_by", "deleted_at")
+    )
+    return {
+        "current": live_rows(rows).num_rows,
+        "superseded": superseded,
+        "deleted": deleted,
+    }
+
+
+def _budgets(config: LibraryConfig, store: Store) -> dict[str, dict[str, float]]:
+    """What is spent and left of each budget; that of a run begins anew with each."""
+    found: dict[str, dict[str, float]] = {}
+    spent = store.ledger.spent_now()
+    for cap in spending_caps(config.budgets):
+        if cap.per not in spent:
+            continue
+        calls, credit = spent[cap.per]
+        told = found[cap.per] = {}
+        if cap.calls is not None:
+            told |= {"calls_spent": calls, "calls_left": max(0, cap.calls - calls)}
+        if cap.credits is not None:
+            told |= {"credits_spent": credit, "credits_left": max(0.0, cap.credits - credit)}
+    return found
 
 
 def _counts(words: Iterable[str]) -> dict[str, int]:

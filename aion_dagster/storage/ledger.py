@@ -10,8 +10,8 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from aion_dagster.errors import StorageError
-from aion_dagster.storage.call_records import Cap, Spent
-from aion_dagster.storage.ledger_budgets import calls_of_run
+from aion_dagster.storage.call_records import BudgetScope, Cap, Spent
+from aion_dagster.storage.ledger_budgets import calls_of_run, spent_at
 from aion_dagster.storage.ledger_calls import PaidCalls
 from aion_dagster.storage.ledger_database import Database, now
 from aion_dagster.storage.ledger_paces import SharedPace
@@ -70,6 +70,11 @@ class Ledger(RetiredLedger):
         """How many paid calls a run made."""
         with self._database.read() as connection:
             return calls_of_run(connection, run)
+
+    def spent_now(self) -> dict[BudgetScope, tuple[int, float]]:
+        """Calls and credits that count against the budgets of this day, this month and the library."""
+        with self._database.read() as connection:
+            return spent_at(connection, now())
 
     def close(self) -> None:
         """Close all connections; the next call opens new ones."""

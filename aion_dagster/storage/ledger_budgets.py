@@ -111,6 +111,19 @@ def calls_of_run(connection: sa.Connection, run: str) -> int:
     return connection.scalar(query) or 0
 
 
+def spent_at(connection: sa.Connection, moment: datetime) -> dict[BudgetScope, tuple[int, float]]:
+    """Calls and credits of the library, and of the day and month of `moment`."""
+    day = moment.date().isoformat()
+    names: dict[BudgetScope, str] = {
+        "day": f"day:{day}",
+        "month": f"month:{day[:7]}",
+        "library": "library",
+    }
+    query = sa.select(BUDGETS).where(BUDGETS.c.scope.in_(list(names.values())))
+    rows = {row.scope: (row.calls, row.credits) for row in connection.execute(query)}
+    return {scope: rows.get(name, (0, 0.0)) for scope, name in names.items()}
+
+
 def _add_to_day(
     connection: sa.Connection,
     day: str,

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from aionvision_server.fixtures import Server
 from remote_runs import configured, ready
-from small_library import Run
+from small_library import Run, draw_picture
 
 from aion_dagster.cli import main
 
@@ -73,8 +73,26 @@ def test_a_picture_in_two_batches_is_counted_once_and_described_when_either_is(
     told = facts(tmp_path / "store", capsys)["descriptions"]
     assert told["by_status"] == {"completed": 10, "failed": 2}
     assert [n for reason, n in told["missing"].items() if "budget of 10 calls" in reason] == [2]
+    told = facts(tmp_path / "store", capsys)
+    assert told["budgets"] == {"library": {"calls_spent": 10, "calls_left": 0}}
+    assert told["pictures_by_state"] == {"current": 12, "superseded": 0, "deleted": 0}
     for picture in sorted(pictures.rglob("*.jpg")):
         shutil.copy(picture, picture.with_name(f"copy of {picture.name}"))
     run(pictures, "--config", configured(tmp_path / "aion.yaml", aionvision))
     told = facts(tmp_path / "store", capsys)["descriptions"]
     assert told == {"by_status": {"completed": 12}, "missing": {}}
+
+
+def test_pictures_that_were_superseded_or_deleted_are_told_apart(
+    run: Run, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(pictures, "--export", "none")
+    gone, changed, *_ = sorted(pictures.rglob("*.jpg"))
+    gone.unlink()
+    draw_picture(changed, 77)
+    run("--export", "none")
+    told = facts(tmp_path / "store", capsys)
+    assert told["files"] == {"ok": 13}
+    assert told["pictures_by_state"] == {"current": 11, "superseded": 1, "deleted": 1}
+    assert told["budgets"] == {}
+    assert "superseded or deleted" in status(tmp_path / "store", capsys)
