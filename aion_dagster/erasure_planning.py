@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote_from_bytes
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +13,7 @@ import pyarrow.dataset as ds
 
 from aion_dagster.compute.documents.identifiers import document_id
 from aion_dagster.identity import image_id
+from aion_dagster.source_files import uri_of
 from aion_dagster.storage.erasure_found import Found, find
 from aion_dagster.storage.erasure_target import Target
 from aion_dagster.storage.ledger_erasure import FileVersion
@@ -90,7 +89,7 @@ def _target(store: Store, what: str) -> Target | None:
     elif _ID.fullmatch(what):
         first = _files(store, "image_id", {what}) or _files(store, "document_id", {what})
     else:
-        uri = _uri(what)
+        uri = uri_of(what)
         first, known = _files(store, "uri", {uri}), store.ledger.versions_of(uri)
     contents = {row["sha256"] for row in first if row["sha256"]} | ({what} if is_content else set())
     rows = [*first, *_files(store, "sha256", contents)]
@@ -109,14 +108,6 @@ def _target(store: Store, what: str) -> Target | None:
         names=frozenset(_own_names(store, names, uris)),
         label_images=frozenset(_label_images(store, ids)),
     )
-
-
-def _uri(what: str) -> str:
-    """A path of this machine as sources name it; a URI as it is."""
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", what):
-        return what
-    path = Path(what).expanduser().absolute()
-    return "file://" + quote_from_bytes(bytes(path))
 
 
 def _files(store: Store, column: str, values: Collection[str]) -> list[dict[str, Any]]:

@@ -13,11 +13,13 @@ import pyarrow.dataset as ds
 
 from aion_dagster import identity, schemas
 from aion_dagster.errors import ConfigError
+from aion_dagster.source_files import SourceFile, files_called
 from aion_dagster.storage.ledger_records import Build
 from aion_dagster.storage.ledger_trace import KnownCall, KnownResult
 from aion_dagster.storage.store import Store
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_SHOWN: Final = 10
 _ABOUT_PICTURES: Final = (
     "images", "color_analyses", "visual_features", "descriptions", "embeddings", "annotations", "text_regions", "codes",
     "objects", "image_embeddings",
@@ -125,18 +127,31 @@ def trace_image(store: Store, image_id: str, annotation: Mapping[str, Any] | Non
 
 
 def image_of(store: Store, asked: str) -> str | None:
-    """The id of the picture that an image id, a SHA-256 or a file name means; None where it means none.
-
-    A file name is that in an export of a current version, else the name in its source, or the last part of it.
+    """The id of the picture that an image id, a SHA-256 or a file name in an export means; None where it means none.
 
     Raises:
         ConfigError: several pictures have this name.
     """
     if _SHA256.fullmatch(asked.lower()):
         asked = identity.image_id(asked.lower())
-    found = _where(store, "image_id", asked) or _exported(store, asked) or _named(store, asked)
+    found = _where(store, "image_id", asked) or _exported(store, asked)
     if len(found) > 1:
-        raise ConfigError(f"{asked!r} is the name of {len(found)} pictures: {', '.join(sorted(found)[:10])}; name one by its id")  # fmt: skip
+        named = {image: _library_row(store, image) or {} for image in sorted(found)[:_SHOWN]}
+        places = [f"{(row.get('locations') or [{}])[0].get('uri', 'gone')} ({i})" for i, row in named.items()]  # fmt: skip
+        raise ConfigError(f"{asked!r} is the name of {len(found)} pictures: {', '.join(places)}; name one by its URI or id")  # fmt: skip
+    return next(iter(found), None)
+
+
+def file_of(store: Store, asked: str) -> SourceFile | None:
+    """The file that a URI, a path, a name in a source or the last part of one means; None where it means none.
+
+    Raises:
+        ConfigError: it means several that are not the same picture.
+    """
+    found = files_called(store, asked)
+    if len({file.image_id or file.uri for file in found}) > 1:
+        places = ", ".join(file.uri for file in found[:_SHOWN])
+        raise ConfigError(f"{asked!r} is the name of {len(found)} files: {places}; name one by its URI")  # fmt: skip
     return next(iter(found), None)
 
 
@@ -186,16 +201,6 @@ def _exported(store: Store, file_name: str) -> set[str]:
             same = pc.equal(table["file_name"], file_name)
             found |= set(table.filter(same)["image_id"].to_pylist())
     return found
-
-
-def _named(store: Store, name: str) -> set[str]:
-    if not store.tables.exists("library"):
-        return set()
-    table = store.tables.read("library", columns=["image_id", "name"])
-    same = table.filter(pc.equal(table["name"], name))
-    if not same.num_rows:
-        same = table.filter(pc.ends_with(table["name"], f"/{name}"))
-    return set(same["image_id"].to_pylist())
 
 
 def _library_row(store: Store, image_id: str) -> Mapping[str, Any] | None:

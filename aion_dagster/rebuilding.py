@@ -34,6 +34,7 @@ from aion_dagster.storage.manifests import ManifestFacts
 from aion_dagster.storage.parquet import Footer, read_footer
 from aion_dagster.storage.store import LEDGER_FILE, Store
 from aion_dagster.storage.tables import TableStore
+from aion_dagster.wording import plural
 
 _AT_ONCE: Final = 16
 _LIKE: Final = {"variants": "images", "document_chunks": "documents"}
@@ -84,10 +85,12 @@ def ledger_problem(store: Store) -> str | None:
     except StorageError as error:
         return str(error)
     if lost := known - there:
-        return f"it knows {len(lost)} batches that have no manifest, such as {min(lost)}"
+        return f"it knows {plural(len(lost), 'batch')} without manifest, such as {min(lost)}"
     made = set(store.tables.batches("images")) | set(store.tables.batches("documents"))
     if unknown := (there & made) - known - retired:
-        return f"it does not know {len(unknown)} batches that have tables, such as {min(unknown)}"
+        return (
+            f"it does not know {plural(len(unknown), 'batch')} with tables, such as {min(unknown)}"
+        )
     return None
 
 

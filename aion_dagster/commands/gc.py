@@ -9,9 +9,9 @@ from datetime import timedelta
 
 from aion_dagster.commands.saying import say
 from aion_dagster.commands.settings import store_config
-from aion_dagster.commands.summary import plural
 from aion_dagster.storage.garbage import Garbage, find_garbage, remove_garbage
 from aion_dagster.storage.store import Store
+from aion_dagster.wording import plural
 
 _SHOWN = 20
 

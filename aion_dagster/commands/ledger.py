@@ -7,9 +7,9 @@ from argparse import Namespace
 from dataclasses import asdict
 
 from aion_dagster.commands.settings import store_config
-from aion_dagster.commands.summary import plural
 from aion_dagster.rebuilding import Rebuilt, ledger_problem, rebuild_ledger
 from aion_dagster.storage.store import Store
+from aion_dagster.wording import plural
 
 
 def ledger(args: Namespace) -> int:

@@ -11,8 +11,10 @@ from typing import Any
 from aion_dagster.commands.settings import store_config
 from aion_dagster.errors import ConfigError
 from aion_dagster.exported_ids import annotation_in_coco, dataset_of, image_of_file
-from aion_dagster.provenance import Trace, annotation_of, image_of, trace_image
+from aion_dagster.provenance import Trace, annotation_of, file_of, image_of, trace_image
+from aion_dagster.source_files import SourceFile
 from aion_dagster.storage.store import Store
+from aion_dagster.wording import plural
 
 
 def trace(args: Namespace) -> int:
@@ -23,11 +25,12 @@ def trace(args: Namespace) -> int:
     if args.json:
         print(json.dumps(found.plain(), default=str))
     else:
-        print("\n".join(lines(found)))
+        print("\n".join(_file(found) if isinstance(found, SourceFile) else lines(found)))
     return 0
 
 
-def _found(store: Store, asked: str, number: str | None) -> Trace:
+def _found(store: Store, asked: str, number: str | None) -> Trace | SourceFile:
+    """What is known of what was asked for: a picture, or a file that is none."""
     path = Path(asked)
     exported = dataset_of(store, path) if path.is_file() else None
     if exported is not None:
@@ -43,12 +46,25 @@ def _found(store: Store, asked: str, number: str | None) -> Trace:
     if row_of is not None:
         return trace_image(store, row_of["image_id"], row_of)
     image = image_of(store, asked)
-    if image is None:
+    if image is not None:
+        return trace_image(store, image)
+    file = file_of(store, asked)
+    if file is None:
         raise ConfigError(
-            f"{asked!r} is no annotation, picture, SHA-256, file name in an export or name in a source of {store.root};"
-            " of an exported COCO file name an id by --annotation"
+            f"{asked!r} is no annotation, picture, SHA-256, file name in an export, or path, URI or name in a source of"
+            f" {store.root}; of an exported COCO file name an id by --annotation"
         )
-    return trace_image(store, image)
+    # A batch may be kept out of the library.
+    in_library = file.image_id and image_of(store, file.image_id)
+    return trace_image(store, in_library) if in_library else file
+
+
+def _file(file: SourceFile) -> Iterator[str]:
+    """A file that is no picture of the library, as a person reads it."""
+    why = f": {file.error}" if file.error else ""
+    yield f"file       {file.name}  {file.status}{why}"
+    yield f"source     {file.source}: {file.uri}"
+    yield f"  version  {file.version}, batch {file.batch}"
 
 
 def lines(found: Trace) -> Iterator[str]:
@@ -71,10 +87,10 @@ def lines(found: Trace) -> Iterator[str]:
         cost = "credits not told" if call.credits is None else f"{call.credits:g} credits"
         yield f"paid call  {call.operation} by {call.engine}: {call.state}, {cost}, {call.input_tokens}/{call.output_tokens} tokens"
         yield f"  run {call.run}, {call.day}, parameters {call.parameters[:16]}, remote id {call.remote_id}"
-    yield f"cost       {found.credits:g} credits in {len(found.calls)} paid calls"
+    yield f"cost       {found.credits:g} credits in {plural(len(found.calls), 'paid call')}"
     for one in found.datasets:
         mark = " (current)" if one.is_current else ""
-        yield f"dataset    {one.dataset} {one.version}{mark}: {one.split}/{one.file_name}, {len(one.annotations)} annotations"
+        yield f"dataset    {one.dataset} {one.version}{mark}: {one.split}/{one.file_name}, {plural(len(one.annotations), 'annotation')}"
         for export, folder in one.exports.items():
             yield f"  {export:8} {folder}"
 

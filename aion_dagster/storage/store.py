@@ -29,6 +29,7 @@ from aion_dagster.storage.shared_file import SharedFile
 from aion_dagster.storage.table_versions import bring_up_to_date
 from aion_dagster.storage.tables import TableStore
 from aion_dagster.storage.tablesets import TableSetStore
+from aion_dagster.wording import plural
 
 FORMAT_VERSION: Final = 1
 MARKER: Final = "aion-store.json"
@@ -184,7 +185,7 @@ class Store:
         )
         return (
             f"The ledger of the store {self.root} is lost: {what}, but the store has"
-            f" manifests of {len(self.manifests.batches())} batches. 'aion-dagster ledger rebuild --store"
+            f" manifests of {plural(len(self.manifests.batches()), 'batch')}. 'aion-dagster ledger rebuild --store"
             f" {shlex.quote(str(self.home))}{of}' restores it from the manifests.{elsewhere}"
         )
 

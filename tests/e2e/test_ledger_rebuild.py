@@ -98,7 +98,7 @@ def test_what_can_be_read_of_a_damaged_ledger_is_carried_over(
         source.execute("DELETE FROM batches WHERE seq = 2")
         source.commit()
     done = rebuild()
-    assert "does not know 1 batches that have tables" in done["problem"]
+    assert "does not know 1 batch with tables" in done["problem"]
     assert done["rebuilt"]["carried"] > 0
     assert Path(done["rebuilt"]["kept"]).is_file()
     with Ledger.at(file) as ledger:

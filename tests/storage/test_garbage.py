@@ -86,6 +86,7 @@ def located(schema: pa.Schema, batches: list[str]) -> pa.Table:
 
 def make(store: Store, batches: list[Batch]) -> dict[str, Batch]:
     """The store that these batches stand for; by key."""
+    assert store.ledger.batches() == []  # opened before there is anything, as a first run does
     keys = {batch_key("s", [file_of(n)]): batch for n, batch in enumerate(batches)}
     for number, (key, batch) in enumerate(keys.items()):
         files = [file_of(number)]

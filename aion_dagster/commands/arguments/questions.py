@@ -99,7 +99,8 @@ def trace(commands: Commands, what: str) -> None:
     command.add_argument(
         "id",
         metavar="ID",
-        help="an annotation id, an image id, a SHA-256, a file name in an export or a source, or a file of an export",
+        help="an annotation id, an image id, a SHA-256, a path, URI or name of a file in a source, a file name in an"
+        " export, or a file of an export",
     )
     command.add_argument(
         "--annotation", metavar="ID", help="where ID is an exported COCO file: an id in it"
