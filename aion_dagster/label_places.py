@@ -58,6 +58,14 @@ def is_in_bucket(path: str) -> bool:
     return path.lower().startswith(f"{SCHEME}://")
 
 
+def label_folder(path: str) -> str:
+    """What the names of the label files at a label path are relative to: itself, or the folder of a file."""
+    plain = path.rstrip("/")
+    name = plain.rpartition("/")[2].lower()
+    is_file = name.endswith(LABEL_SUFFIXES) and not name.endswith(SUFFIXES)
+    return plain.rpartition("/")[0] if is_file else plain
+
+
 def label_place_exists(path: str) -> bool:
     """Whether there is anything at a label path.
 

@@ -13,10 +13,10 @@ from aion_dagster import schemas
 from aion_dagster.assets.workbench import Workbench, final_failures, keys, table_output
 from aion_dagster.backends.detections import Detection, DetectionTable, as_annotations
 from aion_dagster.curation.matching import LabelIndex, LabelMatches, index_labels, match_labels
-from aion_dagster.formats.label_sets import map_classes, merge_labels, placed
+from aion_dagster.formats.label_sets import map_classes, merge_labels, placed, told_apart
 from aion_dagster.formats.labels import read_labels
 from aion_dagster.label_config import LabelsConfig
-from aion_dagster.label_places import fetched
+from aion_dagster.label_places import fetched, label_folder
 from aion_dagster.planning import ANNOTATION_TABLES, detection_tables
 from aion_dagster.resources.access import open_store
 from aion_dagster.resources.outputs import Built
@@ -39,7 +39,9 @@ def label_asset(bench: Workbench) -> dg.AssetsDefinition:
     def labels(context: dg.AssetExecutionContext) -> Any:
         with final_failures():
             fingerprint = bench.planner(context).labels
-            merged = merge_labels([import_labels(one) for one in bench.config.label_sources])
+            sources = bench.config.label_sources
+            folders = [label_folder(one.path) for one in sources]
+            merged = merge_labels(told_apart([import_labels(one) for one in sources], folders))
         facts = {
             "dagster/row_count": merged.annotations.num_rows,
             "pictures": merged.images.num_rows,

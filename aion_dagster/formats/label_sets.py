@@ -13,6 +13,8 @@ from aion_dagster import schemas
 from aion_dagster.values import Category, LabelSet, Loss
 
 _SHOWN: Final = 10
+_CLASS: Final = "class "
+"""What the subjects of losses begin with that are about a class, not about a label file."""
 
 
 def merge_labels(sets: Sequence[LabelSet], *, compare_classes: bool = True) -> LabelSet:
@@ -45,6 +47,73 @@ def merge_labels(sets: Sequence[LabelSet], *, compare_classes: bool = True) -> L
     )
 
 
+def told_apart(sets: Sequence[LabelSet], folders: Sequence[str]) -> list[LabelSet]:
+    """Label sets whose files have the same names with so much of their folders in front as tells them apart.
+
+    `a/ann.json` and `b/ann.json` are both read as `ann.json`: losses and annotations of both would name the same row. Sets
+    whose files nobody can mistake for another's stay as they are, and so do their annotations' ids.
+
+    Args:
+        sets: of one source of labels each.
+        folders: what the names of a set's files are relative to, as `a/b`.
+    """
+    names = [_file_names(one) for one in sets]
+    alike = [
+        any(mine & other for place, other in enumerate(names) if place != own)
+        for own, mine in enumerate(names)
+    ]
+    parts = [folder.strip("/").split("/") for folder in folders]
+    taken = [own for own, is_alike in zip(parts, alike, strict=True) if is_alike]
+    different = len({tuple(own) for own in taken})
+    if different < 2:  # nothing, or the same files read in two ways
+        return list(sets)
+    tail = next(
+        (
+            n
+            for n in range(1, max(map(len, taken), default=1))
+            if len({tuple(own[-n:]) for own in taken}) == different
+        ),
+        max(map(len, taken), default=1),
+    )
+    return [
+        _below(one, "/".join(own[-tail:])) if is_alike else one
+        for one, own, is_alike in zip(sets, parts, alike, strict=True)
+    ]
+
+
+def _file_names(labels: LabelSet) -> set[str]:
+    files = set(labels.images["label_file"].unique().to_pylist()) - {None}
+    subjects = {loss.subject for loss in labels.losses if not is_about_class(loss)}
+    return files | {subject.partition(":")[0] for subject in subjects}
+
+
+def _below(labels: LabelSet, folder: str) -> LabelSet:
+    """The labels with a folder in front of every name of a label file."""
+    if not folder:
+        return labels
+    return replace(
+        labels,
+        images=_prefixed(labels.images, "label_file", folder),
+        annotations=_prefixed(labels.annotations, "origin_ref", folder),
+        losses=tuple(
+            loss if is_about_class(loss) else replace(loss, subject=f"{folder}/{loss.subject}")
+            for loss in labels.losses
+        ),
+    )
+
+
+def is_about_class(loss: Loss) -> bool:
+    """Whether a loss is about a class as a whole, not about a label file or a row of one."""
+    return loss.subject.startswith(_CLASS)
+
+
+def _prefixed(table: pa.Table, column: str, folder: str) -> pa.Table:
+    place = table.schema.get_field_index(column)
+    field = table.schema.field(place)
+    longer = pc.binary_join_element_wise(pa.scalar(folder, field.type), table[column], "/")
+    return table.set_column(place, field, longer)
+
+
 def map_classes(labels: LabelSet, classes: Mapping[str, str | None]) -> LabelSet:
     """The labels with classes called by other names, several by one, or (None) left out.
 
@@ -57,13 +126,13 @@ def map_classes(labels: LabelSet, classes: Mapping[str, str | None]) -> LabelSet
     counts = {r["values"]: r["counts"] for r in table["category"].value_counts().to_pylist()}
     known = {c.name for c in labels.categories} | counts.keys() - {None}
     losses = [
-        Loss("unmatched", f"class {old}", "the class map names it, and no label does")
+        Loss("unmatched", f"{_CLASS}{old}", "the class map names it, and no label does")
         for old in sorted(classes.keys() - known)
     ]
     for old, new in sorted(classes.items()):
         if new is None and old in known:
             detail = f"the class map leaves it out: {counts.get(old, 0)} annotations"
-            losses.append(Loss("dropped", f"class {old}", detail))
+            losses.append(Loss("dropped", f"{_CLASS}{old}", detail))
     return LabelSet(
         labels.images,
         _mapped(table, classes),
@@ -118,10 +187,10 @@ def _united(sets: Sequence[LabelSet]) -> tuple[tuple[Category, ...], list[Loss]]
         known = found.setdefault(category.name, category)
         if known.supercategory and category.supercategory not in ("", known.supercategory):
             detail = f"its supercategory is {known.supercategory!r} in one set and {category.supercategory!r} in another"
-            losses.append(Loss("ambiguous", f"class {category.name}", f"{detail}; the first is kept"))  # fmt: skip
+            losses.append(Loss("ambiguous", f"{_CLASS}{category.name}", f"{detail}; the first is kept"))  # fmt: skip
         if known.keypoints and category.keypoints and known.keypoints != category.keypoints:
             detail = "two sets name its keypoints differently; the first names are kept"
-            losses.append(Loss("ambiguous", f"class {category.name}", detail))
+            losses.append(Loss("ambiguous", f"{_CLASS}{category.name}", detail))
         found[category.name] = Category(
             category.name,
             known.supercategory or category.supercategory,
@@ -135,7 +204,7 @@ def _united(sets: Sequence[LabelSet]) -> tuple[tuple[Category, ...], list[Loss]]
     for names in alike.values():
         if len(names) > 1:
             detail = f"{' and '.join(map(repr, names))} are two classes; a class map makes them one"
-            losses.append(Loss("ambiguous", f"class {names[0]}", detail))
+            losses.append(Loss("ambiguous", f"{_CLASS}{names[0]}", detail))
     return tuple(found.values()), list(dict.fromkeys(losses))
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aion_dagster import schemas
-from aion_dagster.formats.label_sets import map_classes, merge_labels, placed
+from aion_dagster.formats.label_sets import map_classes, merge_labels, placed, told_apart
 from aion_dagster.formats.read_coco import read_coco
 from aion_dagster.values import LabelSet
 
@@ -95,3 +95,28 @@ def test_every_annotation_is_there_under_its_new_class_or_counted_as_left_out(na
     assert len(left_out) == expected.count(None)
     assert {c.name for c in after.categories} == {e for e in expected if e is not None}
     assert after.images.equals(before.images)
+
+
+def test_files_of_the_same_name_are_named_with_the_folders_that_tell_them_apart():
+    one, two = labels("car", "", file="ann.json"), labels("car", "", file="ann.json")
+    other = map_classes(labels("dog", file="dogs.json"), {"cow": None})
+    first, second, third = told_apart([one, two, other], ["/x/a/day", "/x/b/day", "/x/c"])
+    assert third is other
+    assert first.images["label_file"].unique().to_pylist() == ["a/day/ann.json"]
+    assert first.annotations["origin_ref"].to_pylist()[0] == "a/day/ann.json: annotation 0"
+    both = merge_labels([first, second, third], compare_classes=False)
+    assert len(both.losses) == len(set(both.losses)) == 2 * len(one.losses) + 1
+    subjects = [loss.subject for loss in both.losses]
+    assert "class cow" in subjects
+    assert {s.partition(":")[0] for s in subjects} == {"a/day/ann.json", "b/day/ann.json", "class cow"}  # fmt: skip
+    assert one.losses
+
+
+def test_files_that_are_told_apart_already_and_one_file_read_twice_keep_their_names():
+    for sets, folders in (
+        ([labels("car", file="a.json"), labels("car", file="b.json")], ["/x", "/y"]),
+        ([labels("car"), labels("car")], ["/x", "/x"]),
+        ([labels("car")], ["/x"]),
+        ([], []),
+    ):
+        assert all(a is b for a, b in zip(told_apart(sets, folders), sets, strict=True))
