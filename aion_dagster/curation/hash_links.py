@@ -17,14 +17,19 @@ BUCKET_LIMIT: Final = 512
 PAIR_LIMIT: Final = 200_000_000
 """Pairs of a new and a known hash that are compared at most; beyond them it is faster to begin anew."""
 
+FEW: Final = 16
+"""New hashes are looked for with a bit flipped where there are that many known ones for each of them, or more."""
+
 _PAIRS_AT_ONCE: Final = 2_000_000
 _MOST_CHUNKS: Final = 3
 _MIXER: Final = np.uint64(0x9E3779B97F4A7C15)
 _LOW: Final = np.uint64(0xFFFFFFFF)
 _HALF: Final = np.uint64(32)
 _SPARSE: Final = 6
-_SIEVES: Final = (10, 22)
+_SIEVES: Final = (10, 21)
 _CACHED: Final = 1 << 14
+_FLIPPED: Final = range(2, 6)
+"""Distances for which new hashes may be looked for with a bit flipped."""
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -67,19 +72,10 @@ def links_to_known(
     """
     found: list[tuple[Places, Places]] = []
     room = PAIR_LIMIT
-    # A sieve over the keys' upper bits, of so many that few of them are set.
-    bits = int(np.clip(len(fresh).bit_length() + _SPARSE, *_SIEVES))
-    sieve = np.zeros(1 << bits, dtype=bool)
-    for mask in _masks(list(range(64)), distance, len(known)):
-        own = _keys(fresh, mask)
-        order = np.argsort(own, kind="stable")
-        ranked = own[order]
-        upper = ranked >> np.uint64(32 - bits)
-        sieve[upper] = True
+    for mask, flips in _probes(len(fresh), len(known), distance):
+        ranked, order = _wanted(fresh, mask, flips)
         # Few of the known hashes share a key with a new one.
-        near = _sifted(sieve, known, mask, bits)
-        sieve[upper] = False
-        others = _keys(known[near], mask)
+        others, near = _sifted(ranked, known, mask)
         low = np.searchsorted(ranked, others, side="left")
         same = ranked.take(low, mode="clip") == others
         near, others, low = near[same], others[same], low[same]
@@ -95,15 +91,49 @@ def links_to_known(
     return iter(found)
 
 
-def _sifted(sieve: npt.NDArray[np.bool_], known: Hashes, mask: np.uint64, bits: int) -> Places:
-    """Places of the known hashes whose key has upper bits that the sieve lets through."""
+def _probes(
+    fresh: int, known: int, distance: int
+) -> Iterator[tuple[np.uint64, npt.NDArray[np.uint64]]]:
+    """Masks under which hashes within the distance agree, but for the bits of one of the flips that come with it."""
+    nothing = np.zeros(1, np.uint64)
+    if distance not in _FLIPPED or fresh * FEW > known:
+        yield from ((mask, nothing) for mask in _masks(list(range(64)), distance, known))
+        return
+    # Of d // 2 + 1 chunks, one has at most one of d bits. So few chunks are wide enough to tell most hashes apart.
+    chunks = distance // 2 + 1
+    for chunk in range(chunks):
+        bits = range(chunk, 64, chunks)
+        flips = np.array([0, *(1 << bit for bit in bits)], np.uint64)
+        yield np.uint64(sum(1 << bit for bit in bits)), flips
+
+
+def _wanted(fresh: Hashes, mask: np.uint64, flips: npt.NDArray[np.uint64]) -> tuple[Hashes, Places]:
+    """The keys of all new hashes with each of some bits flipped, in ascending order, and whose each is."""
+    keys = _keys((fresh[:, None] ^ flips).ravel(), mask)
+    keys <<= _HALF
+    keys |= np.repeat(np.arange(len(fresh), dtype=np.uint64), len(flips))
+    keys.sort()
+    return keys >> _HALF, (keys & _LOW).astype(np.int64)
+
+
+def _sifted(ranked: Hashes, known: Hashes, mask: np.uint64) -> tuple[Hashes, Places]:
+    """Keys, in ascending order, and places of those known hashes whose keys have upper bits that a wanted one has."""
+    # A sieve of so many bits that few of them are set.
+    bits = int(np.clip(len(ranked).bit_length() + _SPARSE, *_SIEVES))
+    sieve = np.zeros(1 << bits, dtype=bool)
+    sieve[ranked >> np.uint64(32 - bits)] = True
     found = []
     for start in range(0, len(known), _CACHED):
         keys = known[start : start + _CACHED] & mask
         keys *= _MIXER
-        keys >>= np.uint64(64 - bits)
-        found.append(np.flatnonzero(sieve.take(keys.view(np.int64))) + start)
-    return np.concatenate(found) if found else np.zeros(0, np.int64)
+        keys >>= _HALF
+        near = np.flatnonzero(sieve.take((keys >> np.uint64(32 - bits)).view(np.int64)))
+        keys = keys[near] << _HALF
+        keys |= near.view(np.uint64) + np.uint64(start)
+        found.append(keys)
+    packed = np.concatenate([np.zeros(0, np.uint64), *found])
+    packed.sort()
+    return packed >> _HALF, (packed & _LOW).astype(np.int64)
 
 
 def _parts(counts: Places) -> Iterator[slice]:

@@ -41,6 +41,31 @@ def test_pictures_that_come_go_or_change_leave_what_beginning_anew_would_find(
     assert third.index == anew.index
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from(CENTRES), st.sets(st.integers(0, 63), max_size=4)), max_size=8),
+    st.lists(st.tuples(st.sampled_from(CENTRES), st.sets(st.integers(0, 63), max_size=4)), max_size=8),
+    st.integers(0, 7),
+    st.sampled_from([0, 100]),
+)  # fmt: skip
+def test_every_pair_of_a_new_and_a_known_hash_is_found(
+    new: list[tuple[int, set[int]]], known: list[tuple[int, set[int]]], distance: int, few: int
+) -> None:
+    mine, theirs = (
+        [centre ^ sum(1 << bit for bit in bits) for centre, bits in given] for given in (new, known)
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hash_links, "FEW", few)
+        found = hash_links.links_to_known(np.array(mine, np.uint64), np.array(theirs, np.uint64), distance)  # fmt: skip
+        assert found is not None
+        pairs = {p for a, b in found for p in zip(a.tolist(), b.tolist(), strict=True)}
+    assert pairs == {
+        (a, b)
+        for a, m in enumerate(mine)
+        for b, t in enumerate(theirs)
+        if (m ^ t).bit_count() <= distance
+    }
+
+
 def test_only_what_is_new_is_compared() -> None:
     rng = np.random.default_rng(7)
     library = {f"{i:05}": (f"{h:016x}", 1) for i, h in enumerate(rng.integers(0, 2**63, 3000))}
