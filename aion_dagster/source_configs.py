@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
 
+from aion_dagster.config_words import words
 from aion_dagster.engines import AionvisionConfig, Strict
 from aion_dagster.errors import ConfigError
 from aion_dagster.identity import digest, slug
@@ -251,7 +252,7 @@ def parse_source(text: str) -> AnySource:
     try:
         return _SOURCE.validate_python(text)
     except ValidationError as error:
-        reasons = "; ".join(e["msg"] for e in error.errors())
+        reasons = "; ".join(map(words, error.errors()))
         raise ConfigError(f"source {text}: {reasons}") from None
 
 

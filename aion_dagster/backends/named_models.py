@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from aion_dagster.config_words import words
 from aion_dagster.engines import ModelConfig, is_folder
 from aion_dagster.errors import ConfigError
 from aion_dagster.identity import digest
@@ -40,8 +41,7 @@ def named_text_model(text_model: str) -> ModelConfig:
     try:
         return ModelConfig.model_validate(text_model)
     except ValidationError as error:
-        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"text_model: {reason}") from None
+        raise ConfigError(f"text_model: {words(error.errors()[0])}") from None
 
 
 def models_missing(what: str, model: ModelConfig) -> str | None:

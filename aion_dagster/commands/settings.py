@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from aion_dagster.backends.protocol import Operation
 from aion_dagster.config import DatasetConfig, LibraryConfig
+from aion_dagster.config_words import words
 from aion_dagster.errors import ConfigError, SourceError
 from aion_dagster.label_places import label_place_exists
 from aion_dagster.planning import configured_backend, has_remote_documents
@@ -101,7 +102,7 @@ def _datasets(base: LibraryConfig, args: Namespace) -> list[DatasetConfig]:
     try:
         kept[name] = DatasetConfig.model_validate(dataset)
     except ValidationError as error:
-        reasons = "; ".join(f"{e['input']!r}: {e['msg']}" for e in error.errors())
+        reasons = "; ".join(f"{e['input']!r}: {words(e)}" for e in error.errors())
         raise ConfigError(f"--dataset/--export: {reasons}") from None
     return list(kept.values())
 

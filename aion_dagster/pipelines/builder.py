@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import ValidationError
 
+from aion_dagster.config_words import words
 from aion_dagster.errors import ConfigError
 from aion_dagster.pipelines.specification import PipelineConfig
 
@@ -102,7 +103,7 @@ class Pipeline:
         try:
             return PipelineConfig.model_validate(self)
         except ValidationError as error:
-            lines = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            lines = "; ".join(f"{'.'.join(map(str, e['loc']))}: {words(e)}" for e in error.errors())
             raise ConfigError(f"pipeline {self.name!r}: {lines}") from None
 
     def fields(self) -> dict[str, Any]:
