@@ -18,6 +18,7 @@ from watched_library import WatchedLibrary, draw
 
 import aion_dagster
 from aion_dagster import LibraryConfig, VisionLibrary
+from aion_dagster.components.scaffolding import LibraryExample
 from aion_dagster.resources.instance import embedded_instance
 
 NUMBERS = itertools.count()
@@ -161,6 +162,12 @@ def test_the_project_s_folder_has_the_names_that_dagster_gives_it(
     config = configured(project(f'store: "{root}/store"\nsources: ["{root}/pictures", "{root}"]\n'))
     assert config.store == str(tmp_path / "store")
     assert [s.place for s in config.sources] == [str(tmp_path / "pictures"), str(tmp_path)]
+
+
+def test_what_is_scaffolded_lies_inside_the_project(project: Project, tmp_path: Path) -> None:
+    config = configured(project(yaml.safe_dump(dict(LibraryExample.attributes))))
+    assert config.store == str(tmp_path / "aion-store")
+    assert [s.place for s in config.sources] == [str(tmp_path / "pictures")]
 
 
 @pytest.mark.parametrize(

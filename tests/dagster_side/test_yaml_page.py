@@ -14,6 +14,14 @@ import pytest
 PAGE = Path(__file__).parents[2] / "docs" / "yaml.md"
 BLOCK = re.compile(r"^```(bash|yaml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
+PLACES = """
+import json, pathlib, dagster as dg
+from aion_dagster import VisionLibrary
+(library,) = dg.ComponentTree.for_project(pathlib.Path.cwd()).get_all_components(of_type=VisionLibrary)
+print(json.dumps([library.config.store, *(s.place for s in library.config.sources)]))
+"""
+"""Prints where the library's store and sources are."""
+
 
 @pytest.fixture(scope="module")
 def environment() -> dict[str, str]:
@@ -75,5 +83,14 @@ def test_the_page_works_as_it_stands(tmp_path: Path, environment: dict[str, str]
     assert {"update_dataset_street", "follow_dataset_street"} <= {
         item["name"] for kind in ("jobs", "sensors") for item in definitions[kind]
     }
+    places = subprocess.run(
+        [sys.executable, "-c", PLACES],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(places.stdout) == [str(folder / "aion-store"), str(folder / "pictures")]
     street = next(a for a in definitions["assets"] if a["asset_key"] == "dataset/street")
     assert "library" in street["dependency_keys"]
