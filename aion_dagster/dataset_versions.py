@@ -20,7 +20,9 @@ from aion_dagster.errors import ConfigError, ExportError
 from aion_dagster.formats.export import ExportReport, Options, count_export, write_export
 from aion_dagster.formats.packing import Archive, archived
 from aion_dagster.kept_originals import VersionPictures
+from aion_dagster.storage.erasing import ERASED
 from aion_dagster.storage.exports import refuse_other_folders
+from aion_dagster.storage.exports_elsewhere import note_elsewhere
 from aion_dagster.storage.places import Place
 from aion_dagster.storage.store import Store
 from aion_dagster.storage.swap import staging_folder, swap_folder
@@ -34,7 +36,8 @@ class Manifest:
     """What a version consists of.
 
     `after` is the version that was current when it was made; `left_out` counts pictures of the library by the reason why
-    they are not in it, `losses` what could not be kept as it was by kind; `settings` what it was made with.
+    they are not in it, `losses` what could not be kept as it was by kind; `settings` what it was made with; `erased`
+    how many of its pictures were forgotten since: its name stands for all of them.
     """
 
     dataset: str
@@ -50,6 +53,7 @@ class Manifest:
     left_out: Mapping[str, int]
     losses: Mapping[str, int]
     settings: Mapping[str, Any]
+    erased: int = 0
 
     def plain(self) -> dict[str, Any]:
         """As JSON can hold it."""
@@ -179,7 +183,7 @@ def export_version(
         archive: one file instead of a folder.
 
     Raises:
-        ExportError: splits leak, or the bytes of pictures are gone; nothing was written.
+        ExportError: splits leak, the bytes of pictures are gone, or some were erased; nothing was written.
         StorageError: a folder that is no export has the place of one; nothing was written.
     """
     if folder is not None:
@@ -187,6 +191,7 @@ def export_version(
             refuse_other_folders(folder / kind)
     if not leaks:
         refuse_leaks(dataset.name, dataset.images)
+    _refuse_erased(store, dataset)
     pictures = VersionPictures(store, dataset, reader)
     if set(options) - {"csv", "parquet"}:
         pictures.require(dataset)
@@ -212,7 +217,7 @@ def export_version(
         return [
             Exported(
                 kind,
-                _publish(store, folder, name, kind, staged[kind]),
+                _publish(store, dataset, folder, kind, staged[kind]),
                 report,
                 len(dataset.losses) + len(report.losses),
             )
@@ -223,10 +228,24 @@ def export_version(
             shutil.rmtree(place, ignore_errors=True)
 
 
-def _publish(store: Store, folder: Path | None, name: str, kind: str, staging: Path) -> Place:
+def _refuse_erased(store: Store, dataset: Dataset) -> None:
+    """A version that has lost pictures is not what its name says."""
+    erased = store.sets.facts(ROOT + dataset.name, dataset.version).get(ERASED, 0)
+    if erased:
+        raise ExportError(
+            f"Of version {dataset.version} of dataset {dataset.name} {erased} of {erased + dataset.images.num_rows}"
+            " pictures were erased by 'aion-dagster forget', so that it cannot be exported as what it was; nothing was"
+            " written. 'aion-dagster run' makes a version without them."
+        )
+
+
+def _publish(
+    store: Store, dataset: Dataset, folder: Path | None, kind: str, staging: Path
+) -> Place:
     if folder is None:
-        return store.exports.publish(staging, name, kind)
+        return store.exports.publish(staging, f"{dataset.name}-{dataset.version}", kind)
     refuse_other_folders(folder / kind)
+    note_elsewhere(store, folder / kind, dataset.name, dataset.version)
     swap_folder(staging, folder / kind)
     return folder / kind
 
@@ -291,4 +310,5 @@ def _manifest(
         left_out=dict(sorted(Counter(dataset.left_out["reason"].to_pylist()).items())),
         losses=dict(sorted(Counter(loss.kind for loss in dataset.losses).items())),
         settings=dict(dataset.settings),
+        erased=info.get(ERASED, 0),
     )

@@ -23,6 +23,7 @@ from aion_dagster.formats.packing import archived
 from aion_dagster.kept_originals import VersionPictures
 from aion_dagster.resources.lineage import export_lineage
 from aion_dagster.storage.exports import ExportStore
+from aion_dagster.storage.exports_elsewhere import note_elsewhere
 from aion_dagster.storage.places import Place, address, filesystem, place_of
 from aion_dagster.storage.store import Store
 from aion_dagster.values import Dataset
@@ -88,7 +89,7 @@ def export_asset(bench: Workbench, config: DatasetConfig, format_name: str) -> d
             )
             counts = count_export(format_name, staging)
             staging = _packed(store, config, format_name, staging)
-            copied = _copied(store, config, format_name, staging)
+            copied = _copied(store, config, format_name, staging, dataset.version)
             place = store.exports.publish(staging, config.name, format_name)
         fingerprint = bench.planner(context).whole(name)
         store.ledger.record_build(
@@ -132,12 +133,15 @@ def _packed(store: Store, config: DatasetConfig, format_name: str, staging: Path
     return packed
 
 
-def _copied(store: Store, config: DatasetConfig, format_name: str, staging: Path) -> Place | None:
+def _copied(
+    store: Store, config: DatasetConfig, format_name: str, staging: Path, version: str
+) -> Place | None:
     """Where a copy of the export was put, None where none is wanted."""
     wanted = config.export_options.destination
     if wanted is None:
         return None
     exports = ExportStore(place_of(wanted), store.exports.scratch)
+    note_elsewhere(store, exports.root / config.name / format_name, config.name, version)
     return exports.copy(staging, config.name, format_name, link=False)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from aion_dagster.commands.settings import store_config
-from aion_dagster.commands.summary import plural
 from aion_dagster.config import DatasetConfig, LibraryConfig
 from aion_dagster.curation.fingerprint import DatasetDiff, diff
 from aion_dagster.dataset_versions import (
@@ -28,6 +27,7 @@ from aion_dagster.errors import ConfigError
 from aion_dagster.formats.export import FORMATS
 from aion_dagster.storage.durable import storage_errors
 from aion_dagster.storage.store import Store
+from aion_dagster.wording import plural
 
 _SHOWN = 20
 
@@ -50,8 +50,8 @@ def _list(_config: LibraryConfig, store: Store, args: Namespace) -> None:
         _say("No dataset has been made yet.")
     for one in found if not args.json else ():
         splits = ", ".join(f"{n} {split}" for split, n in one.splits.items())
-        mark = "  current" if one.is_current else ""
-        _say(f"{one.dataset}  {one.version}  {_moment(one)}  {one.pictures} pictures ({splits}), {one.boxes} boxes{mark}")  # fmt: skip
+        mark = f"{_erased(one)}  current" if one.is_current else _erased(one)
+        _say(f"{one.dataset}  {one.version}  {_moment(one)}  {plural(one.pictures, 'picture')} ({splits}), {plural(one.boxes, 'box')}{mark}")  # fmt: skip
 
 
 def _show(_config: LibraryConfig, store: Store, args: Namespace) -> None:
@@ -64,7 +64,7 @@ def _show(_config: LibraryConfig, store: Store, args: Namespace) -> None:
     _say(f"made     {_moment(one)}{f', after {one.after}' if one.after else ''}")
     if one.run_id:
         _say(f"run      {one.run_id}")
-    _say(f"pictures {one.pictures}: {_counts(one.splits)}")
+    _say(f"pictures {one.pictures}: {_counts(one.splits)}{_erased(one)}")
     _say(f"boxes    {one.boxes}: {_counts(one.classes)}")
     _say(f"left out {_counts(one.left_out) or 'nothing'}")
     _say(f"losses   {_counts(one.losses) or 'none'}")
@@ -86,6 +86,9 @@ def _diff(_config: LibraryConfig, store: Store, args: Namespace) -> None:
         _say_json(_plain_diff(found) | {"before": before, "after": after, "names": names})
         return
     _say(f"{args.name}: {before} → {after}")
+    for one in (manifest(store, args.name, before), manifest(store, args.name, after)):
+        if one.erased:
+            _say(f"{one.version}{_erased(one)}: compared is what is left")
     for line in _lines(found, names):
         _say(line)
 
@@ -153,7 +156,7 @@ def _export(config: LibraryConfig, store: Store, args: Namespace) -> None:
         _say_json({"dataset": args.name, "version": chosen.version, "exports": exports})
     for one in done if not args.json else ():
         report = one.report
-        _say(f"{one.format:8} {one.place}  {report.images} pictures, {report.annotations} boxes, {plural(one.losses, 'line')} in losses.csv")  # fmt: skip
+        _say(f"{one.format:8} {one.place}  {plural(report.images, 'picture')}, {plural(report.annotations, 'box')}, {plural(one.losses, 'line')} in losses.csv")  # fmt: skip
 
 
 def _folder(place: str) -> Path:
@@ -164,6 +167,10 @@ def _folder(place: str) -> Path:
     with storage_errors("create the folder", folder):
         folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def _erased(one: Manifest) -> str:
+    return f", {plural(one.erased, 'picture')} erased since" if one.erased else ""
 
 
 def _moment(one: Manifest) -> str:

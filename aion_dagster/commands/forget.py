@@ -13,15 +13,16 @@ from typing import Any, Final
 from aion_dagster.commands.run import run_on
 from aion_dagster.commands.saying import say
 from aion_dagster.commands.settings import store_config
-from aion_dagster.commands.summary import plural
 from aion_dagster.config import LibraryConfig
 from aion_dagster.erasure import copies, erase, pending
 from aion_dagster.erasure_planning import Erasure, RemoteObject, is_forgotten, plan_erasure
 from aion_dagster.errors import ConfigError
 from aion_dagster.resources.access import open_store
 from aion_dagster.resources.instance import INSTANCE_FOLDER
+from aion_dagster.storage.exports_elsewhere import exports_elsewhere
 from aion_dagster.storage.places import local_folder, place_of
 from aion_dagster.storage.store import Store
+from aion_dagster.wording import plural
 
 _KINDS: Final = ("file", "document")
 _HISTORY: Final = ("history", "schedules", "storage")
@@ -34,7 +35,7 @@ def forget(args: Namespace) -> int:
     if not args.yes:
         with Store.open(config.store, library=config.name, create=False) as store:
             erasures = [*pending(store), *_planned(store, args.what)]
-            _tell(config, [_facts(config, e) for e in erasures], args, done=False)
+            _tell(config, [_facts(config, store, e) for e in erasures], args, done=False)
         return 0
     store = open_store(config.store, config.name)
     with store.lock(wait=not args.no_wait, on_wait=say, what="aion-dagster forget"):
@@ -75,7 +76,7 @@ def _carry_out(
     config: LibraryConfig, store: Store, erasure: Erasure, remote: str
 ) -> dict[str, Any]:
     """Erase it, at the platform first: whoever knows the ids is about to be erased; what to tell."""
-    facts = _facts(config, erasure)
+    facts = _facts(config, store, erasure)
     chosen = _chosen(erasure.remote, remote)
     if chosen:
         from aion_dagster.backends.aionvision import AionvisionBackend
@@ -106,6 +107,10 @@ def _tell(
         return
     if not done:
         print("Nothing was erased: add --yes to erase it.")
+    print("What stays:")
+    for place in sorted({place for facts in told for place in facts["stays"]}):
+        print(f"  an export that was put at {place}: delete it, or export it again")
+    print("  your files, and copies of exports that were not made by this store")
     print(_history(config))
 
 
@@ -120,7 +125,7 @@ def _history(config: LibraryConfig) -> str:
     )
 
 
-def _facts(config: LibraryConfig, erasure: Erasure) -> dict[str, Any]:
+def _facts(config: LibraryConfig, store: Store, erasure: Erasure) -> dict[str, Any]:
     """An erasure as JSON, by its counts; names only in what is asked for."""
     found = erasure.found
     return {
@@ -134,8 +139,24 @@ def _facts(config: LibraryConfig, erasure: Erasure) -> dict[str, Any]:
         "reports": sorted(found.reports),
         "kept originals": len(found.originals),
         "copies": [str(place) for place in copies(config, found)],
+        "stays": _stays(config, store, erasure),
         "remote": [dataclasses.asdict(r) for r in erasure.remote],
     }
+
+
+def _stays(config: LibraryConfig, store: Store, erasure: Erasure) -> list[str]:
+    """Exports outside of the store that hold it, or may: other versions of these datasets, which cannot be asked any more."""
+    found = erasure.found
+    removed = {str(place) for place in copies(config, found)}
+    return [
+        each.place
+        for each in exports_elsewhere(store)
+        if each.place not in removed
+        and (
+            (f"dataset/{each.dataset}", each.version) in found.sets
+            or each.version not in store.sets.versions(f"dataset/{each.dataset}")
+        )
+    ]
 
 
 def _lines(facts: dict[str, Any], which: str, *, done: bool) -> list[str]:

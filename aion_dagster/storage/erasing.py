@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,9 @@ from aion_dagster.storage.parquet import read_footer
 from aion_dagster.storage.places import Place
 from aion_dagster.storage.shared_file import SharedFile
 from aion_dagster.storage.store import Store
+
+ERASED: Final = "erased"
+"""The fact beside a version of a dataset that says how many pictures were erased from it: its name stands for all."""
 
 _FINGERPRINT: Final = "fingerprint"
 """The fact in a table's file that says what it was made from."""
@@ -93,6 +97,8 @@ def _from_what_follows(store: Store, found: Found) -> Iterator[Place]:
         yield place
     for dataset, name in sorted(found.exports):
         yield remove_folder(store.exports.root / dataset / name)
+    for dataset in sorted({dataset for dataset, _ in found.exports}):
+        _remove_if_empty(store.exports.root / dataset)
     yield _remove_index(store.shared_file("index", "words.sqlite"))
 
 
@@ -129,6 +135,10 @@ def _erase_from_set(store: Store, target: Target, name: str, version: str) -> Pl
         shortened = {table: target.without(rows) for table, rows in tables.items()}
         changed = {t: rows for t, rows in shortened.items() if rows is not None}
         left = {**tables, **changed} if changed else None
+        gone = sum(
+            tables[t].num_rows - rows.num_rows for t, rows in changed.items() if t == "images"
+        )
+        info = {**info, ERASED: info.get(ERASED, 0) + gone}
     if left is not None:
         store.sets.write(name, version, left, info, renew=True)
     return place
@@ -146,6 +156,12 @@ def remove_folder(place: Place) -> Place:
             place.rename(aside)
             shutil.rmtree(aside)
     return place
+
+
+def _remove_if_empty(folder: Place) -> None:
+    if isinstance(folder, Path):  # in a bucket there are no empty ones
+        with suppress(OSError):  # it is gone, or holds exports of other formats
+            folder.rmdir()
 
 
 def _remove_index(index: SharedFile) -> Place:

@@ -26,7 +26,7 @@ from aion_dagster.storage.garbage_references import (
     wanted_contents,
 )
 from aion_dagster.storage.places import Place
-from aion_dagster.storage.store import FOLDERS, FORGOTTEN, Store
+from aion_dagster.storage.store import FOLDERS, FORGOTTEN, LEDGER_FILE, Store
 
 GRACE: Final = timedelta(hours=24)
 """What was written within this time is left alone: somebody may be about to refer to it."""
@@ -41,7 +41,7 @@ class Garbage:
     """A file or folder that nothing refers to.
 
     Attributes:
-        kind: leftover | table | original | manifest | set version | export | upload.
+        kind: leftover | ledger | table | original | manifest | set version | export | upload.
         place: where it is.
         files: how many files it consists of.
         size_bytes: their size; of an upload in parts it is not known, and 0.
@@ -76,6 +76,7 @@ def find_garbage(
     Returns:
         What can be removed:
         - files on their way into the store whose process is gone;
+        - ledgers that rebuilding has replaced, and kept beside the one in use;
         - tables of batches that have no manifest, no place in the ledger, no row in the library, and no picture in a
           version of a dataset; a team's own tables go with such a batch, and are left alone otherwise;
         - kept originals of pictures that are neither in the library nor in a version of a dataset;
@@ -86,6 +87,7 @@ def find_garbage(
     limit = (now or datetime.now(UTC)) - grace
     found = [
         *_leftovers(store),
+        *_ledgers(store),
         *_tables(store),
         *_originals(store),
         *_manifests(store),
@@ -123,6 +125,15 @@ def _leftovers(store: Store) -> Iterator[Garbage]:
                 if found is not None:
                     yield found
         folders[:] = [f for f in folders if _LEFTOVER.fullmatch(f) is None]
+
+
+def _ledgers(store: Store) -> Iterator[Garbage]:
+    """Replaced ledgers, and what a rebuild that was killed has left; never the one in use and its journal."""
+    for kind in ("replaced-*", "rebuilt*", "read*"):
+        for file in sorted(store.local.glob(f"{LEDGER_FILE}.{kind}")):
+            found = _measured("ledger", file)
+            if found is not None:
+                yield found
 
 
 _OWN: Final = frozenset({*FOLDERS, "scratch", FORGOTTEN, "media"})
@@ -206,7 +217,7 @@ def _exports(store: Store) -> Iterator[Garbage]:
     if not isinstance(root, BucketPath):
         return
     for dataset in root.iterdir():
-        for export in dataset.iterdir():
+        for export in dataset.iterdir() if dataset.name[0] != "." else ():
             current = store.exports.place(dataset.name, export.name)
             for place in export.iterdir():
                 if place.name == POINTER or (current is not None and place.name == current.name):

@@ -199,6 +199,47 @@ def test_what_nobody_knows_is_a_usage_error(store: Path, photos: Path, capsys: A
     forget(store, "0" * 64, status=2)
 
 
+def test_a_version_that_lost_a_picture_says_so_and_is_not_exported_as_what_it_was(
+    store: Path, photos: Path, tmp_path: Path, capsys: Any
+) -> None:
+    place = ["--store", str(store)]
+    to, gone = tmp_path / "to", tmp_path / "deleted"
+    for folder in (to, gone):
+        assert main(["dataset", "export", "main", "--format", "csv", "--to", str(folder), *place]) == 0  # fmt: skip
+    shutil.rmtree(gone)
+    capsys.readouterr()
+    forget(store, photos / "a" / "the bride.jpg")
+    assert f"What stays:\n  an export that was put at {to / 'csv'}: delete it" in capsys.readouterr().out  # fmt: skip
+    forget(store, photos / "a" / "the bride.jpg", "--yes")
+    said = capsys.readouterr().out
+    assert f"What stays:\n  an export that was put at {to / 'csv'}: delete it" in said
+    assert str(gone) not in said
+    assert main(["dataset", "list", "main", *place, "--json"]) == 0
+    old, new = json.loads(capsys.readouterr().out)
+    assert (old["erased"], new["erased"], old["is_current"]) == (1, 0, False)
+    assert old["pictures"] == new["pictures"] == 8
+    assert main(["dataset", "show", "main", "--version", old["version"], *place]) == 0
+    assert "1 picture erased since" in capsys.readouterr().out
+    assert main(["dataset", "diff", "main", *place]) == 0
+    assert f"{old['version']}, 1 picture erased since" in capsys.readouterr().out
+    again = ["dataset", "export", "main", "--version", old["version"], "--format", "csv", *place]
+    assert main(again) == 1
+    assert "1 of 9 pictures were erased by 'aion-dagster forget'" in capsys.readouterr().err
+    assert not [*(store / "exports").glob(f"main-{old['version']}*")]
+
+
+def test_no_empty_folder_is_left_of_an_older_version_that_was_exported_again(
+    store: Path, photos: Path, capsys: Any
+) -> None:
+    place = ["--store", str(store)]
+    assert main(["dataset", "list", "main", *place, "--json"]) == 0
+    old = json.loads(capsys.readouterr().out.splitlines()[-1])[0]["version"]
+    assert main(["dataset", "export", "main", "--version", old, "--format", "csv", *place]) == 0
+    assert (store / "exports" / f"main-{old}").is_dir()
+    forget(store, sha_of(photos / "a" / "the bride.jpg"), "--yes", "--no-rebuild")
+    assert not (store / "exports" / f"main-{old}").exists()
+
+
 def test_a_ledger_that_is_made_anew_knows_what_was_forgotten(
     store: Path, photos: Path, capsys: Any
 ) -> None:

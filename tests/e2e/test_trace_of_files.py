@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_library import draw_picture
 
 from aion_dagster.cli import main
 
@@ -51,3 +52,16 @@ def test_of_a_file_that_is_no_picture_it_says_what_became_of_it(
     assert main(["trace", "broken.jpg", "--store", str(lived_in)]) == 0
     assert "file       broken.jpg  unreadable: " in capsys.readouterr().out
     assert "path, URI or name in a source" in trace("nobody.jpg", status=2)
+
+
+def test_a_name_of_several_files_lists_where_they_are(tmp_path: Path, capsys: Any) -> None:
+    pictures, place = tmp_path / "pictures", ["--store", str(tmp_path / "store")]
+    for number, folder in enumerate("ab"):
+        draw_picture(pictures / folder / "same.jpg", number)
+    assert main(["run", str(pictures), *place, "--export", "none"]) == 0
+    assert main(["trace", "same.jpg", *place]) == 2
+    said = capsys.readouterr().err
+    for folder in "ab":
+        assert (pictures / folder / "same.jpg").as_uri() in said
+    assert main(["trace", "b/same.jpg", *place]) == 0
+    assert "picture    b/same.jpg" in capsys.readouterr().out
