@@ -10,6 +10,7 @@ import uuid
 from argparse import Namespace
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -106,7 +107,8 @@ def _spare_the_collector() -> None:
 
 def _take_in(config: LibraryConfig, store: Store, summary: Summary) -> None:
     """Record the new files of every source as batches; one that cannot be listed does not hold up the others."""
-    missing = 0
+    missing = deleted = 0
+    begun = datetime.now(UTC)
     for each in config.sources:
         try:
             source = build_source(each, max_bytes=config.max_file_bytes, documents=config.documents)
@@ -124,6 +126,10 @@ def _take_in(config: LibraryConfig, store: Store, summary: Summary) -> None:
             continue
         summary.new_batches += len(result.batches)
         summary.problems += result.problems
+        deleted += result.deleted
+    if deleted:
+        gone = (d.uri for d in store.ledger.deletions() if d.deleted_at >= begun)
+        summary.gone = sorted(gone)
     if missing and missing == len(config.sources):
         summary.errors.append("none of the sources can be listed")
 

@@ -13,10 +13,12 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from aion_dagster.commands.label_summary import label_lines
 from aion_dagster.config import DatasetConfig, LibraryConfig
 from aion_dagster.storage.places import place_of
 from aion_dagster.storage.store import Store
 from aion_dagster.values import Dataset, Loss
+from aion_dagster.wording import plural as plural
 
 LISTED = 10
 """Unusable files and problems that are named; the rest are counted."""
@@ -40,6 +42,7 @@ class Summary:
     unusable: list[tuple[str, str, str]] = field(default_factory=list)
     described: int = 0
     undescribed: Counter[str] = field(default_factory=Counter)
+    gone: list[str] = field(default_factory=list)
 
     @property
     def failed(self) -> int:
@@ -81,12 +84,6 @@ class Summary:
                 self.undescribed[row["description_error"] or row["description_status"]] += 1
 
 
-def plural(number: int, word: str) -> str:
-    """`1 file`, `2 files`, `2 batches`."""
-    ending = "" if number == 1 else ("es" if word.endswith("ch") else "s")
-    return f"{number} {word}{ending}"
-
-
 def exports_of(store: Store, dataset: DatasetConfig) -> dict[str, str]:
     """Where a dataset's exports are, by format."""
     places = {e: store.exports.place(dataset.name, e) for e in dataset.exports}
@@ -108,6 +105,7 @@ def as_json(
         "files": summary.files,
         "ok": summary.ok,
         "failed": summary.failed,
+        "gone": len(summary.gone),
         "paid_calls": summary.paid_calls,
         "undescribed": dict(summary.undescribed),
         "seconds": round(summary.seconds, 3),
@@ -158,8 +156,11 @@ def summary_lines(
     lines += [f"  {p.kind}: {p.subject}: {p.detail}" for p in summary.problems[:LISTED]]
     if len(summary.problems) > LISTED:
         lines.append(f"  … and {len(summary.problems) - LISTED} more files that were not taken in")
+    lines += _gone(summary)
     lines += _descriptions(summary)
-    lines += _labels(config, store, dataset)
+    version = current_dataset(store, dataset)
+    if version is not None and version.images.num_rows:
+        lines += label_lines(config, store, dataset, version)
     lines += _unsplit(store, dataset)
     lines += _places(store, dataset)
     for other in config.datasets:
@@ -235,29 +236,19 @@ def _descriptions(summary: Summary) -> list[str]:
     return lines
 
 
-def _labels(config: LibraryConfig, store: Store, dataset: DatasetConfig) -> list[str]:
-    """What became of the labels: pictures without any do not pass silently for pictures without objects."""
-    version = current_dataset(store, dataset)
-    if version is None or not version.images.num_rows:
+def _gone(summary: Summary) -> list[str]:
+    """Which files were found to be gone from their sources; the table `left_out` names the pictures among them."""
+    if not summary.gone:
         return []
-    kinds = Counter(loss.kind for loss in version.losses)
-    boxes = plural(version.annotations.num_rows, "box").replace("boxs", "boxes")
-    pictures = plural(version.images.num_rows, "picture")
-    lines = [f"labels   {boxes} of {len(version.categories)} classes on {pictures}"]
-    if not config.labels and dataset.origins == ("labels",):
-        lines.append("  no labels were given (--labels): no picture has boxes")
-    elif kinds["unlabelled"]:
+    are = "file is" if len(summary.gone) == 1 else "files are"
+    lines = [
+        f"gone     {len(summary.gone)} {are} no longer in the sources, and left out of datasets:"
+    ]
+    lines += [f"  {uri}" for uri in summary.gone[:LISTED]]
+    if len(summary.gone) > LISTED:
         lines.append(
-            f"  {plural(kinds['unlabelled'], 'picture')} that no label file names stand among those without "
-            "objects; 'unlabelled: exclude' leaves them out"
+            f"  … and {len(summary.gone) - LISTED} more: table 'library', column 'deleted_at'"
         )
-    for kind, text in (
-        ("unmatched", "fit no picture"),
-        ("ambiguous", "fit several pictures and were not guessed"),
-        ("mismatched", "were made for another size of picture"),
-    ):
-        if kinds[kind]:
-            lines.append(f"  {plural(kinds[kind], 'label')} {text}: losses.csv")
     return lines
 
 

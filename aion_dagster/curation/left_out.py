@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from aion_dagster import schemas
 from aion_dagster.values import Loss
 
-Reason = Literal["no_size", "not_selected", "quality", "unlabelled", "near_duplicate"]
+Reason = Literal["deleted", "no_size", "not_selected", "quality", "unlabelled", "near_duplicate"]
 
 LOSS_KINDS: Final[dict[Reason, str]] = {
     "no_size": "invalid",
@@ -22,7 +22,7 @@ LOSS_KINDS: Final[dict[Reason, str]] = {
     "unlabelled": "unlabelled",
     "near_duplicate": "deduplicated",
 }
-"""Reasons that stand in the loss report too. What was not asked for is no loss."""
+"""Reasons that stand in the loss report too. What was not asked for, or is not there any more, is no loss."""
 
 
 @dataclass
@@ -69,10 +69,12 @@ class Choice:
 
 def live_pictures(library: pa.Table) -> Choice:
     """The pictures of a library that are neither superseded nor deleted and have a size, in the order of ids."""
-    current = pc.and_(pc.is_null(library["superseded_by"]), pc.is_null(library["deleted_at"]))
-    rows = library.filter(current).sort_by("image_id").combine_chunks()
+    current = library.filter(pc.is_null(library["superseded_by"]))
+    choice = Choice(current.sort_by("image_id").combine_chunks())
+    is_there = pc.is_null(choice.pictures["deleted_at"]).to_numpy()
+    choice.keep(is_there, "deleted", "its file is gone from its source")
+    rows = choice.pictures
     sized = pc.and_(pc.greater(rows["width"], 0), pc.greater(rows["height"], 0))
-    choice = Choice(rows)
     mask = pc.fill_null(sized, fill_value=False).to_numpy()
     choice.keep(mask, "no_size", "the picture has no size; left out")
     return choice

@@ -38,5 +38,5 @@ LEFT_OUT: Final = pa.schema(
         ("detail", pa.string()),
     ]
 )
-"""Pictures of the library that are not in a dataset: `reason` is no_size | not_selected | unlabelled | near_duplicate |
-quality; the first of them that holds counts."""
+"""Pictures of the library that are not in a dataset: `reason` is deleted | no_size | not_selected | unlabelled |
+near_duplicate | quality; the first of them that holds counts."""

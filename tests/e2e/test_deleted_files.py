@@ -27,13 +27,19 @@ def test_a_deleted_picture_leaves_the_dataset_and_the_search_and_returns_with_it
     lost = sorted(pictures.rglob("*.jpg"))[4]
     shutil.move(lost, tmp_path / "aside.jpg")
     second = run(pictures)
-    assert second["files"] == 0
+    assert (second["files"], second["gone"]) == (0, 1)
+    assert "1 file is no longer in the sources" in second["output"]
+    assert lost.as_uri() in second["output"]
     assert len(exported(second)) == len(everything) - 1
     library = Store.open(tmp_path / "store", create=False).tables.read("library").to_pylist()
     assert [r["name"] for r in library if r["deleted_at"]] == [
         lost.relative_to(pictures).as_posix()
     ]
 
+    tables, _ = Store.open(tmp_path / "store", create=False).sets.read("dataset/main")
+    assert [(r["name"], r["reason"]) for r in tables["left_out"].to_pylist()] == [
+        (lost.relative_to(pictures).as_posix(), "deleted")
+    ]
     search = ["search", lost.stem, "--store", str(tmp_path / "store"), "--json"]
     assert main(search) == 0
     assert lost.name not in {Path(hit["name"]).name for hit in json.loads(capsys.readouterr().out)}
@@ -41,7 +47,7 @@ def test_a_deleted_picture_leaves_the_dataset_and_the_search_and_returns_with_it
     assert "no work was done" in run(pictures)["output"]
     shutil.move(tmp_path / "aside.jpg", lost)
     third = run(pictures)
-    assert third["batches"] == 0
+    assert (third["batches"], third["gone"]) == (0, 0)
     assert exported(third) == everything
 
 
