@@ -206,7 +206,11 @@ class Run:
         self._library(plan, whole_only)
         if plan.remote and not whole_only:
             self._summary.did_work = True
+            unfinished = all(map(self._planner().is_unfinished, plan.remote))
             self._finish(self._dagster().remote(plan.remote))
+            self._summary.made |= not unfinished
+            if "links" in plan.remote:
+                self._summary.links.count_links(self._store)
 
     def _library(self, plan: Plan, whole_only: bool) -> None:
         """Labels, then batches, then what they are together; stops where a stage leaves nothing to go on with."""
@@ -218,6 +222,7 @@ class Run:
         self._summary.did_work = bool(plan)
         if plan.labels and not whole_only and not self._finish(self._dagster().labels()):
             return
+        self._summary.made |= plan.labels
         # Only now: labels that cannot be read are not what later runs should go by.
         self._config.remember()
         if plan.batches and not whole_only:
@@ -227,6 +232,7 @@ class Run:
         planner = self._planner()
         left = planner.plan().whole if planner.usable_batches() else ()
         if left:
+            self._summary.made = True
             for asset in left:
                 if asset.count("/") == 2:
                     self._bars.announce(asset, self._pictures())
@@ -285,6 +291,7 @@ class Run:
             self._finish(outcome)
             if self._jobs > 1:
                 self._bars.advance("images", sizes[outcome.batch])
+            self._summary.made |= outcome.batch not in plan.incomplete
             if outcome.batch not in whole_before:
                 self._summary.count(self._store, outcome.batch)
             if "descriptions" in plan.batches[outcome.batch]:

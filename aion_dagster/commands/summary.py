@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from aion_dagster.commands.label_summary import label_lines
+from aion_dagster.commands.missing import Missing
 from aion_dagster.config import DatasetConfig, LibraryConfig
 from aion_dagster.storage.places import place_of
 from aion_dagster.storage.store import Store
@@ -37,11 +38,12 @@ class Summary:
     paid_calls: int = 0
     seconds: float = 0.0
     did_work: bool = False
+    made: bool = False
     errors: list[str] = field(default_factory=list)
     problems: list[Loss] = field(default_factory=list)
     unusable: list[tuple[str, str, str]] = field(default_factory=list)
-    described: int = 0
-    undescribed: Counter[str] = field(default_factory=Counter)
+    descriptions: Missing = field(default_factory=Missing)
+    links: Missing = field(default_factory=Missing)
     gone: list[str] = field(default_factory=list)
 
     @property
@@ -76,12 +78,7 @@ class Summary:
         """Add a batch whose descriptions this run was to make; pictures that are not usable are told of elsewhere."""
         if not store.tables.exists("descriptions", batch):
             return
-        columns = ["description_status", "description_error", "description_error_type"]
-        for row in store.tables.read("descriptions", batch=batch, columns=columns).to_pylist():
-            if row["description_status"] == "completed":
-                self.described += 1
-            elif row["description_error_type"] != "image":
-                self.undescribed[row["description_error"] or row["description_status"]] += 1
+        self.descriptions.count_descriptions(store, batch)
 
 
 def exports_of(store: Store, dataset: DatasetConfig) -> dict[str, str]:
@@ -107,7 +104,8 @@ def as_json(
         "failed": summary.failed,
         "gone": len(summary.gone),
         "paid_calls": summary.paid_calls,
-        "undescribed": dict(summary.undescribed),
+        "undescribed": dict(summary.descriptions.reasons),
+        "links_not_taken": dict(summary.links.reasons),
         "seconds": round(summary.seconds, 3),
         **_results(store, dataset),
         "datasets": {each.name: _results(store, each) for each in config.datasets},
@@ -169,6 +167,8 @@ def summary_lines(
             lines += [f"  {line}" for line in (*_unsplit(store, other), *_places(store, other))]
     lines.append(f"store    {store.root}")
     lines.append(f"UI       {_command()} dev --store {shlex.quote(config.store)}")
+    lines += summary.descriptions.last_line(config, "picture", "without a description")
+    lines += summary.links.last_line(config, "link", "not taken")
     return lines
 
 
@@ -204,7 +204,10 @@ def _unsplit(store: Store, dataset: DatasetConfig) -> list[str]:
 def _work(config: LibraryConfig, store: Store, summary: Summary) -> str:
     """How much was done, in a sentence."""
     if summary.did_work and not (summary.batches or summary.new_batches or summary.errors):
-        return f"No new files; what was missing or had changed was made ({summary.seconds:.1f} s)."
+        what = "what was missing or had changed was made"
+        if not summary.made:
+            what = "of what was left nothing could be made"
+        return f"No new files; {what} ({summary.seconds:.1f} s)."
     if summary.did_work:
         return (
             f"{plural(summary.files, 'file')} in {plural(summary.batches, 'batch')}: "
@@ -224,15 +227,11 @@ def _usable(summary: Summary) -> str:
 
 def _descriptions(summary: Summary) -> list[str]:
     """What was paid, and which pictures have no description for which reasons."""
-    missing = summary.undescribed.total()
     lines = []
     if summary.paid_calls:
         lines.append(f"paid     {plural(summary.paid_calls, 'call')} ('costs' shows them by day)")
-    if missing:
-        lines.append(f"  {missing} of {missing + summary.described} pictures have no description:")
-        lines += [f"  {n} x {reason}" for reason, n in summary.undescribed.most_common(LISTED)]
-    if len(summary.undescribed) > LISTED:
-        lines.append("  … and others: table 'descriptions', column 'description_error'")
+    lines += summary.descriptions.lines("picture", "have no description", "descriptions")
+    lines += summary.links.lines("link", "were not taken", "links")
     return lines
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 from aionvision_server.fixtures import Server
+from crawling.site import running_site
 from small_library import Run
+from vision_server import GOOD, refuses, says, vision_server
 
 from aion_dagster.cli import main
 from aion_dagster.storage.store import Store
@@ -42,6 +44,12 @@ def test_a_run_that_ends_at_a_budget_says_what_it_paid_and_what_it_left(
     place = lines.index("  7 of 12 pictures have no description:")
     assert lines[place + 1].startswith("  7 x the budget of 5 calls for this library is spent")
     assert list(told["undescribed"].values()) == [7]
+    last = lines[-2]
+    assert last.startswith("missing  7 pictures without a description: the budget of 5 calls")
+    assert str(tmp_path / "store" / "aion.yaml") in last
+    told = run()
+    assert "No new files; of what was left nothing could be made" in told["output"]
+    assert list(told["undescribed"].values()) == [7]
     config["budgets"] = {}
     (tmp_path / "aion.yaml").write_text(yaml.safe_dump(config))
     told = run("--config", tmp_path / "aion.yaml")
@@ -55,6 +63,36 @@ def test_nothing_is_said_of_payments_where_none_are_made(run: Run, pictures: Pat
     assert "\npaid " not in told["output"]
     assert "no description" not in told["output"]
     assert told["undescribed"] == {}
+
+
+@pytest.mark.parametrize(("status", "advice"), [(503, "or the next run"), (413, "--all")])
+def test_failures_are_the_last_word_and_say_how_to_try_again(
+    run: Run, pictures: Path, tmp_path: Path, status: int, advice: str
+) -> None:
+    with vision_server(lambda _request, n: says(GOOD) if n else refuses(status)) as server:
+        endpoint = {"base_url": server.url, "model": "m", "parallel": 1, "attempts": 1}
+        more = {"text_model": "none", "datasets": [{"exports": ["csv"]}]}
+        (tmp_path / "aion.yaml").write_text(yaml.safe_dump({"endpoint": endpoint, **more}))
+        told = run(pictures, "--config", tmp_path / "aion.yaml")
+    last = told["output"].splitlines()[-2]
+    assert last.startswith(f"missing  1 picture without a description: HTTP {status}")
+    assert f"aion-dagster retry --store {tmp_path / 'store'}" in last
+    assert advice in last
+
+
+def test_links_that_were_not_taken_are_told(run: Run, pictures: Path, tmp_path: Path) -> None:
+    with running_site() as site:
+        page = site.page("/chairs", "<title>Chairs</title><main><p>Oak and walnut.</p></main>")
+        urls = [page, f"{site.url}/gone", "http://169.254.169.254/latest/meta-data/"]
+        links = {"urls": urls, "allowed_networks": ["127.0.0.1"], "ports": [site.port]}
+        config = {"links": links, "datasets": [{"exports": ["csv"]}]}
+        (tmp_path / "aion.yaml").write_text(yaml.safe_dump(config))
+        told = run(pictures, "--config", tmp_path / "aion.yaml")
+    lines = told["output"].splitlines()
+    assert "  2 of 3 links were not taken:" in lines
+    assert "  1 x leads into an inner network" in lines
+    assert sorted(told["links_not_taken"].values()) == [1, 1]
+    assert lines[-2].startswith("missing  2 links not taken: ")
 
 
 def test_a_reader_that_has_enough_ends_a_command_without_a_traceback(tmp_path: Path) -> None:
