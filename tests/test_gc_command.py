@@ -54,6 +54,27 @@ def test_it_lists_what_it_would_remove_and_removes_it_when_told_to(
     assert "Everything in the store is referred to" in capsys.readouterr().out
 
 
+def test_ledgers_that_were_replaced_go_when_they_are_old(store: Path, capsys: Any) -> None:
+    file = store / "tables" / "variants" / f"batch={LOST}" / "part.parquet"
+    os.utime(file)
+    with Store.open(store) as opened:
+        assert opened.ledger.batches() == []
+    assert main(["ledger", "rebuild", "--force", "--store", str(store)]) == 0
+    (kept,) = store.glob("ledger.sqlite.replaced-*[0-9]")
+    capsys.readouterr()
+    assert collect(store, "--yes", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["garbage"] == []
+    for each in store.glob("ledger.sqlite*"):
+        os.utime(each, (1_600_000_000, 1_600_000_000))
+    assert collect(store, "--yes", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {g["kind"] for g in told["garbage"]} == {"ledger"}
+    assert str(kept) in {g["place"] for g in told["garbage"]}
+    assert not [*store.glob("ledger.sqlite.*")]
+    with Store.open(store) as opened:
+        assert opened.ledger.batches() == []
+
+
 def test_what_is_young_stays(store: Path, capsys: Any) -> None:
     file = store / "tables" / "variants" / f"batch={LOST}" / "part.parquet"
     os.utime(file)
