@@ -206,10 +206,11 @@ def curate(library: Library, before: Version | None) -> tuple[Version, Library, 
     library.boxes = schemas.ANNOTATIONS.empty_table()
     coded.pictures = pictures.append_column("boxes", library.pictures["boxes"])
     made_of = coded.in_order(order)
+    coded_splits = codes[order.to_numpy()], vocabulary
     del coded, near, groups, numbers, names, codes, heads, splits, pictures, places
     pa.default_memory_pool().release_unused()
     clock.start()
-    made, print_ = fingerprinted(made_of, before, hash_places[order.to_numpy()])
+    made, print_ = fingerprinted(made_of, before, hash_places[order.to_numpy()], coded_splits)
     clock.lap("fingerprint")
     return (
         Version(index, made_of.pictures.select(["image_id", "split"]), made, print_),
@@ -219,13 +220,16 @@ def curate(library: Library, before: Version | None) -> tuple[Version, Library, 
 
 
 def fingerprinted(
-    dataset: Library, before: Version | None, places: npt.NDArray[np.int64] | None
+    dataset: Library,
+    before: Version | None,
+    places: npt.NDArray[np.int64] | None,
+    splits: tuple[npt.NDArray[np.int8], Sequence[str]] | None,
 ) -> tuple[pa.Table, str]:
     """The pictures' hashes and the fingerprint."""
     images = dataset.pictures.drop_columns("boxes")
     starts = np.concatenate(([0], np.cumsum(dataset.box_counts)))
     made = row_hashes(images, dataset.boxes, before and before.hashes, starts=starts, places=places)
-    return made, fingerprint_of(images, made, CLASSES, {"seed": 0}, ordered=True)
+    return made, fingerprint_of(images, made, CLASSES, {"seed": 0}, ordered=True, splits=splits)
 
 
 def labelling(library: Library) -> Labelling:
@@ -291,7 +295,7 @@ def one_part(
         save(version, folder)
     else:
         facts["moved"] = moved(before, version)
-        hashes, print_ = fingerprinted(dataset, None, None)
+        hashes, print_ = fingerprinted(dataset, None, None, None)
         near = find_near_duplicates(*(library.pictures[c] for c in ("image_id", "phash", "area")))
         same = hashes.equals(version.hashes), print_ == version.fingerprint, near.index.equals(version.index)  # fmt: skip
         facts["same_as_anew"] = all(same)

@@ -154,8 +154,8 @@ def build_dataset(
     found += [*choice.losses, *torn, *renamed, *_conflicts(pictures, cleaned)]
     images = _images(pictures, file_names, groups, codes, vocabulary, named)
     order = pc.sort_indices(images["file_name"])
-    images, hash_at = images.take(order).combine_chunks(), hash_at[order.to_numpy()]
-    return _assemble(settings, images, cleaned, classes, found, choice.table, (fixed.hashes, hash_at))  # fmt: skip
+    images, hash_at, codes = images.take(order).combine_chunks(), hash_at[order.to_numpy()], codes[order.to_numpy()]  # fmt: skip
+    return _assemble(settings, images, cleaned, classes, found, choice.table, (fixed.hashes, hash_at), (codes, vocabulary))  # fmt: skip
 
 
 def _split_table(splits: Mapping[str, str] | None) -> pa.Table | None:
@@ -353,6 +353,7 @@ def _assemble(
     losses: Sequence[Loss],
     left_out: pa.Table,
     known: tuple[pa.Table | None, Places],
+    splits: tuple[npt.NDArray[np.int8], Sequence[str]],
 ) -> Dataset:
     place = places_in(annotations["image_id"], images["image_id"])
     order = annotations.append_column("place", pa.array(place)).sort_by(
@@ -362,9 +363,10 @@ def _assemble(
     starts = np.searchsorted(order["place"].to_numpy(), np.arange(len(images) + 1))
     chosen = settings.fingerprintable()
     hashes = row_hashes(images, annotations, known[0], starts=starts, places=known[1])
+    whole = fingerprint_of(images, hashes, classes, chosen, ordered=True, splits=splits)
     return Dataset(
         name=settings.name,
-        version=fingerprint_of(images, hashes, classes, chosen, ordered=True)[:VERSION_LENGTH],
+        version=whole[:VERSION_LENGTH],
         images=images,
         annotations=annotations.cast(schemas.ANNOTATIONS),
         categories=classes,

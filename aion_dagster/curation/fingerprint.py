@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -77,18 +78,22 @@ def fingerprint_of(
     settings: Mapping[str, Any],
     *,
     ordered: bool = False,
+    splits: tuple[npt.NDArray[np.signedinteger[Any]], Sequence[str]] | None = None,
 ) -> str:
     """`dataset_fingerprint` where the pictures' hashes are known; `hashes` are in the order of `images`.
 
-    `ordered`: they are in the order of file names.
+    `ordered`: they are in the order of file names. `splits`: what `images` say in words, as places in a list of names.
     """
+    if splits is None:
+        encoded = flat(images["split"], pa.string()).dictionary_encode()
+        splits = encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
+    codes, names = splits
     if not ordered and not is_ascending(text(images["file_name"])):
         order = pc.sort_indices(images["file_name"])
-        images, hashes = images.take(order), hashes.take(order)
-    splits = flat(images["split"], pa.string()).dictionary_encode()
-    names = splits.dictionary.to_pylist()
-    ranked = sorted(names)
-    codes = np.array([ranked.index(n) for n in names], np.uint8)
+        images, hashes, codes = images.take(order), hashes.take(order), codes[order.to_numpy()]
+    used = np.flatnonzero(np.bincount(codes, minlength=len(names)))
+    ranked = sorted(names[code] for code in used.tolist())
+    ranks = np.array([ranked.index(n) if n in ranked else 0 for n in names], np.uint8)
     classes = [[c.name, c.supercategory, c.number] for c in categories]
     head = [FORMAT_VERSION, classes, dict(settings), ranked, images.num_rows]
     whole = hashlib.sha256(digest(head).encode())
@@ -96,7 +101,7 @@ def fingerprint_of(
         if len(chunk):
             whole.update(memoryview(chunk.buffers()[1])[32 * chunk.offset :][: 32 * len(chunk)])
     if images.num_rows:
-        whole.update(codes[splits.indices.to_numpy()].tobytes())
+        whole.update(ranks[codes].tobytes())
     return whole.hexdigest()
 
 

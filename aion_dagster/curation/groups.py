@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from aion_dagster.curation.linking import Places, link_equal, roots_of
+from aion_dagster.curation.linking import Places, all_roots, link_equal
 
 Bonds = tuple[Places, npt.NDArray[np.int64]]
 """Places of pictures and a code for each: equal codes bind. A place may occur several times, or not at all."""
@@ -22,7 +22,7 @@ def group_places(count: int, bonds: Iterable[Bonds]) -> Places:
     parent = np.arange(count, dtype=np.int64)
     for places, codes in bonds:
         link_equal(parent, places, codes)
-    return roots_of(parent, np.arange(count, dtype=np.int64))
+    return all_roots(parent)
 
 
 def numbered(groups: Places) -> tuple[Places, Places]:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from aion_dagster.curation.linking import Places, link, roots_of
+from aion_dagster.curation.linking import Places, all_roots, link, roots_of
 
 BUCKET_LIMIT: Final = 512
 """Buckets up to this size are compared pair by pair; larger ones are divided again."""
@@ -59,7 +59,7 @@ def components(hashes: Hashes, distance: int) -> Places:
                 link(parent, close[:-1], close[1:])
         else:
             buckets += _divide(parent, places, values, varying, distance)
-    return roots_of(parent, np.arange(len(hashes), dtype=np.int64))
+    return all_roots(parent)
 
 
 def links_to_known(

@@ -20,6 +20,13 @@ def roots_of(parent: Places, places: Places) -> Places:
     return roots
 
 
+def all_roots(parent: Places) -> Places:
+    """The root of every place; fastest where most places are roots."""
+    places = np.flatnonzero(parent != np.arange(len(parent)))
+    roots_of(parent, places)
+    return parent.copy()
+
+
 def link(parent: Places, first: Places, second: Places) -> None:
     """Join the components of first[i] and second[i] for every i; `parent` is changed in place.
 
@@ -46,4 +53,4 @@ def linked(count: int, first: Places, second: Places) -> Places:
     """The component of each of `count` places under the given links, named by its smallest member."""
     parent = np.arange(count, dtype=np.int64)
     link(parent, first, second)
-    return roots_of(parent, np.arange(count, dtype=np.int64))
+    return all_roots(parent)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from aion_dagster import schemas
 from aion_dagster.curation.columns import Column, flat, is_ascending, one_text, parse_hex, places_in
 from aion_dagster.curation.hash_links import Hashes, components, links_to_known
-from aion_dagster.curation.linking import Places, link, link_equal, roots_of
+from aion_dagster.curation.linking import Places, all_roots, link, link_equal
 from aion_dagster.errors import AionError
 
 DEFAULT_DISTANCE: Final = 4
@@ -117,8 +117,7 @@ def _grown(
     if earlier is not None and earlier.num_rows:
         parent, fresh = _kept(ids, hashes, earlier)
         if 2 * np.count_nonzero(fresh) < len(fresh) and _join(parent, hashes, fresh, distance):
-            everything = np.arange(len(parent), dtype=np.int64)
-            return roots_of(parent, everything), int(np.count_nonzero(fresh))
+            return all_roots(parent), int(np.count_nonzero(fresh))
     return _from_nothing(hashes, distance), len(hashes)
 
 

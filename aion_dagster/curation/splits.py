@@ -178,12 +178,15 @@ def _dealt(
     labels = np.zeros(width * kinds, dtype=np.int64)
     has_label = np.zeros(len(groups), dtype=bool)
     chosen = [np.zeros(0, dtype=np.int64)]
+    # What a label of each picture is counted under begins here.
+    begins = home_of * kinds
     for start in range(0, len(places), LABELS_AT_ONCE):
         some = places[start : start + LABELS_AT_ONCE]
-        keys = home_of[some] * kinds + labelling.codes[start : start + LABELS_AT_ONCE]
+        keys = begins.take(some)
+        keys += labelling.codes[start : start + LABELS_AT_ONCE]
         labels += np.bincount(keys, minlength=len(labels))
         has_label[some] = True
-        chosen.append(np.flatnonzero(is_new[some]) + start)
+        chosen.append(np.flatnonzero(is_new.take(some)) + start)
     labelled = np.zeros(len(split_of), dtype=bool)
     labelled[groups[has_label]] = True
     sums = np.concatenate([labels.reshape(width, kinds), pictures[:, None]], axis=1)
