@@ -131,7 +131,8 @@ def map_classes(labels: LabelSet, classes: Mapping[str, str | None]) -> LabelSet
     ]
     for old, new in sorted(classes.items()):
         if new is None and old in known:
-            detail = f"the class map leaves it out: {counts.get(old, 0)} annotations"
+            count = counts.get(old, 0)
+            detail = f"the class map leaves it out: {count} annotation{'' if count == 1 else 's'}"
             losses.append(Loss("dropped", f"{_CLASS}{old}", detail))
     return LabelSet(
         labels.images,

@@ -37,7 +37,7 @@ def test_classes_are_renamed_merged_and_left_out():
         ("unmatched", "class cow"),
         ("dropped", "class dog"),
     ]
-    assert "1 annotations" in mapped.losses[1].detail
+    assert mapped.losses[1].detail == "the class map leaves it out: 1 annotation"
     assert mapped.annotations.schema == schemas.LABEL_ANNOTATIONS
 
 
