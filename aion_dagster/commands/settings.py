@@ -15,7 +15,7 @@ from aion_dagster.config import DatasetConfig, LibraryConfig
 from aion_dagster.config_words import words
 from aion_dagster.errors import ConfigError, SourceError
 from aion_dagster.label_places import label_place_exists
-from aion_dagster.planning import configured_backend, has_remote_documents
+from aion_dagster.planning import configured_backend, has_remote_documents, remote_assets
 from aion_dagster.resources.sources import build_source
 from aion_dagster.source_configs import SourceConfig, parse_source
 
@@ -62,8 +62,8 @@ def run_config(args: Namespace) -> LibraryConfig:
 
 
 def _check_sources(config: LibraryConfig, given: Sequence[SourceConfig]) -> None:
-    """Refuse a run without any source, and sources given on the command line that are not there."""
-    if not config.sources:
+    """Refuse a run that has neither a source nor links, and sources given on the command line that are not there."""
+    if not config.sources and not remote_assets(config):
         raise ConfigError(
             f"no source is given, and {config.store} remembers none: name a folder or address of pictures, as in"
             " 'aion-dagster run FOLDER', or 'sources' in the file that --config names; 'aion-dagster retry' works on"
