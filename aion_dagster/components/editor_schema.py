@@ -60,8 +60,14 @@ def _changed(node: Any, models: Mapping[str, Schema]) -> Any:
         else _changed(v, models)
         for k, v in node.items()
     }
-    if inner.get("type") in _LEAVES or "enum" in inner or "pattern" in inner or "const" in inner:
-        return about | {"if": _TEMPLATE, "then": {}, "else": inner}
+    if inner.get("type") in _LEAVES:
+        kind = {"type": inner.pop("type")}
+        text = {"if": _TEMPLATE, "then": {}, "else": kind}
+        types = [kind["type"], "string"]
+        return about | {"type": types, "if": {"type": "string"}, "then": text, "else": inner}
+    if "enum" in inner or "pattern" in inner or "const" in inner:
+        kind = {"type": inner.pop("type")} if "type" in inner else {}
+        return about | kind | {"if": _TEMPLATE, "then": {}, "else": inner}
     return inner
 
 
@@ -74,10 +80,18 @@ def _choice(options: Sequence[Schema], models: Mapping[str, Schema]) -> Schema:
         by_kind.setdefault("string", [{}])
     order = ("null", "boolean", "string", "integer", "number", "array", "object")
     kinds = sorted(by_kind, key=order.index)
-    chosen = _by_type(by_kind[kinds[-1]], models)
+    last = by_kind[kinds[-1]]
+    chosen: Schema = {"if": {"type": _types(last, models)}, "then": _by_type(last, models)}
     for kind in reversed(kinds[:-1]):
         chosen = {"if": {"type": kind}, "then": _by_type(by_kind[kind], models), "else": chosen}
-    return chosen
+    return {"type": sorted({*kinds, *_types(options, models)}, key=order.index)} | chosen
+
+
+def _types(options: Sequence[Schema], models: Mapping[str, Schema]) -> list[str]:
+    """The JSON types of options, with that of a template where one may be."""
+    written = {_kind(each, models) for each in options}
+    templates = {"string"} if any(isinstance(each.get("type"), list) for each in options) else set()
+    return sorted(written | templates)
 
 
 def _by_type(options: Sequence[Schema], models: Mapping[str, Schema]) -> Schema:
@@ -99,12 +113,11 @@ def _by_type(options: Sequence[Schema], models: Mapping[str, Schema]) -> Schema:
 
 
 def _kind(option: Schema, models: Mapping[str, Schema]) -> str:
-    """The JSON type of what an option describes."""
-    while "if" in option:
-        option = option["else"]
+    """The JSON type of what an option describes; a template is none of its own."""
     if "$ref" in option:
         return _kind(models[_name(option)], models)
-    return str(option["type"])
+    written = option["type"]
+    return str(written[0] if isinstance(written, list) else written)
 
 
 def _name(option: Schema) -> str:

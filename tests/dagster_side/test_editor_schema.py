@@ -59,7 +59,10 @@ def test_any_single_value_may_be_a_template() -> None:
             "backend": "{{ env.BACKEND }}",
             "sources": ["{{ context.project_root }}/pictures", {"path": "{{ env.PICTURES }}"}],
             "aionvision": {"documents": "{{ env.DOCUMENTS }}"},
-            "datasets": [{"exports": ["{{ env.EXPORT }}"], "splits": {"train": "{{ env.TRAIN }}"}}],
+            "datasets": [
+                {"exports": ["{{ env.EXPORT }}"], "splits": {"train": "{{ env.TRAIN }}"}},
+                {"min_score": "{{ env.X }}"},
+            ],
         }
     )
 
@@ -77,6 +80,7 @@ def test_any_single_value_may_be_a_template() -> None:
         ({"sources": [3]}, "sources.0", "3 is not of type"),
         ({"labels": [3]}, "labels.0", "3 is not of type"),
         ({"endpoint": {"model": "x"}}, "endpoint", "'base_url' is a required property"),
+        ({"datasets": [{"min_score": "x"}]}, "datasets.0.min_score", "'x' is not of type 'number'"),
         ({"datasets": [{"exports": "coco"}]}, "datasets.0.exports", "is not of type 'array'"),
         ({"datasets": [{"group_by": ["x"]}]}, "datasets.0.group_by.0", "'folder', 'source'"),
         (steps("search_images"), "pipelines.0.steps.0", "is not of type 'object'"),
