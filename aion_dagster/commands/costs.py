@@ -12,6 +12,7 @@ from aion_dagster.commands.settings import store_config
 from aion_dagster.errors import ConfigError
 from aion_dagster.storage.call_records import NOT_TOLD, Spent
 from aion_dagster.storage.store import Store
+from aion_dagster.wording import plural
 
 _COLUMNS = (
     "day",
@@ -53,7 +54,8 @@ def table(spent: Sequence[Spent]) -> list[str]:
     lines = [
         "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
-    return [*lines, f"{calls} calls, {hits} answers had without a call, {total}"]
+    spared = plural(hits, "answer")
+    return [*lines, f"{plural(calls, 'call')}, {spared} had without a call, {total}"]
 
 
 def account(store: Store, since: str | None, until: str | None) -> list[str]:
