@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from aion_dagster.storage.run_lock import sweep_runs as sweep_runs
 TOKEN_VARIABLE = "AION_STORE_LOCK"  # noqa: S105 - the name of a variable, not a secret
 """Environment variable by which the children of an exclusive holder work under its lock; `:` between tokens."""
 
+_TOKENS = threading.Lock()
 _LONGEST_PAUSE = 0.25
 
 
@@ -112,17 +114,16 @@ def _store_lock(
         raise
     owner, token = os.getpid(), secrets.token_hex(16)
     card = _holders(root) / f"{token}.json"
-    outer = os.environ.get(TOKEN_VARIABLE)
     try:
         _leave_card(root, card, exclusive, what)
         if exclusive:
-            os.environ[TOKEN_VARIABLE] = f"{outer}:{token}" if outer else token
+            _pass_on(token)
         yield False
     finally:
         # A forked child that unwinds this frame must not release what its parent holds.
         if os.getpid() == owner:
             if exclusive:
-                _restore(TOKEN_VARIABLE, outer)
+                _pass_on_no_more(token)
             card.unlink(missing_ok=True)
             release()
             fcntl.flock(handle, fcntl.LOCK_UN)
@@ -208,7 +209,7 @@ def _leave_card(root: Path, card: Path, exclusive: bool, what: str) -> None:
 
 def _is_covered(root: Path) -> bool:
     """True where this process or one that it descends from holds the store exclusively, and lives."""
-    for token in filter(None, os.environ.get(TOKEN_VARIABLE, "").split(":")):
+    for token in _tokens():
         if re.fullmatch("[0-9a-f]{32}", token) is None:
             continue
         card = _read_card(_holders(root) / f"{token}.json")
@@ -230,10 +231,10 @@ def _who(root: Path) -> str:
 
 
 def _read_card(path: Path) -> dict[str, Any] | None:
-    """What a holder says of itself; None where it has gone meanwhile."""
+    """What a holder says of itself; None where it has gone meanwhile, or the store is no folder."""
     try:
         card: dict[str, Any] = orjson.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return card
 
@@ -242,8 +243,21 @@ def _holders(root: Path) -> Path:
     return root / "locks" / "holders"
 
 
-def _restore(variable: str, value: str | None) -> None:
-    if value is None:
-        os.environ.pop(variable, None)
-    else:
-        os.environ[variable] = value
+def _pass_on(token: str) -> None:
+    """Let processes that are begun from now on work under a lock."""
+    with _TOKENS:
+        os.environ[TOKEN_VARIABLE] = ":".join([*_tokens(), token])
+
+
+def _pass_on_no_more(token: str) -> None:
+    """Take one token away, and no other: locks of several threads do not end in the order in which they began."""
+    with _TOKENS:
+        left = [other for other in _tokens() if other != token]
+        if left:
+            os.environ[TOKEN_VARIABLE] = ":".join(left)
+        else:
+            os.environ.pop(TOKEN_VARIABLE, None)
+
+
+def _tokens() -> list[str]:
+    return [token for token in os.environ.get(TOKEN_VARIABLE, "").split(":") if token]

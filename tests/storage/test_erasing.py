@@ -142,7 +142,7 @@ def test_of_datasets_the_current_version_is_shortened_and_older_ones_go(store: S
     (row,) = left["images"].to_pylist()
     assert (row["image_id"], row["split"], row["group_id"]) == (KEPT, "val", None)
     assert left["losses"].num_rows == 0
-    assert info == {"name": "main"}
+    assert info == {"name": "main", "erased": 1}
     assert store.sets.versions("dataset/main") == ["v2"]
     assert store.exports.read("other", "csv", "images.csv") == b"other"
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -106,6 +106,18 @@ def test_children_work_under_the_lock_of_their_parent(tmp_path: Path) -> None:
     assert TOKEN_VARIABLE not in os.environ
 
 
+def test_locks_that_end_in_the_order_in_which_they_began_pass_nothing_on(tmp_path: Path) -> None:
+    before = os.environ.get(TOKEN_VARIABLE)
+    first, second = ExitStack(), ExitStack()
+    first.enter_context(StoreLock.exclusive(tmp_path / "a"))
+    second.enter_context(StoreLock.exclusive(tmp_path / "b"))
+    first.close()
+    with StoreLock.exclusive(tmp_path / "b", wait=False) as inner:
+        assert inner.inherited
+    second.close()
+    assert os.environ.get(TOKEN_VARIABLE) == before
+
+
 def test_the_token_of_a_dead_or_finished_holder_opens_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,7 +153,11 @@ def test_a_run_id_is_no_path(tmp_path: Path) -> None:
         RunLock.is_alive(tmp_path, "../store")
 
 
-def test_a_place_that_cannot_hold_a_lock_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("token", ["", "0" * 32])
+def test_a_place_that_cannot_hold_a_lock_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, token)
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file"), StoreLock.exclusive(tmp_path / "file"):
         pass
