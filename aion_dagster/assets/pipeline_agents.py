@@ -121,6 +121,7 @@ def _at_the_platform(
     backend: AionvisionBackend, store: Store, plan: Sequence[Placed], apply: ApplyConfig
 ) -> CarriedOut:
     """Tags or folders of the files there."""
+    from aion_dagster.backends.aionvision_errors import unavailable
     from aion_dagster.client.errors import AionvisionError
 
     try:
@@ -129,7 +130,7 @@ def _at_the_platform(
                 return tagged(plan, RemoteIds(store), client)
             return moved(plan, apply.target, RemoteIds(store), client)
     except AionvisionError as error:
-        raise UnavailableError(f"Aionvision: {error}") from error
+        raise UnavailableError(unavailable(error, backend.config)) from error
 
 
 def _documents(store: Store) -> dict[str, list[FileRef]]:

@@ -11,7 +11,12 @@ from pydantic import BaseModel
 
 from aion_dagster.backends.aionvision import AionvisionBackend
 from aion_dagster.backends.aionvision_credits import told_credits
-from aion_dagster.backends.aionvision_errors import kind_of, never_begun, refused_for_good
+from aion_dagster.backends.aionvision_errors import (
+    kind_of,
+    never_begun,
+    refused_for_good,
+    unavailable,
+)
 from aion_dagster.backends.calls import CallJournal, CallKey, Settlement
 from aion_dagster.errors import UnavailableError
 from aion_dagster.identity import digest
@@ -145,7 +150,7 @@ class RemoteAgents:
                 payload = ask(client).model_dump(mode="json")
         except AionvisionError as error:
             raise AgentError(
-                f"Aionvision: {error}",
+                unavailable(error, self.backend.config),
                 kind=kind_of(error),
                 retryable=not refused_for_good(error),
                 begun=not never_begun(error),

@@ -29,6 +29,8 @@ MOST_GIVEN: Final = 60
 """Sentences of evidence that a model is given, the most relevant."""
 
 _MOST_BYTES: Final = 2**20
+_NOT_BEGUN: Final = (401, 403, 404, 425, 429)
+"""Nothing was written and paid: asked again once the key, the address or the model's name is right."""
 _REFERENCE: Final = re.compile(r"\[\s*(\d{1,6}(?:\s*[,;]\s*\d{1,6})*)\s*\]")
 _PROMPT: Final = (
     "You write a report from numbered evidence. Use only what the evidence says. End every sentence with the numbers of "
@@ -186,11 +188,20 @@ def _posted(client: httpx.Client, url: str, body: Mapping[str, Any], tries: int)
             if status == 200:
                 return _object(bytes(content))
             if status != 429 or last:
-                final = status in (400, 401, 403, 404, 422)
-                begun = status != 429
-                raise AgentError(f"HTTP {status}", kind="server", retryable=not final, begun=begun)
+                final = status in (400, 422)
+                begun = status not in _NOT_BEGUN
+                raise AgentError(_refusal(status), kind="server", retryable=not final, begun=begun)
         time.sleep(backoff(attempt))
     raise AgentError("no try was made", begun=False)
+
+
+def _refusal(status: int) -> str:
+    said = {
+        401: ": set the variable that endpoint.api_key_env names",
+        403: ": the key of the variable that endpoint.api_key_env names may not do this",
+        404: ": endpoint.base_url has no /chat/completions, or does not know endpoint.model",
+    }
+    return f"HTTP {status}{said.get(status, '')}"
 
 
 def _object(content: bytes) -> dict[str, Any]:

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from aion_dagster.backends.aionvision import AionvisionBackend
+from aion_dagster.backends.aionvision_errors import unavailable
 from aion_dagster.backends.local import LocalBackend
 from aion_dagster.client import AionVision
 from aion_dagster.client import errors as api
 from aion_dagster.client.models.cloud_storage import CloudFile, CloudStorageConnection
+from aion_dagster.engines import AionvisionConfig
 from aion_dagster.errors import (
     ConfigError,
     CredentialsError,
@@ -98,7 +100,7 @@ class PlatformConnection:
             async with self._backend.client() as client:
                 return await question(client)
 
-        with _faults(self._id):
+        with _faults(self._id, self._backend.config):
             return asyncio.run(asked())
 
 
@@ -113,7 +115,7 @@ async def _imported(client: AionVision, mark: str) -> str | None:
 
 
 @contextmanager
-def _faults(connection: str) -> Iterator[None]:
+def _faults(connection: str, account: AionvisionConfig) -> Iterator[None]:
     """Errors of the client as those of a source."""
     where = f"connection {connection}"
     try:
@@ -121,11 +123,11 @@ def _faults(connection: str) -> Iterator[None]:
     except ConfigError as error:
         raise CredentialsError(f"{where}: {error}") from error
     except (api.AuthenticationError, api.AionvisionPermissionError) as error:
-        raise CredentialsError(f"{where}: Aionvision refuses the key ({error}).") from error
+        raise CredentialsError(f"{where}: {unavailable(error, account)}") from error
     except (api.ValidationError, api.ResourceNotFoundError, api.ConflictError) as error:
-        raise _RefusedError(f"{where}: Aionvision refuses ({error}).") from error
+        raise _RefusedError(f"{where}: {unavailable(error, account)}") from error
     except api.AionvisionError as error:
-        raise SourceUnavailableError(f"{where}: Aionvision does not answer ({error}).") from error
+        raise SourceUnavailableError(f"{where}: {unavailable(error, account)}") from error
 
 
 def _inactive(connection: str, found: CloudStorageConnection | None) -> str:

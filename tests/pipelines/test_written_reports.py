@@ -88,7 +88,9 @@ def test_the_same_question_is_paid_once(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "requests", "again"), [(429, 2, 4), (500, 1, 2), (401, 1, 1)], ids=str
+    ("status", "requests", "again"),
+    [(429, 2, 4), (500, 1, 2), (400, 1, 1), (401, 1, 2), (403, 1, 2), (404, 1, 2)],
+    ids=str,
 )
 def test_refusals_are_told_and_only_what_was_not_begun_is_tried_at_once(
     store: Store, status: int, requests: int, again: int
