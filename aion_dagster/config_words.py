@@ -21,12 +21,16 @@ EXAMPLES: Final[Mapping[str, str]] = {
 def words(error: ErrorDetails) -> str:
     """What an error says, without its place."""
     say = _WORDS.get(error["type"])
-    return say(error) if say else error["msg"]
+    return say(error) if say else error["msg"].replace("Input should be", "must be", 1)
 
 
 def _own(error: ErrorDetails) -> str:
     """What a validator of this project says: pydantic puts the kind of exception in front of it."""
     return str(error.get("ctx", {}).get("error") or error["msg"])
+
+
+def _chosen(error: ErrorDetails) -> str:
+    return f"must be {error['ctx']['expected']}, not {_kind(error['input'])}"
 
 
 def _list(error: ErrorDetails) -> str:
@@ -68,6 +72,9 @@ def _kind(value: Any) -> str:
 _WORDS: Final[Mapping[str, Callable[[ErrorDetails], str]]] = {
     "value_error": _own,
     "assertion_error": _own,
+    "extra_forbidden": lambda _: "there is no such field",
+    "missing": lambda _: "must be given",
+    "literal_error": _chosen,
     "list_type": _list,
     "tuple_type": _list,
     "dict_type": _mapping,

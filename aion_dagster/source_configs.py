@@ -237,7 +237,7 @@ SourceConfig = Annotated[
     Discriminator(
         _type_of,
         custom_error_type=UNKNOWN_TYPE,
-        custom_error_message=f"Input should be one of {', '.join(SOURCE_TYPES)}",
+        custom_error_message=f"must be one of {', '.join(SOURCE_TYPES)}",
     ),
 ]
 """A source of any kind."""

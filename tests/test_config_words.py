@@ -33,6 +33,13 @@ def pipeline(*steps: Any, **more: Any) -> dict[str, Any]:
             {"datasets": {"name": "main"}},
             "f: datasets: must be a list, each entry with '- ' in front, not a mapping (line 1)",
         ),
+        (
+            {"backend": "cloud"},
+            "f: backend: must be 'local' or 'aionvision', not the text 'cloud' (line 1)",
+        ),
+        ({"max_pixels": 0}, "f: max_pixels: must be greater than or equal to 1 (line 1)"),
+        ({"sorces": []}, "f: sorces: there is no such field (line 1, did you mean sources?)"),
+        ({"sources": [{"name": "a"}]}, "f: sources.0.path: must be given (line 2)"),
         ({"detect": None}, "f: detect: must be a list, not nothing (line 1)"),
         (
             {"datasets": ["main"]},

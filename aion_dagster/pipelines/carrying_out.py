@@ -14,9 +14,9 @@ from aion_dagster.pipelines.remote_ids import RemoteIds
 from aion_dagster.pipelines.results import Given, Item, Placed
 from aion_dagster.pipelines.steps import ApplyConfig
 from aion_dagster.pipelines.targets import lie_in_each_other
-from aion_dagster.pipelines.wording import counted
 from aion_dagster.pipelines.written import spent
 from aion_dagster.storage.places import Place, write_bytes
+from aion_dagster.wording import plural
 
 if TYPE_CHECKING:
     from aion_dagster.client import SyncAionVision
@@ -54,7 +54,7 @@ class CarriedOut:
         """In one line."""
         preposition = "below" if apply.to == "platform_folders" else "into"
         where = f" {preposition} {apply.target}" if apply.target else ""
-        parts = [f"{counted(self.done, 'file')} {DONE[apply.to]}{where}"]
+        parts = [f"{plural(self.done, 'file')} {DONE[apply.to]}{where}"]
         if self.there:
             parts.append(f"{self.there} so already")
         if self.failures:
@@ -104,7 +104,7 @@ def copied(plan: Sequence[Placed], target: Place, read: ReadFile) -> CarriedOut:
         except (OSError, StorageError) as error:
             reason = error.strerror if isinstance(error, OSError) else None
             raise TargetError(
-                f"{one.name} cannot be copied to {place}: {reason or error} (after {counted(done, 'copy')})"
+                f"{one.name} cannot be copied to {place}: {reason or error} (after {plural(done, 'copy')})"
             ) from error
         done += is_new
         there += not is_new

@@ -24,10 +24,10 @@ from aion_dagster.pipelines.material import Material
 from aion_dagster.pipelines.results import Given, Item, MadeBy, StepResult
 from aion_dagster.pipelines.specification import StepConfig
 from aion_dagster.pipelines.tasks import Task
-from aion_dagster.pipelines.wording import counted
 from aion_dagster.pipelines.written import MOST_GIVEN, Writer
 from aion_dagster.search.texts import Embed
 from aion_dagster.storage.store import Store
+from aion_dagster.wording import plural
 
 LOGIC: Final = 3
 """Raised when what a local agent answers changes its meaning."""
@@ -104,7 +104,7 @@ class LocalAgents:
             kind: sum(i.kind == kind for i in items)
             for kind in ("image", "document", "chunk", "link")
         }
-        found = ", ".join(counted(n, kind) for kind, n in counts.items() if n)
+        found = ", ".join(plural(n, kind) for kind, n in counts.items() if n)
         return StepResult(
             agent=agent,
             made_by="index",
@@ -186,8 +186,8 @@ def _analytics(material: Material, task: Task) -> StepResult:
         told += analyze_papers(material, papers, task.step.intent).sentences
     made_by: MadeBy = "tables"
     sentences = tuple(by_intent(told, task.step.intent))
-    things = f"{counted(len(pictures), 'picture')} and {counted(len(papers), 'document')}"
-    summary = f"{things}, {counted(len(sentences), 'statement')}"
+    things = f"{plural(len(pictures), 'picture')} and {plural(len(papers), 'document')}"
+    summary = f"{things}, {plural(len(sentences), 'statement')}"
     return StepResult(agent="analytics", made_by=made_by, summary=summary, sentences=sentences)
 
 

@@ -13,7 +13,7 @@ from aion_dagster.pipelines.evidence_values import Picture
 from aion_dagster.pipelines.material import Material
 from aion_dagster.pipelines.ranking import Texts
 from aion_dagster.pipelines.results import Assigned, Sentence, Source, StepResult
-from aion_dagster.pipelines.wording import counted
+from aion_dagster.wording import plural
 
 _SHOWN: Final = 8
 _MOST_SOURCES: Final = 25
@@ -41,7 +41,7 @@ def analyze_pictures(material: Material, pictures: Sequence[Picture], intent: st
     return StepResult(
         agent="analysis",
         made_by="tables",
-        summary=f"{counted(len(pictures), 'picture')}, {counted(len(sentences), 'statement')} from the tables",
+        summary=f"{plural(len(pictures), 'picture')}, {plural(len(sentences), 'statement')} from the tables",
         categories=tuple(categories),
         sentences=tuple(by_intent(sentences, intent)),
     )
@@ -122,7 +122,7 @@ def _by_place(pictures: Sequence[Picture]) -> list[Assigned]:
 def _counts(pictures: Sequence[Picture]) -> Iterator[Sentence]:
     described = [p for p in pictures if p.description]
     verb = "is" if len(pictures) == 1 else "are"
-    text = f"There {verb} {counted(len(pictures), 'picture')}, {len(described)} of them with a description."
+    text = f"There {verb} {plural(len(pictures), 'picture')}, {len(described)} of them with a description."
     yield Sentence("Pictures", text, picture_sources(pictures))
     with_text = [p for p in pictures if p.visible_text]
     if with_text:

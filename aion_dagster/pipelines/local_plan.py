@@ -21,7 +21,7 @@ from aion_dagster.pipelines.results import (
     Source,
     StepResult,
 )
-from aion_dagster.pipelines.wording import counted
+from aion_dagster.wording import plural
 
 OTHER: Final = "other"
 _NUMBER: Final = re.compile(r"\binto\s+(\d{1,2})\s+(?:folders|groups|categories|clusters)\b", re.I)
@@ -84,9 +84,7 @@ def plan_folders(
         plan.append(Placed(folder_name(folder), item.kind, item.id, item.remote_id, name, reason))
     plan.sort(key=lambda p: (p.folder == OTHER, p.folder, p.name, p.id or ""))
     folders = list(dict.fromkeys(p.folder for p in plan))
-    summary = (
-        f"A plan: {counted(len(plan), 'file')} into {counted(len(folders), 'folder')}, {reason}"
-    )
+    summary = f"A plan: {plural(len(plan), 'file')} into {plural(len(folders), 'folder')}, {reason}"
     strangers = len(files) - len(plan)
     if strangers:
         summary += f"; left out {told_strangers(strangers)}"
@@ -103,7 +101,7 @@ def plan_folders(
 def told_strangers(number: int) -> str:
     """Files that the platform alone knows, in words."""
     verb = "is" if number == 1 else "are"
-    return f"{counted(number, 'file')} of the platform that {verb} not of this library"
+    return f"{plural(number, 'file')} of the platform that {verb} not of this library"
 
 
 def folder_name(text: str) -> str:
@@ -184,7 +182,7 @@ def _told(plan: Sequence[Placed], folder: str) -> Sentence:
     members = [p for p in plan if p.folder == folder]
     names = ", ".join(p.name for p in members[:5]) + (" …" if len(members) > 5 else "")
     sources = tuple(Source(p.kind, p.id) for p in members[:25] if p.id is not None)
-    return Sentence("Folders", f"{folder}: {counted(len(members), 'file')} ({names})", sources)
+    return Sentence("Folders", f"{folder}: {plural(len(members), 'file')} ({names})", sources)
 
 
 def _day(picture: Picture) -> str | None:

@@ -22,7 +22,7 @@ from aion_dagster.pipelines.results import (
     Source,
     StepResult,
 )
-from aion_dagster.pipelines.wording import counted
+from aion_dagster.wording import plural
 
 _MOST: Final = 200
 """Relationships that are kept, the strongest."""
@@ -62,7 +62,7 @@ def cross_reference(
     return StepResult(
         agent="cross_reference",
         made_by="tables",
-        summary=f"{counted(len(kept), 'relationship')} between {_things(pictures, papers)}",
+        summary=f"{plural(len(kept), 'relationship')} between {_things(pictures, papers)}",
         relationships=tuple(kept),
         sentences=tuple(by_intent(sentences, intent)),
     )
@@ -71,7 +71,7 @@ def cross_reference(
 def _things(pictures: Sequence[Picture], papers: Sequence[Paper]) -> str:
     """How many of what there are, as in `3 pictures, 1 document`."""
     kinds = ["picture"] * len(pictures) + [p.kind for p in papers]
-    return ", ".join(counted(kinds.count(kind), kind) for kind in dict.fromkeys(kinds))
+    return ", ".join(plural(kinds.count(kind), kind) for kind in dict.fromkeys(kinds))
 
 
 def _sides(pictures: Sequence[Picture], papers: Sequence[Paper]) -> list[_Side]:

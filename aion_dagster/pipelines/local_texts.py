@@ -16,7 +16,7 @@ from aion_dagster.pipelines.local_pictures import by_intent
 from aion_dagster.pipelines.material import Material
 from aion_dagster.pipelines.ranking import Texts, sentences_of, words_of
 from aion_dagster.pipelines.results import Assigned, ItemKind, Sentence, Source, StepResult
-from aion_dagster.pipelines.wording import counted
+from aion_dagster.wording import plural
 
 _SENTENCES: Final = 3
 _TERMS: Final = 6
@@ -76,7 +76,7 @@ def analyze_papers(
     return StepResult(
         agent="link_analysis" if links else "document_analysis",
         made_by="tables",
-        summary=f"{counted(len(papers), what)}, {counted(len(sentences), 'statement')} with their sources",
+        summary=f"{plural(len(papers), what)}, {plural(len(sentences), 'statement')} with their sources",
         categories=tuple(Assigned(named[p.id], p.kind, p.id, "cluster") for p in papers)
         if named
         else (),
@@ -121,7 +121,7 @@ def _counts(papers: Sequence[Paper], what: str) -> Iterator[Sentence]:
     names = ", ".join(p.name for p in papers[:5]) + (" and others" if len(papers) > 5 else "")
     sources = tuple(Source(p.kind, p.id) for p in papers[:25])
     verb = "is" if len(papers) == 1 else "are"
-    text = f"There {verb} {counted(len(papers), what)}: {names}."
+    text = f"There {verb} {plural(len(papers), what)}: {names}."
     yield Sentence(f"{what.capitalize()}s", text, sources)
 
 

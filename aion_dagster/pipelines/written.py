@@ -22,7 +22,7 @@ from aion_dagster.pipelines.agents import AgentName
 from aion_dagster.pipelines.asked_once import AgentError, asked_once
 from aion_dagster.pipelines.ranking import sentences_of
 from aion_dagster.pipelines.results import Sentence, Source, StepResult
-from aion_dagster.pipelines.wording import counted
+from aion_dagster.wording import plural
 
 PROMPT_VERSION: Final = 1
 MOST_GIVEN: Final = 60
@@ -81,7 +81,7 @@ class Writer:
             agent=agent,
             made_by="model",
             model=self.identity,
-            summary=f"{counted(len(sentences), 'sentence')} by {self.config.model} on {len(given)} of the evidence",
+            summary=f"{plural(len(sentences), 'sentence')} by {self.config.model} on {len(given)} of the evidence",
             sentences=tuple(sentences),
             unfounded=tuple(unfounded),
             facts=facts | spent(paid),
