@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,13 +34,13 @@ import pyarrow.feather as feather
 
 from aion_dagster import schemas
 from aion_dagster.curation.columns import flat, places_in
-from aion_dagster.curation.dataset import CLASS, Before, former_places, with_coded_classes
-from aion_dagster.curation.fingerprint import fingerprint_of
+from aion_dagster.curation.dataset import CLASS, Before, looked_up, with_coded_classes
+from aion_dagster.curation.fingerprint import Splits, hashed
 from aion_dagster.curation.group_keys import near_duplicate_bond
 from aion_dagster.curation.groups import group_places, numbered
+from aion_dagster.curation.linking import Places
 from aion_dagster.curation.near_duplicates import find_near_duplicates
-from aion_dagster.curation.row_hashes import row_hashes
-from aion_dagster.curation.splits import Earlier, Labelling, split_pictures
+from aion_dagster.curation.splits import Labelling, split_pictures
 from aion_dagster.values import Category
 
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
@@ -76,7 +77,8 @@ class Library:
 
     @property
     def box_counts(self) -> npt.NDArray[np.int64]:
-        return self.pictures["boxes"].to_numpy()
+        counts: npt.NDArray[np.int64] = self.pictures["boxes"].to_numpy()
+        return counts
 
 
 @dataclass(frozen=True)
@@ -191,12 +193,13 @@ def curate(library: Library, before: Version | None) -> tuple[Version, Library, 
     groups = group_places(pictures.num_rows, [near_duplicate_bond(pictures, near.table)])
     heads, numbers = numbered(groups)
     names = flat(pictures["image_id"], pa.string()).take(pa.array(heads))
-    coded = Library(pictures, with_coded_classes(library.boxes))
     fixed = Before(before.splits, (), before.hashes) if before else Before()
-    places, hash_places = former_places(pictures["image_id"], fixed)
-    codes, vocabulary, _ = split_pictures(
-        numbers, names, labelling(coded), SHARES, earlier=earlier(before, places)
-    )
+    with ThreadPoolExecutor(1) as aside:  # as `build_dataset` does it
+        former = aside.submit(looked_up, pictures["image_id"], fixed)
+        coded = Library(pictures, with_coded_classes(library.boxes))
+        labels = labelling(coded)
+        earlier, hash_places = former.result()
+    codes, vocabulary, _ = split_pictures(numbers, names, labels, SHARES, earlier=earlier)
     splits = pa.array(vocabulary).take(pa.array(codes.astype(np.int32)))
     clock.lap("split")
 
@@ -207,7 +210,7 @@ def curate(library: Library, before: Version | None) -> tuple[Version, Library, 
     coded.pictures = pictures.append_column("boxes", library.pictures["boxes"])
     made_of = coded.in_order(order)
     coded_splits = codes[order.to_numpy()], vocabulary
-    del coded, near, groups, numbers, names, codes, heads, splits, pictures, places
+    del coded, near, groups, numbers, names, codes, heads, splits, pictures, labels, earlier, former
     pa.default_memory_pool().release_unused()
     clock.start()
     made, print_ = fingerprinted(made_of, before, hash_places[order.to_numpy()], coded_splits)
@@ -220,16 +223,16 @@ def curate(library: Library, before: Version | None) -> tuple[Version, Library, 
 
 
 def fingerprinted(
-    dataset: Library,
-    before: Version | None,
-    places: npt.NDArray[np.int64] | None,
-    splits: tuple[npt.NDArray[np.int8], Sequence[str]] | None,
+    dataset: Library, before: Version | None, places: Places | None, splits: Splits | None
 ) -> tuple[pa.Table, str]:
     """The pictures' hashes and the fingerprint."""
     images = dataset.pictures.drop_columns("boxes")
     starts = np.concatenate(([0], np.cumsum(dataset.box_counts)))
-    made = row_hashes(images, dataset.boxes, before and before.hashes, starts=starts, places=places)
-    return made, fingerprint_of(images, made, CLASSES, {"seed": 0}, ordered=True, splits=splits)
+    if splits is None:
+        encoded = flat(images["split"], pa.string()).dictionary_encode()
+        splits = encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
+    known = before and before.hashes
+    return hashed(images, dataset.boxes, splits, CLASSES, {"seed": 0}, known, starts=starts, places=places)  # fmt: skip
 
 
 def labelling(library: Library) -> Labelling:
@@ -239,14 +242,6 @@ def labelling(library: Library) -> Labelling:
     ranked = sorted(names)
     codes = np.array([ranked.index(n) for n in names], np.int64)
     return Labelling(owners, codes[encoded.indices.to_numpy()], ranked)
-
-
-def earlier(before: Version | None, places: npt.NDArray[np.int64]) -> Earlier | None:
-    if before is None:
-        return None
-    encoded = flat(before.splits["split"], pa.string()).dictionary_encode()
-    codes = np.append(encoded.indices.to_numpy(), -1).astype(np.int8)
-    return Earlier(codes[places], encoded.dictionary.to_pylist())
 
 
 def dataset_images(pictures: pa.Table, groups: npt.NDArray[np.int64], splits: pa.Array) -> pa.Table:
@@ -312,7 +307,8 @@ def load(folder: Path) -> Version:
     tables = [
         feather.read_table(folder / n, memory_map=False) for n in ("index", "splits", "hashes")
     ]
-    return Version(*tables, (folder / "fingerprint").read_text())
+    index, splits, hashes = tables
+    return Version(index, splits, hashes, (folder / "fingerprint").read_text())
 
 
 def main() -> int:
@@ -355,7 +351,7 @@ def report(rounds: list[dict[str, Any]], pictures: int, share: float) -> None:
     steps = [s for s in rounds[0]["anew"]["took"] if not s.endswith("_cpu")]
 
     def median(part: str, wanted: Sequence[str]) -> float:
-        return statistics.median(sum(r[part]["took"][s] for s in wanted) for r in rounds)
+        return float(statistics.median(sum(r[part]["took"][s] for s in wanted) for r in rounds))
 
     lines = [
         f"{pictures:,} pictures, then {share:.0%} more",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
@@ -15,14 +16,13 @@ from aion_dagster import schemas
 from aion_dagster.curation.classes import class_order
 from aion_dagster.curation.cleaning import clean_annotations, conflicts
 from aion_dagster.curation.columns import flat, places_in, text
-from aion_dagster.curation.fingerprint import VERSION_LENGTH, fingerprint_of
+from aion_dagster.curation.fingerprint import VERSION_LENGTH, Splits, hashed
 from aion_dagster.curation.group_keys import GroupKey, bonds, near_duplicate_bond
 from aion_dagster.curation.groups import group_places, numbered
 from aion_dagster.curation.keep_rule import DEFAULT_KEEP, KeepRule, keep_one
 from aion_dagster.curation.left_out import Choice, live_pictures
 from aion_dagster.curation.linking import Places
 from aion_dagster.curation.quality import Quality, keep_good
-from aion_dagster.curation.row_hashes import row_hashes
 from aion_dagster.curation.splits import UNPLACED, Earlier, Labelling, split_pictures
 from aion_dagster.values import Category, Dataset, Loss
 
@@ -137,18 +137,21 @@ def build_dataset(
     found += problems
     named = _named(choice.pictures, labelled, cleaned)
     named = _unlabelled(choice, named, settings.unlabelled)
-    split_at, hash_at = former_places(choice.pictures["image_id"], fixed)
-    earlier = _earlier(fixed.splits, split_at)
-    if settings.near_duplicates == "keep_one":
-        kept, best = keep_one(choice, near_duplicates, named, _box_counts(choice, cleaned), settings.keep)  # fmt: skip
-        named, earlier = named[kept], _inherited(earlier, kept, best)
-        hash_at = hash_at[kept]
-    pictures = choice.pictures
-    owners = places_in(cleaned["image_id"], pictures["image_id"])
-    cleaned = with_coded_classes(cleaned.filter(pa.array(owners >= 0)))
-    owners = owners[owners >= 0]
-    groups = _groups(pictures, near_duplicates, settings)
-    labelling = _labelling(owners, cleaned, named)
+    with ThreadPoolExecutor(1, thread_name_prefix="former") as aside:
+        former = aside.submit(looked_up, choice.pictures["image_id"], fixed)
+        kept, best = None, None
+        if settings.near_duplicates == "keep_one":
+            kept, best = keep_one(choice, near_duplicates, named, _box_counts(choice, cleaned), settings.keep)  # fmt: skip
+            named = named[kept]
+        pictures = choice.pictures
+        owners = places_in(cleaned["image_id"], pictures["image_id"])
+        cleaned = with_coded_classes(cleaned.filter(pa.array(owners >= 0)))
+        owners = owners[owners >= 0]
+        groups = _groups(pictures, near_duplicates, settings)
+        labelling = _labelling(owners, cleaned, named)
+        earlier, hash_at = former.result()
+    if kept is not None and best is not None:
+        earlier, hash_at = _inherited(earlier, kept, best), hash_at[kept]
     codes, vocabulary, torn = _split(pictures, groups, labelling, settings, earlier)
     file_names, renamed = make_names(pictures["name"].to_pylist(), pictures["sha256"].to_pylist())
     found += [*choice.losses, *torn, *renamed, *_conflicts(pictures, cleaned)]
@@ -227,24 +230,25 @@ def _box_counts(choice: Choice, annotations: pa.Table) -> Places:
     return np.bincount(places[places >= 0], minlength=choice.pictures.num_rows)
 
 
-def former_places(ids: pa.ChunkedArray, before: Before) -> tuple[Places, Places]:
-    """Where an earlier version's splits have each picture, and where its hashes do; -1 where they do not."""
+def looked_up(ids: pa.ChunkedArray, before: Before) -> tuple[Earlier | None, Places]:
+    """The splits that pictures had in an earlier version, and where its hashes have each, -1 where they do not.
+
+    Nearly all of it leaves the interpreter to other threads.
+    """
     nowhere = np.full(len(ids), -1, np.int64)
     splits, hashes = before.splits, before.hashes
-    at = nowhere if splits is None else places_in(ids, splits["image_id"])
+    earlier = None
+    at = nowhere
+    if splits is not None and splits.num_rows:
+        at = places_in(ids, splits["image_id"])
+        encoded = flat(splits["split"], pa.string()).dictionary_encode()
+        codes = np.append(encoded.indices.to_numpy(), UNPLACED).astype(np.int8)
+        earlier = Earlier(codes[at], encoded.dictionary.to_pylist())
     if hashes is None:
-        return at, nowhere
+        return earlier, nowhere
     if splits is not None and splits["image_id"].equals(hashes["image_id"]):
-        return at, at
-    return at, places_in(ids, hashes["image_id"])
-
-
-def _earlier(splits: pa.Table | None, places: Places) -> Earlier | None:
-    if splits is None or not splits.num_rows:
-        return None
-    encoded = flat(splits["split"], pa.string()).dictionary_encode()
-    codes = np.append(encoded.indices.to_numpy(), UNPLACED).astype(np.int8)
-    return Earlier(codes[places], encoded.dictionary.to_pylist())
+        return earlier, at
+    return earlier, places_in(ids, hashes["image_id"])
 
 
 def _inherited(earlier: Earlier | None, kept: Mask, best: Places) -> Earlier | None:
@@ -353,7 +357,7 @@ def _assemble(
     losses: Sequence[Loss],
     left_out: pa.Table,
     known: tuple[pa.Table | None, Places],
-    splits: tuple[npt.NDArray[np.int8], Sequence[str]],
+    splits: Splits,
 ) -> Dataset:
     place = places_in(annotations["image_id"], images["image_id"])
     order = annotations.append_column("place", pa.array(place)).sort_by(
@@ -362,8 +366,7 @@ def _assemble(
     annotations = order.drop_columns("place").combine_chunks()
     starts = np.searchsorted(order["place"].to_numpy(), np.arange(len(images) + 1))
     chosen = settings.fingerprintable()
-    hashes = row_hashes(images, annotations, known[0], starts=starts, places=known[1])
-    whole = fingerprint_of(images, hashes, classes, chosen, ordered=True, splits=splits)
+    hashes, whole = hashed(images, annotations, splits, classes, chosen, known[0], starts=starts, places=known[1])  # fmt: skip
     return Dataset(
         name=settings.name,
         version=whole[:VERSION_LENGTH],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -21,6 +22,9 @@ from aion_dagster.values import Category, Dataset
 
 FORMAT_VERSION: Final = 2
 """Raised when the same rows would be exported differently, so that versions do not repeat with other bytes."""
+
+Splits = tuple[npt.NDArray[np.signedinteger[Any]], Sequence[str]]
+"""The split of each picture as a place in a list of names, and that list."""
 
 VERSION_LENGTH: Final = 16
 """Hexadecimal digits of a fingerprint that serve as a dataset's version."""
@@ -76,33 +80,80 @@ def fingerprint_of(
     hashes: pa.Table,
     categories: Sequence[Category],
     settings: Mapping[str, Any],
-    *,
-    ordered: bool = False,
-    splits: tuple[npt.NDArray[np.signedinteger[Any]], Sequence[str]] | None = None,
 ) -> str:
-    """`dataset_fingerprint` where the pictures' hashes are known; `hashes` are in the order of `images`.
-
-    `ordered`: they are in the order of file names. `splits`: what `images` say in words, as places in a list of names.
-    """
-    if splits is None:
-        encoded = flat(images["split"], pa.string()).dictionary_encode()
-        splits = encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
-    codes, names = splits
-    if not ordered and not is_ascending(text(images["file_name"])):
+    """`dataset_fingerprint` where the pictures' hashes are known; `hashes` are in the order of `images`."""
+    encoded = flat(images["split"], pa.string()).dictionary_encode()
+    codes = encoded.indices.to_numpy()
+    if not is_ascending(text(images["file_name"])):
         order = pc.sort_indices(images["file_name"])
-        images, hashes, codes = images.take(order), hashes.take(order), codes[order.to_numpy()]
-    used = np.flatnonzero(np.bincount(codes, minlength=len(names)))
-    ranked = sorted(names[code] for code in used.tolist())
-    ranks = np.array([ranked.index(n) if n in ranked else 0 for n in names], np.uint8)
-    classes = [[c.name, c.supercategory, c.number] for c in categories]
-    head = [FORMAT_VERSION, classes, dict(settings), ranked, images.num_rows]
-    whole = hashlib.sha256(digest(head).encode())
+        hashes, codes = hashes.take(order), codes[order.to_numpy()]
+    splits = codes, encoded.dictionary.to_pylist()
+    whole = _Fingerprint(splits, categories, settings)
     for chunk in hashes["content"].chunks:
         if len(chunk):
-            whole.update(memoryview(chunk.buffers()[1])[32 * chunk.offset :][: 32 * len(chunk)])
-    if images.num_rows:
-        whole.update(ranks[codes].tobytes())
-    return whole.hexdigest()
+            whole.add(memoryview(chunk.buffers()[1])[32 * chunk.offset :][: 32 * len(chunk)])
+    return whole.ended()
+
+
+def hashed(
+    images: pa.Table,
+    annotations: pa.Table,
+    splits: Splits,
+    categories: Sequence[Category],
+    settings: Mapping[str, Any],
+    known: pa.Table | None = None,
+    *,
+    starts: Places,
+    places: Places | None = None,
+) -> tuple[pa.Table, str]:
+    """`row_hashes` and `dataset_fingerprint` in one pass, hashing the pictures' hashes on another core.
+
+    Args:
+        images: in the order of file names.
+        annotations: in the order of pictures and of their ids; `category` may be dictionary-encoded.
+        splits: what `images` say in words.
+        categories: the classes.
+        settings: of the dataset.
+        known: as `row_hashes` takes it, and so are `starts` and `places`.
+        starts: where the annotations of each picture begin.
+        places: where `known` has each picture.
+    """
+    whole = _Fingerprint(splits, categories, settings)
+    with ThreadPoolExecutor(1, thread_name_prefix="fingerprint") as aside:
+        begun: list[Future[None]] = []
+
+        def done(contents: npt.NDArray[np.uint8]) -> None:
+            begun.append(aside.submit(whole.add, contents.data))
+
+        hashes = row_hashes(images, annotations, known, starts=starts, places=places, done=done)
+        for part in begun:
+            part.result()
+    return hashes, whole.ended()
+
+
+class _Fingerprint:
+    """Takes the pictures' hashes in the order of file names."""
+
+    def __init__(
+        self, splits: Splits, categories: Sequence[Category], settings: Mapping[str, Any]
+    ) -> None:
+        codes, names = splits
+        used = np.flatnonzero(np.bincount(codes, minlength=len(names)))
+        ranked = sorted(names[code] for code in used.tolist())
+        ranks = np.array([ranked.index(n) if n in ranked else 0 for n in names], np.uint8)
+        classes = [[c.name, c.supercategory, c.number] for c in categories]
+        head = [FORMAT_VERSION, classes, dict(settings), ranked, len(codes)]
+        self._whole = hashlib.sha256(digest(head).encode())
+        self._splits = ranks[codes] if len(codes) else np.zeros(0, np.uint8)
+
+    def add(self, contents: memoryview) -> None:
+        """Hashes of pictures, one after the other."""
+        self._whole.update(contents)
+
+    def ended(self) -> str:
+        """Once all have been added."""
+        self._whole.update(self._splits.tobytes())
+        return self._whole.hexdigest()
 
 
 def diff(a: Dataset, b: Dataset) -> DatasetDiff:

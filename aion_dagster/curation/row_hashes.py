@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -40,8 +42,8 @@ from aion_dagster.curation.row_pieces import (
     strings,
 )
 
-_AT_ONCE: Final = 65_536
-"""Pictures hashed at a time."""
+PICTURES_AT_ONCE: Final = 1 << 17
+"""Pictures looked through at a time; half as many are hashed anew at a time."""
 
 _SIZE: Final = 32
 
@@ -55,6 +57,7 @@ def row_hashes(
     *,
     starts: Places | None = None,
     places: Places | None = None,
+    done: Callable[[Contents], object] | None = None,
 ) -> pa.Table:
     """Hashes of a dataset's pictures, in the order of `images`.
 
@@ -69,18 +72,32 @@ def row_hashes(
         starts: where the annotations of each picture begin, one more than there are pictures, where they are in the order
             of pictures and of their ids already.
         places: where `known` has each picture, -1 where it does not; looked up where this is not given.
+        done: gets the contents (n, 32) of pictures that are done, part after part, in their order.
 
     Returns:
         Schema `ROW_HASHES`.
     """
     if starts is None:
         annotations, starts = _by_image(text(images["image_id"]), annotations)
-    checks = picture_checks(images, annotations, starts)
     if known is not None and places is None:
         places = places_in(images["image_id"], known["image_id"])
-    contents, fresh = _taken_over(checks, known, places)
-    for at in range(0, len(fresh), _AT_ONCE):
-        _hash(fresh[at : at + _AT_ONCE], images, annotations, starts, contents)
+    former = _Former.of(known, places)
+    checks = np.empty(len(images), np.uint64)
+    contents = np.empty((len(images), _SIZE), np.uint8)
+    for first in range(0, len(images), PICTURES_AT_ONCE):
+        last = min(first + PICTURES_AT_ONCE, len(images))
+        edges = starts[first : last + 1]
+        own = annotations.slice(int(edges[0]), int(edges[-1] - edges[0]))
+        part = slice(first, last)
+        checks[part] = picture_checks(images.slice(first, last - first), own, edges - edges[0])
+        fresh = np.arange(first, last)
+        if former is not None:
+            fresh = first + former.changed(part, checks[part], contents[part])
+        for at in range(0, len(fresh), PICTURES_AT_ONCE // 2):
+            some = fresh[at : at + PICTURES_AT_ONCE // 2]
+            _hash(some, images, annotations, starts, contents)
+        if done is not None:
+            done(contents[part])
     column = pa.FixedSizeBinaryArray.from_buffers(
         pa.binary(_SIZE), len(contents), [None, pa.py_buffer(contents)]
     )
@@ -115,17 +132,28 @@ def _is_sorted(rows: Places, names: pa.Array) -> bool:
     return bool((above | (rows[1:] != rows[:-1])).all())
 
 
-def _taken_over(
-    checks: Words, known: pa.Table | None, places: Places | None
-) -> tuple[Contents, Places]:
-    """The contents of all pictures, and which of them have to be made yet."""
-    if known is None or not known.num_rows or places is None:
-        return np.empty((len(checks), _SIZE), np.uint8), np.arange(len(checks))
-    before = flat(known["check"], pa.uint64()).to_numpy().take(places, mode="clip")
-    stored = flat(known["content"], pa.binary(_SIZE))
-    data = np.frombuffer(stored.buffers()[1], np.uint8)[_SIZE * stored.offset :]
-    contents = data.reshape(-1, _SIZE).take(places, axis=0, mode="clip")
-    return contents, np.flatnonzero((places < 0) | (before != checks))
+@dataclass(frozen=True)
+class _Former:
+    """Checks and contents (n, 32) of an earlier version, and where it has each picture, -1 where it does not."""
+
+    checks: Words
+    contents: Contents
+    places: Places
+
+    @classmethod
+    def of(cls, known: pa.Table | None, places: Places | None) -> Self | None:
+        if known is None or not known.num_rows or places is None:
+            return None
+        stored = flat(known["content"], pa.binary(_SIZE))
+        data = np.frombuffer(stored.buffers()[1], np.uint8)[_SIZE * stored.offset :]
+        checks = flat(known["check"], pa.uint64()).to_numpy()
+        return cls(checks, data.reshape(-1, _SIZE), places)
+
+    def changed(self, part: slice, checks: Words, contents: Contents) -> Places:
+        """Which of some pictures are not as they were; `contents` gets those of the others."""
+        places = self.places[part]
+        self.contents.take(places, axis=0, out=contents, mode="clip")
+        return np.flatnonzero((places < 0) | (self.checks.take(places, mode="clip") != checks))
 
 
 def _hash(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 
 from aion_dagster import identity, schemas
 from aion_dagster.curation import row_checks
-from aion_dagster.curation.fingerprint import fingerprint_of
+from aion_dagster.curation import row_hashes as making
+from aion_dagster.curation.fingerprint import dataset_fingerprint, fingerprint_of, hashed
 from aion_dagster.curation.row_hashes import row_hashes
 
 Row = dict[str, Any]
@@ -100,13 +102,31 @@ def test_pictures_that_come_go_or_change_have_the_hashes_that_are_made_anew(
     grown = row_hashes(images, boxes, known)
     anew = row_hashes(images, boxes)
     assert grown.equals(anew)
-    whole = fingerprint_of(images, anew, (), {})
-    assert fingerprint_of(images, grown, (), {}) == whole
-    names = ["val", "none", "train"]
-    codes = np.array([names.index(s) for s in images["split"].to_pylist()], np.int8)
-    assert fingerprint_of(images, grown, (), {}, splits=(codes, names)) == whole
+    assert fingerprint_of(images, grown, (), {}) == fingerprint_of(images, anew, (), {})
     images, boxes = tables(after, rng)
     assert row_hashes(images, boxes, grown).equals(row_hashes(images, boxes))
+
+
+@given(LIBRARIES, LIBRARIES, st.integers(2, 5), st.randoms(use_true_random=False))
+def test_one_pass_in_parts_gives_the_hashes_and_the_fingerprint_of_the_whole(
+    before: Library, after: Library, at_once: int, rng: random.Random
+) -> None:
+    known = row_hashes(*tables(before, rng))
+    images, boxes = tables({**before, **after}, rng)
+    whole = row_hashes(images, boxes), dataset_fingerprint(images, boxes, (), {})
+    images = images.sort_by("file_name")
+    place = {name: at for at, name in enumerate(images["image_id"].to_pylist())}
+    rows = sorted(boxes.to_pylist(), key=lambda r: (place[r["image_id"]], r["annotation_id"]))
+    boxes = pa.Table.from_pylist(rows, schema=schemas.ANNOTATIONS)
+    counts = Counter(place[r["image_id"]] for r in rows)
+    starts = np.concatenate(([0], np.cumsum([counts[i] for i in range(len(place))]))).astype(int)
+    names = ["val", "none", "train"]
+    codes = np.array([names.index(s) for s in images["split"].to_pylist()], np.int8)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(making, "PICTURES_AT_ONCE", at_once)
+        hashes, print_ = hashed(images, boxes, (codes, names), (), {}, known, starts=starts)
+    assert print_ == whole[1]
+    assert hashes.sort_by("image_id").equals(whole[0].sort_by("image_id"))
 
 
 @given(st.lists(st.tuples(PICTURES, st.lists(BOXES, max_size=2)), min_size=2, max_size=12))
