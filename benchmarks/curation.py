@@ -21,7 +21,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ import pyarrow.feather as feather
 
 from aion_dagster import schemas
 from aion_dagster.curation.columns import flat, places_in
-from aion_dagster.curation.dataset import CLASS, Before, looked_up, with_coded_classes
+from aion_dagster.curation.dataset import CLASS, Before, looking_up, with_coded_classes
 from aion_dagster.curation.fingerprint import Splits, hashed
 from aion_dagster.curation.group_keys import near_duplicate_bond
 from aion_dagster.curation.groups import group_places, numbered
@@ -190,15 +189,14 @@ def curate(library: Library, before: Version | None) -> tuple[Version, Library, 
     )
     clock.lap("near_duplicates")
     index = near.index
-    groups = group_places(pictures.num_rows, [near_duplicate_bond(pictures, near.table)])
-    heads, numbers = numbered(groups)
-    names = flat(pictures["image_id"], pa.string()).take(pa.array(heads))
     fixed = Before(before.splits, (), before.hashes) if before else Before()
-    with ThreadPoolExecutor(1) as aside:  # as `build_dataset` does it
-        former = aside.submit(looked_up, pictures["image_id"], fixed)
+    with looking_up(pictures["image_id"], fixed) as former:  # as `build_dataset` does it
+        groups = group_places(pictures.num_rows, [near_duplicate_bond(pictures, near.table)])
+        heads, numbers = numbered(groups)
+        names = flat(pictures["image_id"], pa.string()).take(pa.array(heads))
         coded = Library(pictures, with_coded_classes(library.boxes))
         labels = labelling(coded)
-        earlier, hash_places = former.result()
+        earlier, hash_places = former()
     codes, vocabulary, _ = split_pictures(numbers, names, labels, SHARES, earlier=earlier)
     splits = pa.array(vocabulary).take(pa.array(codes.astype(np.int32)))
     clock.lap("split")
@@ -240,7 +238,7 @@ def labelling(library: Library) -> Labelling:
     encoded = flat(library.boxes["category"], CLASS)
     names = encoded.dictionary.to_pylist()
     ranked = sorted(names)
-    codes = np.array([ranked.index(n) for n in names], np.int64)
+    codes = np.array([ranked.index(n) for n in names], np.int32)
     return Labelling(owners, codes[encoded.indices.to_numpy()], ranked)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
@@ -137,8 +138,7 @@ def build_dataset(
     found += problems
     named = _named(choice.pictures, labelled, cleaned)
     named = _unlabelled(choice, named, settings.unlabelled)
-    with ThreadPoolExecutor(1, thread_name_prefix="former") as aside:
-        former = aside.submit(looked_up, choice.pictures["image_id"], fixed)
+    with looking_up(choice.pictures["image_id"], fixed) as former:
         kept, best = None, None
         if settings.near_duplicates == "keep_one":
             kept, best = keep_one(choice, near_duplicates, named, _box_counts(choice, cleaned), settings.keep)  # fmt: skip
@@ -149,7 +149,7 @@ def build_dataset(
         owners = owners[owners >= 0]
         groups = _groups(pictures, near_duplicates, settings)
         labelling = _labelling(owners, cleaned, named)
-        earlier, hash_at = former.result()
+        earlier, hash_at = former()
     if kept is not None and best is not None:
         earlier, hash_at = _inherited(earlier, kept, best), hash_at[kept]
     codes, vocabulary, torn = _split(pictures, groups, labelling, settings, earlier)
@@ -230,25 +230,44 @@ def _box_counts(choice: Choice, annotations: pa.Table) -> Places:
     return np.bincount(places[places >= 0], minlength=choice.pictures.num_rows)
 
 
-def looked_up(ids: pa.ChunkedArray, before: Before) -> tuple[Earlier | None, Places]:
-    """The splits that pictures had in an earlier version, and where its hashes have each, -1 where they do not.
+@contextmanager
+def looking_up(
+    ids: pa.ChunkedArray, before: Before
+) -> Iterator[Callable[[], tuple[Earlier | None, Places]]]:
+    """Have looked up, on another core, what an earlier version says of pictures; the function waits for it.
 
-    Nearly all of it leaves the interpreter to other threads.
+    It gives the splits that they had, and where the version's hashes have each, -1 where they do not.
     """
+    with ThreadPoolExecutor(2, thread_name_prefix="former") as aside:
+        places = aside.submit(_former_places, ids, before)
+        splits = aside.submit(_former_splits, before.splits)
+
+        def found() -> tuple[Earlier | None, Places]:
+            (at, hash_at), known = places.result(), splits.result()
+            return None if known is None else Earlier(known[0][at], known[1]), hash_at
+
+        yield found
+
+
+def _former_places(ids: pa.ChunkedArray, before: Before) -> tuple[Places, Places]:
+    """Where an earlier version's splits have each picture, and where its hashes do."""
     nowhere = np.full(len(ids), -1, np.int64)
     splits, hashes = before.splits, before.hashes
-    earlier = None
-    at = nowhere
-    if splits is not None and splits.num_rows:
-        at = places_in(ids, splits["image_id"])
-        encoded = flat(splits["split"], pa.string()).dictionary_encode()
-        codes = np.append(encoded.indices.to_numpy(), UNPLACED).astype(np.int8)
-        earlier = Earlier(codes[at], encoded.dictionary.to_pylist())
+    at = nowhere if splits is None else places_in(ids, splits["image_id"])
     if hashes is None:
-        return earlier, nowhere
+        return at, nowhere
     if splits is not None and splits["image_id"].equals(hashes["image_id"]):
-        return earlier, at
-    return earlier, places_in(ids, hashes["image_id"])
+        return at, at
+    return at, places_in(ids, hashes["image_id"])
+
+
+def _former_splits(splits: pa.Table | None) -> tuple[npt.NDArray[np.int8], list[str]] | None:
+    """A code for each row, with `UNPLACED` behind them for place -1, and the splits that they stand for."""
+    if splits is None or not splits.num_rows:
+        return None
+    encoded = splits["split"].dictionary_encode().unify_dictionaries()
+    codes = [chunk.indices.to_numpy().astype(np.int8) for chunk in encoded.chunks]
+    return np.append(np.concatenate(codes), np.int8(UNPLACED)), encoded.chunk(0).dictionary.to_pylist()  # fmt: skip
 
 
 def _inherited(earlier: Earlier | None, kept: Mask, best: Places) -> Earlier | None:
@@ -284,11 +303,11 @@ def _labelling(owners: Places, annotations: pa.Table, named: Mask) -> Labelling:
         )
     names = encoded.dictionary.to_pylist()
     ranked = sorted({"", *names})
-    codes = np.array([ranked.index(n) for n in names], dtype=np.int64)
+    codes = np.array([ranked.index(n) for n in names], dtype=np.int32)
     places = np.flatnonzero(named)
     return Labelling(
         np.concatenate([owners, places]),
-        np.concatenate([codes[encoded.indices.to_numpy()], np.zeros(len(places), np.int64)]),
+        np.concatenate([codes[encoded.indices.to_numpy()], np.zeros(len(places), np.int32)]),
         ranked,
     )
 

@@ -153,7 +153,8 @@ def _kept(ids: pa.Array, hashes: Hashes, earlier: pa.Table) -> tuple[Places, npt
     parent = np.arange(len(ids), dtype=np.int64)
     place = np.full(len(before), -1, dtype=np.int64)
     place[kept] = old
-    parent[old] = place[group]
+    follows = np.flatnonzero(group != kept)  # few do
+    parent[old[follows]] = place[group[follows]]
     return parent, fresh
 
 
@@ -168,7 +169,7 @@ def _join(parent: Places, hashes: Hashes, fresh: npt.NDArray[np.bool_], distance
     link_equal(parent, new, inverse.astype(np.int64))
     own = components(values, distance)
     link(parent, place[own], place)
-    old = _one_per_hash(parent, hashes, np.flatnonzero(~fresh))
+    old = _one_per_hash(parent, hashes, fresh)
     pairs = links_to_known(values, hashes[old], distance)
     if pairs is None:
         return False
@@ -177,16 +178,14 @@ def _join(parent: Places, hashes: Hashes, fresh: npt.NDArray[np.bool_], distance
     return True
 
 
-def _one_per_hash(parent: Places, hashes: Hashes, old: Places) -> Places:
+def _one_per_hash(parent: Places, hashes: Hashes, fresh: npt.NDArray[np.bool_]) -> Places:
     """Known rows without repetitions of a hash, which occur inside a group only."""
-    above = parent[old]
-    follows = above != old
     several = np.zeros(len(parent), dtype=bool)
-    several[old[follows]] = several[above[follows]] = True
-    alone = ~several[old]
-    together = old[~alone]
+    follows = np.flatnonzero(parent != np.arange(len(parent)))
+    several[follows] = several[parent[follows]] = True
+    together = np.flatnonzero(several & ~fresh)
     _, first = np.unique(hashes[together], return_index=True)
-    return np.concatenate([old[alone], together[first]])
+    return np.concatenate([np.flatnonzero(~(several | fresh)), together[first]])
 
 
 def _table(ids: pa.Array, hashes: Hashes, areas: Places, component: Places) -> pa.Table:

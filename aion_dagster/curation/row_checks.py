@@ -30,7 +30,8 @@ from aion_dagster.curation.row_pieces import (
     sides,
 )
 
-ROWS_AT_ONCE: Final = 1 << 13
+ROWS_AT_ONCE: Final = 1 << 16
+"""Few enough for the processor's caches, and so many that threads side by side do not wait for the interpreter."""
 _BASE: Final = np.uint64(0x9E3779B97F4A7C15)
 _MIXER: Final = np.uint64(0xD6E8FEB86659FD93)
 _SHIFT: Final = np.uint64(32)

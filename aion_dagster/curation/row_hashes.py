@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -43,7 +45,9 @@ from aion_dagster.curation.row_pieces import (
 )
 
 PICTURES_AT_ONCE: Final = 1 << 17
-"""Pictures looked through at a time; half as many are hashed anew at a time."""
+"""Pictures looked at by one thread at a time."""
+
+_HASHED_AT_ONCE: Final = 65_536
 
 _SIZE: Final = 32
 
@@ -84,20 +88,29 @@ def row_hashes(
     former = _Former.of(known, places)
     checks = np.empty(len(images), np.uint64)
     contents = np.empty((len(images), _SIZE), np.uint8)
-    for first in range(0, len(images), PICTURES_AT_ONCE):
-        last = min(first + PICTURES_AT_ONCE, len(images))
+
+    def look(first: int, last: int) -> Places:
+        """Check some pictures; which have to be hashed anew."""
         edges = starts[first : last + 1]
         own = annotations.slice(int(edges[0]), int(edges[-1] - edges[0]))
         part = slice(first, last)
         checks[part] = picture_checks(images.slice(first, last - first), own, edges - edges[0])
-        fresh = np.arange(first, last)
-        if former is not None:
-            fresh = first + former.changed(part, checks[part], contents[part])
-        for at in range(0, len(fresh), PICTURES_AT_ONCE // 2):
-            some = fresh[at : at + PICTURES_AT_ONCE // 2]
-            _hash(some, images, annotations, starts, contents)
-        if done is not None:
-            done(contents[part])
+        if former is None:
+            return np.arange(first, last)
+        return first + former.changed(part, checks[part], contents[part])
+
+    ends = [*range(0, len(images), PICTURES_AT_ONCE), len(images)]
+    parts = list(itertools.pairwise(ends))
+    # Two look at pictures, which is nearly all numpy's work, and this thread hashes what they find.
+    with ThreadPoolExecutor(2, thread_name_prefix="checks") as pool:
+        looks = [pool.submit(look, *part) for part in parts]
+        for (first, last), looked in zip(parts, looks, strict=True):
+            fresh = looked.result()
+            for at in range(0, len(fresh), _HASHED_AT_ONCE):
+                some = fresh[at : at + _HASHED_AT_ONCE]
+                _hash(some, images, annotations, starts, contents)
+            if done is not None:
+                done(contents[first:last])
     column = pa.FixedSizeBinaryArray.from_buffers(
         pa.binary(_SIZE), len(contents), [None, pa.py_buffer(contents)]
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,6 @@ from aion_dagster.curation.split_assignment import (
     TRAIN,
     VAL,
     Bearers,
-    Codes,
     deal_out,
     ranks,
 )
@@ -39,7 +38,7 @@ class Labelling:
     """
 
     places: Places
-    codes: Codes
+    codes: npt.NDArray[np.signedinteger[Any]]
     names: Sequence[str]
 
 
