@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -27,11 +29,14 @@ _LOW: Final = np.uint64(0xFFFFFFFF)
 _HALF: Final = np.uint64(32)
 _SPARSE: Final = 6
 _SIEVES: Final = (10, 21)
-_CACHED: Final = 1 << 14
+_CACHED: Final = 1 << 16
+_SIDE_BY_SIDE: Final = 3
 _FLIPPED: Final = range(2, 6)
 """Distances for which new hashes may be looked for with a bit flipped."""
 
 Hashes = npt.NDArray[np.uint64]
+_Probe = tuple[np.uint64, npt.NDArray[np.uint64]]
+"""A mask, and the bits of which one at a time is flipped."""
 
 
 def components(hashes: Hashes, distance: int) -> Places:
@@ -72,28 +77,40 @@ def links_to_known(
     """
     found: list[tuple[Places, Places]] = []
     room = PAIR_LIMIT
-    for mask, flips in _probes(len(fresh), len(known), distance):
-        ranked, order = _wanted(fresh, mask, flips)
-        # Few of the known hashes share a key with a new one.
-        others, near = _sifted(ranked, known, mask)
-        low = np.searchsorted(ranked, others, side="left")
-        same = ranked.take(low, mode="clip") == others
-        near, others, low = near[same], others[same], low[same]
-        counts = np.searchsorted(ranked, others, side="right") - low
-        room -= int(counts.sum())
-        if room < 0:
-            return None
-        for part in _parts(counts):
-            places = np.repeat(near[part], counts[part])
-            mine = order[_ranges(low[part], counts[part])]
-            close = np.bitwise_count(fresh[mine] ^ known[places]) <= distance
-            found.append((mine[close], places[close]))
+    probes = _probes(len(fresh), len(known), distance)
+    with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="links") as pool:
+        while some := list(itertools.islice(probes, _SIDE_BY_SIDE)):
+            for order, near, low, counts in pool.map(partial(_candidates, fresh, known), some):
+                room -= int(counts.sum())
+                if room < 0:
+                    return None
+                for part in _parts(counts):
+                    places = np.repeat(near[part], counts[part])
+                    mine = order[_ranges(low[part], counts[part])]
+                    close = np.bitwise_count(fresh[mine] ^ known[places]) <= distance
+                    found.append((mine[close], places[close]))
     return iter(found)
 
 
-def _probes(
-    fresh: int, known: int, distance: int
-) -> Iterator[tuple[np.uint64, npt.NDArray[np.uint64]]]:
+def _candidates(
+    fresh: Hashes, known: Hashes, probe: _Probe
+) -> tuple[Places, Places, Places, Places]:
+    """Known hashes that share a key with new ones.
+
+    Returns:
+        The new hashes in the order of their keys (once for each flip); then for each of the known ones its place, where in
+        that order those with its key begin, and how many they are.
+    """
+    ranked, order = _wanted(fresh, *probe)
+    # Few of the known hashes share a key with a new one.
+    others, near = _sifted(ranked, known, probe[0])
+    low = np.searchsorted(ranked, others, side="left")
+    same = ranked.take(low, mode="clip") == others
+    near, others, low = near[same], others[same], low[same]
+    return order, near, low, np.searchsorted(ranked, others, side="right") - low
+
+
+def _probes(fresh: int, known: int, distance: int) -> Iterator[_Probe]:
     """Masks under which hashes within the distance agree, but for the bits of one of the flips that come with it."""
     nothing = np.zeros(1, np.uint64)
     if distance not in _FLIPPED or fresh * FEW > known:
