@@ -246,8 +246,13 @@ def _pool(processes: int, context: BaseContext) -> ProcessPoolExecutor:
 
 
 def _begin(parent: int) -> None:
-    """In a new process: leave interrupts from the keyboard to the parent, and end when it ends."""
+    """In a new process: leave interrupts from the keyboard to the parent, and end when it ends, or is asked to.
+
+    Of a program that runs in the background a shell has interrupts ignored, Dagster then has requests to end ignored too,
+    and a pool whose process died would wait for the others for ever.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
     if os.getppid() != parent:  # it has ended already

@@ -16,6 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from aion_dagster.errors import StorageError
 from aion_dagster.storage.ledger_schema import BUSY_SECONDS, bring_up_to_date
+from aion_dagster.storage.write_ahead import write_ahead
 
 T = TypeVar("T")
 
@@ -137,7 +138,7 @@ def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
     # Without this, Python's sqlite3 begins transactions itself, too late to keep two writers apart.
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
+    write_ahead(cursor, BUSY_SECONDS)
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()

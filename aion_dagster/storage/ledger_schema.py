@@ -14,6 +14,7 @@ from sqlalchemy import event
 from aion_dagster.errors import StorageError
 from aion_dagster.storage.durable import hidden_sibling, replace_file, storage_errors
 from aion_dagster.storage.ledger_tables import BATCHES, HEAD, METADATA, REVISIONS, VERSION
+from aion_dagster.storage.write_ahead import write_ahead
 
 UNVERSIONED: Final = REVISIONS[0]
 """What ledgers have that were made before there were revisions."""
@@ -115,7 +116,7 @@ def _engine_for_changes(url: sa.URL, schema: str | None) -> sa.Engine:
 def _prepare_sqlite(connection: Any, _entry: object) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
+    write_ahead(cursor, BUSY_SECONDS)
     cursor.execute("PRAGMA synchronous = FULL")
     # A table that is made anew under its old name must not take the rows that refer to it along.
     cursor.execute("PRAGMA foreign_keys = OFF")

@@ -93,6 +93,17 @@ def ended_processes(folder: Path) -> None:
         assert processes.submit(double, [22], lambda n: -n).result() == [44]
 
 
+def takes_requests(numbers: list[int]) -> list[bool]:
+    return [signal.getsignal(signal.SIGTERM) == signal.SIG_DFL for _ in numbers]
+
+
+def requests_to_end(_folder: Path) -> None:
+    """A pool whose process died asks the others to end, and waits for that."""
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+    with workers() as processes:
+        assert processes.submit(takes_requests, [1, 2], lambda _: False).result() == [True, True]
+
+
 def refused(numbers: list[int]) -> list[int]:
     raise ValueError(f"not {numbers[0]}")
 

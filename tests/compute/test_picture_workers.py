@@ -18,9 +18,9 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def run(what: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def run(what: str, folder: Path, *before: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(SCRIPT), what, str(folder)],
+        [*before, sys.executable, str(SCRIPT), what, str(folder)],
         capture_output=True,
         text=True,
         check=False,
@@ -43,6 +43,12 @@ def run(what: str, folder: Path) -> subprocess.CompletedProcess[str]:
 )
 def test_pass_in_processes(what: str, tmp_path: Path) -> None:
     done = run(what, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_processes_end_when_asked_to_in_the_background_too(tmp_path: Path) -> None:
+    """Where requests to end are ignored, as Dagster has it where a shell has interrupts ignored."""
+    done = run("requests_to_end", tmp_path, "sh", "-c", 'trap "" TERM INT; "$0" "$@"')
     assert done.returncode == 0, done.stderr
 
 

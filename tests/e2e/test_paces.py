@@ -62,7 +62,7 @@ def test_two_processes_use_what_a_plan_permits_and_are_not_refused(
         arrival = max(last, pipes[user].recv() + ON_THE_WAY[user])
         if arrival >= end:
             free[user] = end
-            processes[user].terminate()
+            processes[user].kill()
             continue
         last = arrival
         aionvision.clock(at=arrival)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -25,6 +27,7 @@ DATABASES = ("sqlite", "postgres", "postgres, schema of a library")
 
 OPEN_TWICE = """
 import sys
+import threading
 from aion_dagster.storage import Ledger
 for _ in range(2):
     Ledger(sys.argv[1]).close()
@@ -211,6 +214,19 @@ def test_several_processes_that_start_at_once_migrate_once(place: tuple[str, str
     assert [found.get(timeout=60) for _ in started] == [2, 2, 2]
     for process in started:
         process.join()
+
+
+def test_one_that_starts_while_another_is_about_to_write_waits(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("CREATE TABLE something (x)")
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("SELECT * FROM something").fetchall()
+        later = threading.Timer(0.3, other.execute, ["COMMIT"])
+        later.start()
+        with opened((f"sqlite:///{path}", None)) as ledger:
+            assert ledger.counts().batches == 0
+        later.join()
 
 
 def count(place: tuple[str, str | None], gate: Any, found: Any) -> None:
