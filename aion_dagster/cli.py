@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import version
@@ -36,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status: 0 all there, 1 something failed, 2 usage."""
     args = parser().parse_args(arguments)
     _choose_arrow_s_memory()
+    _end_when_asked()
     try:
         # Imported after parsing: --help and usage errors answer at once.
         module = import_module(f"aion_dagster.commands.{args.command}")
@@ -64,6 +67,18 @@ def _choose_arrow_s_memory() -> None:
     """
     if sys.platform == "linux":
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
+
+
+def _end_when_asked() -> None:
+    """Have a request to end do what an interrupt does, and both do it for a command in the background of a script too.
+
+    A shell has interrupts ignored there, and Dagster treats requests to end as it finds interrupts treated.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) in (signal.SIG_IGN, signal.SIG_DFL):
+            signal.signal(number, signal.default_int_handler)
 
 
 def parser() -> argparse.ArgumentParser:

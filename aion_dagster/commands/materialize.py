@@ -12,6 +12,7 @@ import dagster as dg
 
 from aion_dagster import errors
 from aion_dagster.backends.pictures_ahead import PicturesAhead
+from aion_dagster.commands.interrupts import heeding_interrupts
 from aion_dagster.config import LibraryConfig, PipelineConfig
 from aion_dagster.definitions import BATCH_JOB, LABELS_JOB, LIBRARY_JOB, build_definitions
 from aion_dagster.pipelines.asset_names import pipeline_assets
@@ -78,13 +79,14 @@ class Materializer:
 
     def _run(self, job: str, assets: Sequence[str], batch: str | None) -> Outcome:
         resolved = self._definitions.resolve_job_def(self._names.job(job))
-        result = resolved.execute_in_process(
-            instance=self._instance,
-            partition_key=batch,
-            asset_selection=[self._names.key(a) for a in assets],
-            raise_on_error=False,
-            tags={COMMAND_TAG: "run"},
-        )
+        with heeding_interrupts():
+            result = resolved.execute_in_process(
+                instance=self._instance,
+                partition_key=batch,
+                asset_selection=[self._names.key(a) for a in assets],
+                raise_on_error=False,
+                tags={COMMAND_TAG: "run"},
+            )
         return Outcome(batch or "", tuple(run_errors(result)))
 
 
@@ -127,8 +129,12 @@ def side_by_side(
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
         data = config.model_dump(mode="json")
         futures = [pool.submit(_batch_in_process, data, b, tuple(a)) for b, a in work.items()]
-        for future in as_completed(futures):
-            yield future.result()
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            # Interrupted, it begins no other batch.
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _batch_in_process(data: dict[str, Any], batch: str, assets: tuple[str, ...]) -> Outcome:

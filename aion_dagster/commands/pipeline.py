@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from aion_dagster.commands.interrupts import heeding_interrupts
 from aion_dagster.commands.materialize import run_errors
 from aion_dagster.commands.quiet import quiet_console
 from aion_dagster.commands.saying import say
@@ -155,13 +156,14 @@ def _materialized(
     with embedded_instance(config.store) as instance:
         report_dead_runs(instance, config.store)
         for batch in batches:
-            result = job.execute_in_process(
-                instance=instance,
-                partition_key=batch,
-                raise_on_error=False,
-                asset_selection=[names.key(a) for a in pipeline_assets(one)],
-                tags={COMMAND_TAG: "pipeline"},
-            )
+            with heeding_interrupts():
+                result = job.execute_in_process(
+                    instance=instance,
+                    partition_key=batch,
+                    raise_on_error=False,
+                    asset_selection=[names.key(a) for a in pipeline_assets(one)],
+                    tags={COMMAND_TAG: "pipeline"},
+                )
             errors += [f"{batch}: {e}" if batch else e for e in run_errors(result, checks=False)]
             for check in result.get_asset_check_evaluations():
                 step = names.asset(check.asset_key).rpartition("/")[2]
