@@ -31,7 +31,7 @@ def status(args: Namespace) -> int:
     """Print it, for people or as JSON."""
     config = store_config(args)
     store = Store.open(config.store, library=config.name, create=False)
-    facts = {"configuration": config.model_dump(mode="json"), **store_facts(config, store)}
+    facts = {**store_facts(config, store), "configuration": config.model_dump(mode="json")}
     if args.json:
         print(json.dumps(facts))
     else:
