@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import random
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Final
+
+from aion_dagster.client import answers
 
 LONGEST_WAIT: Final = 60.0
 """Seconds that a server may have us wait before one request is tried again."""
@@ -48,16 +48,5 @@ def backoff(attempt: int) -> float:
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that `Retry-After` asks for, as a number or as a date, at most `LONGEST_WAIT`; None without one."""
-    value = headers.get("retry-after", "").strip()
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            when = email.utils.parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        when = when if when.tzinfo else when.replace(tzinfo=UTC)
-        seconds = (when - datetime.now(UTC)).total_seconds()
-    return min(max(seconds, 0.0), LONGEST_WAIT) if seconds == seconds else None
+    seconds = answers.retry_after(headers)
+    return None if seconds is None else min(seconds, LONGEST_WAIT)
