@@ -64,11 +64,15 @@ def test_a_store_in_use_by_another_machine_is_left_alone(
     place: BucketPath,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with Store.open(str(place)) as here, here.lock(what="a test"):
-        monkeypatch.setenv("AION_LOCAL", str(tmp_path / "another machine"))
-        monkeypatch.delenv("AION_STORE_LOCK")
+    # The variable is as it was again before the lock takes its own away: what is left would let others in.
+    with (
+        Store.open(str(place)) as here,
+        here.lock(what="a test"),
+        pytest.MonkeyPatch.context() as elsewhere,
+    ):
+        elsewhere.setenv("AION_LOCAL", str(tmp_path / "another machine"))
+        elsewhere.delenv("AION_STORE_LOCK")
         assert main(["run", str(pictures), "--store", str(place), "--no-wait"]) == 1
         assert "is in use by a test (pid " in capsys.readouterr().err
     assert main(["run", str(pictures), "--store", str(place), "--export", "none"]) == 0
