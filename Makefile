@@ -41,9 +41,8 @@ endif
 dev: .venv/installed
 	$(BIN)/aion-dagster dev --store $(STORE) --port $(PORT)
 
-# One worker more than two cores: there is always one that waits for a server or a process.
 test: .venv/test
-	$(BIN)/python -m pytest -n 3 --dist worksteal -rfEs
+	$(BIN)/python -m pytest -n 2 --dist worksteal -rfEs
 
 # A server that speaks the Aionvision API, on the loopback, to try the remote backend without an account.
 server: .venv/test

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from small_library import Run
 
+SOAK = os.environ.get("AION_TEST_TIER") == "soak"
 AS_IT_IS = 'exec "$0" "$@"'
 IN_BACKGROUND = f'trap "" INT; {AS_IT_IS}'
 COMMAND = "import sys; from aion_dagster.cli import main; sys.exit(main())"
@@ -19,10 +21,9 @@ COMMAND = "import sys; from aion_dagster.cli import main; sys.exit(main())"
 @pytest.mark.parametrize(
     ("script", "asked", "jobs"),
     [
-        (AS_IT_IS, signal.SIGINT, 1),
-        (AS_IT_IS, signal.SIGTERM, 1),
-        (AS_IT_IS, signal.SIGTERM, 2),
+        (AS_IT_IS, signal.SIGINT, 2),
         (IN_BACKGROUND, signal.SIGTERM, 1),
+        *([(AS_IT_IS, signal.SIGTERM, 1), (AS_IT_IS, signal.SIGTERM, 2)] if SOAK else ()),
     ],
 )
 def test_a_run_ends_when_it_is_asked_to(
