@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from argparse import Namespace
 from importlib.util import find_spec
@@ -48,10 +47,9 @@ def dev(args: Namespace) -> int:
     command = [sys.executable, "-W", quiet, "-m", "dagster", "dev"]
     command += ["-m", "aion_dagster.definitions", "--host", args.host, "--port", str(args.port)]
     print(f"UI on http://{args.host}:{args.port} (stop with Ctrl-C)", flush=True)
-    # Dagster takes this process over: signals reach it directly, and it ends all that it started. Where a script
-    # starts it in the background, its shell has interrupts ignored, and Dagster would ignore SIGTERM with them.
+    # Dagster takes this process over: signals reach it directly, and it ends all that it started. It ignores none:
+    # `cli.main` has seen to that.
     os.chdir(
         environment["DAGSTER_HOME"]
     )  # else Dagster warns of any other dagster.yaml where it stands
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.execve(sys.executable, command, environment)  # noqa: S606 - our own arguments

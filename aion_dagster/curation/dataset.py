@@ -139,10 +139,10 @@ def build_dataset(
     named = _named(choice.pictures, labelled, cleaned)
     named = _unlabelled(choice, named, settings.unlabelled)
     with looking_up(choice.pictures["image_id"], fixed) as former:
-        kept, best = None, None
+        chosen = None
         if settings.near_duplicates == "keep_one":
-            kept, best = keep_one(choice, near_duplicates, named, _box_counts(choice, cleaned), settings.keep)  # fmt: skip
-            named = named[kept]
+            chosen = keep_one(choice, near_duplicates, named, _box_counts(choice, cleaned), settings.keep)  # fmt: skip
+            named = named[chosen[0]]
         pictures = choice.pictures
         owners = places_in(cleaned["image_id"], pictures["image_id"])
         cleaned = with_coded_classes(cleaned.filter(pa.array(owners >= 0)))
@@ -150,8 +150,8 @@ def build_dataset(
         groups = _groups(pictures, near_duplicates, settings)
         labelling = _labelling(owners, cleaned, named)
         earlier, hash_at = former()
-    if kept is not None and best is not None:
-        earlier, hash_at = _inherited(earlier, kept, best), hash_at[kept]
+    if chosen is not None:
+        earlier, hash_at = _inherited(earlier, *chosen), hash_at[chosen[0]]
     codes, vocabulary, torn = _split(pictures, groups, labelling, settings, earlier)
     file_names, renamed = make_names(pictures["name"].to_pylist(), pictures["sha256"].to_pylist())
     found += [*choice.losses, *torn, *renamed, *_conflicts(pictures, cleaned)]
